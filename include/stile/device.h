@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STILE_DEVICE_H
+#define STILE_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stile/log.h>
+#include <stile/macros.h>
+
+STILE_BEGIN_DECLS
+
+/**
+ * An opened backend: it allocates and imports memory and watches fences.
+ *
+ * One owner: stile_device_open(), stile_device_destroy(). Buffers and images
+ * keep what they need of it alive.
+ * Thread-safety: internal; stile_device_destroy() external.
+ */
+struct stile_device;
+
+/** How to open a device. */
+struct stile_device_info {
+	size_t size;      /**< sizeof(struct stile_device_info) */
+	stile_log_fn log; /**< receives messages; NULL: silent */
+	void *log_user;   /**< handed to log */
+};
+
+/**
+ * The name of a backend that this library was built with, by number. Whether
+ * it works on this machine is for stile_device_open() to say. Never blocks.
+ *
+ * @param index  from 0
+ * @return a name for stile_device_open(), or NULL past the last one
+ * @since 0.1
+ */
+STILE_API const char *stile_backend_get_name(size_t index);
+
+/**
+ * Open a backend.
+ *
+ * @param backend   its name, e.g. "swgpu"; borrowed
+ * @param info      borrowed; NULL for the defaults
+ * @param[out] out  the device, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  info->size is impossible
+ * @retval -E2BIG   info is newer than the library and uses fields it does not
+ *                  know
+ * @retval -ENODEV  no such backend in this library
+ * @retval -EAGAIN  the system refused a thread
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_device_open(const char *backend,
+	const struct stile_device_info *info, struct stile_device **out);
+
+/**
+ * Close a device. Work that has not begun is dropped: its fences end with
+ * -ECANCELED. Blocks until the command that is being executed is done.
+ * Buffers and images made with it stay valid; notifications that were not
+ * dispatched are dropped.
+ *
+ * @param device  the device to give up; NULL is ignored
+ * @since 0.1
+ */
+STILE_API void stile_device_destroy(struct stile_device *device);
+
+/** The backend's name. Borrowed, static. @since 0.1 */
+STILE_API const char *stile_device_get_backend(
+	const struct stile_device *device);
+
+/**
+ * The descriptor to put into an event loop: readable when
+ * stile_device_dispatch() has something to do.
+ *
+ * @param device  borrowed
+ * @return the descriptor; borrowed, the same for the life of the device
+ * @since 0.1
+ */
+STILE_API int stile_device_get_fd(struct stile_device *device);
+
+/**
+ * Call the functions of all notifications that are due. Does not block, but
+ * as long as those functions do. They may call Stile, and may destroy
+ * anything but the device.
+ *
+ * @param device  borrowed
+ * @return how many were called
+ * @since 0.1
+ */
+STILE_API int stile_device_dispatch(struct stile_device *device);
+
+STILE_END_DECLS
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STILE_REPORT_H
+#define STILE_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stile/macros.h>
+
+STILE_BEGIN_DECLS
+
+/** What was wrong, for programs; the text is for people. */
+enum stile_reason {
+	STILE_REASON_NONE = 0,    /**< nothing was */
+	STILE_REASON_FD_CLOSED,   /**< not an open descriptor */
+	STILE_REASON_FD_TYPE,     /**< open, but of a type that cannot be it */
+	STILE_REASON_FD_ACCESS,   /**< read-only, and the use writes */
+	STILE_REASON_FD_SEALS,    /**< the memory could shrink under a driver */
+	STILE_REASON_FORMAT,      /**< unknown fourcc, or not taken here */
+	STILE_REASON_MODIFIER,    /**< layout not taken here */
+	STILE_REASON_PLANE_COUNT, /**< not as many planes as the format has */
+	STILE_REASON_EXTENT,      /**< width or height zero, odd or too large */
+	STILE_REASON_PITCH,     /**< too small, misaligned or not this API's */
+	STILE_REASON_OFFSET,    /**< misaligned, or not taken here */
+	STILE_REASON_BOUNDS,    /**< the planes do not fit in the memory */
+	STILE_REASON_USAGE,     /**< no or unknown usage */
+	STILE_REASON_DRIVER,    /**< the driver refused; its code is in the
+	                                 text */
+	STILE_REASON_RESOURCES, /**< out of memory or descriptors */
+};
+
+/**
+ * Why something was refused.
+ *
+ * The caller sets `size` and keeps the storage; everything else is written by
+ * the call that takes the report, on success too (then reason is
+ * STILE_REASON_NONE and the text is empty).
+ *
+ * Thread-safety: external.
+ */
+struct stile_report {
+	size_t size; /**< sizeof(struct stile_report) */
+	enum stile_reason reason;
+	int error;       /**< what the call returned */
+	uint32_t plane;  /**< the plane it is about; 0 if about all */
+	uint64_t needed; /**< the number that was needed, or 0 */
+	uint64_t actual; /**< the number that was found, or 0 */
+	char text[256];  /**< one sentence, with the numbers */
+};
+
+STILE_END_DECLS
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUPPORT_FAILING_H
+#define SUPPORT_FAILING_H
+
+/*
+ * Failing system calls and allocations: what the library's objects in this program call goes
+ * through here (the linker's --wrap). Only the calling thread's calls are counted; allocations
+ * inside libc (tsearch(), pthread_create()'s stack) cannot be reached.
+ */
+
+/** From now on, let the n-th call of this thread fail; the others work. */
+void failing_begin(unsigned n);
+
+/** Everything works again. The name of the call that failed, or NULL if there were too few. */
+const char *failing_end(void);
+
+/**
+ * Let the first call fail, then the second, until the attempt makes fewer calls than that. A failed
+ * attempt has to give one of `errors` and to leave nothing behind (which the ledger sees).
+ *
+ * @param attempt  0 or -errno; no assertions in it, Check's allocations would fail as well
+ * @param after    called after each attempt with its result, with nothing failing: looks at what
+ *                 came out, and undoes a success
+ * @param errors   what may come out, ended by 0
+ * @return how many calls failed
+ */
+unsigned failing_sweep(int (*attempt)(void *user), void (*after)(void *user, int ret), void *user,
+	const int *errors);
+
+#endif

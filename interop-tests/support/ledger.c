@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "interop-tests/support/ledger.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "interop-tests/support/runner.h"
+
+enum {
+	MAX_FDS = 1024,
+	TARGET_BYTES = 64,
+	GRACE_MS = 2000,
+};
+
+struct page {
+	bool open[MAX_FDS];
+	char target[MAX_FDS][TARGET_BYTES]; /* what it is: "socket:[123]", a path */
+	int threads;
+};
+
+static struct page before, after;
+
+/* Call `each` with the name of every entry of a directory of /proc that is a number. */
+static void walk(const char *path, void (*each)(struct page *page, int number), struct page *page) {
+	DIR *dir = opendir(path);
+	ck_assert_msg(dir != NULL, "cannot read %s", path);
+	const struct dirent *entry;
+	while ((entry = readdir(dir)) != NULL) {
+		char *end;
+		long number = strtol(entry->d_name, &end, 10);
+		if (*end == '\0' && end != entry->d_name && number != dirfd(dir)) {
+			each(page, (int)number);
+		}
+	}
+	closedir(dir);
+}
+
+static void note_fd(struct page *page, int fd) {
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd >= MAX_FDS) {
+		return;
+	}
+	ssize_t n = readlink(path, page->target[fd], TARGET_BYTES - 1);
+	page->open[fd] = n >= 0;
+	page->target[fd][n < 0 ? 0 : n] = '\0';
+	/* Check's own file, a new one for each part of a test. */
+	if (strstr(page->target[fd], "/check_") != NULL) {
+		page->open[fd] = false;
+		page->target[fd][0] = '\0';
+	}
+}
+
+/* Sanitizers have threads of their own: only those that are named as the library's count. */
+static void note_thread(struct page *page, int thread) {
+	char path[64], name[32] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", thread);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t n = read(fd, name, sizeof(name) - 1);
+		name[n < 0 ? 0 : n] = '\0';
+		close(fd);
+	}
+	page->threads += strncmp(name, "stile-", 6) == 0;
+}
+
+static void note(struct page *page) {
+	memset(page, 0, sizeof(*page));
+	walk("/proc/self/task", note_thread, page);
+	walk("/proc/self/fd", note_fd, page);
+}
+
+static bool balanced(void) {
+	for (int fd = 0; fd < MAX_FDS; fd++) {
+		if (before.open[fd] != after.open[fd] ||
+			strcmp(before.target[fd], after.target[fd]) != 0) {
+			return false;
+		}
+	}
+	return before.threads == after.threads;
+}
+
+static void complain(void) {
+	char text[1024];
+	int n = snprintf(text, sizeof(text), "library threads: %d before, %d after;",
+		before.threads, after.threads);
+	for (int fd = 0; fd < MAX_FDS; fd++) {
+		bool same = strcmp(before.target[fd], after.target[fd]) == 0;
+		if (before.open[fd] && !(after.open[fd] && same) && n < (int)sizeof(text)) {
+			n += snprintf(text + n, sizeof(text) - (size_t)n, " fd %d (%s) was closed;",
+				fd, before.target[fd]);
+		}
+		if (after.open[fd] && !(before.open[fd] && same) && n < (int)sizeof(text)) {
+			n += snprintf(text + n, sizeof(text) - (size_t)n, " fd %d (%s) was left;",
+				fd, after.target[fd]);
+		}
+	}
+	ck_abort_msg("%s", text);
+}
+
+void ledger_open(void) {
+	note(&before);
+}
+
+void ledger_close(void) {
+	note(&after);
+	for (unsigned waited = 0; !balanced() && waited < GRACE_MS; waited++) {
+		runner_sleep_ms(1);
+		note(&after);
+	}
+	if (!balanced()) {
+		complain();
+	}
+}
+
+TCase *ledger_tcase_create(const char *name) {
+	TCase *tcase = tcase_create(name);
+	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
+	return tcase;
+}

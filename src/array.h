@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_ARRAY_H
+#define SRC_ARRAY_H
+
+#include <stddef.h>
+
+#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/** The object around one of its members. */
+#define CONTAINER_OF(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif

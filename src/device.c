@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lock order, outer first:
+ *
+ *     a fence's lock
+ *       > device->lock            (a notification becomes due in a fence callback)
+ *       > the watcher's lock      (a fence is enabled: its descriptor is armed)
+ *       > the senders' lock       (a fence callback ends a software sync file)
+ *       > a swgpu queue's lock    (a fence callback opens a gate)
+ *
+ * Those below a fence's lock never nest in each other. No application callback, log handler,
+ * backend op or wait runs under any lock, but fence callbacks and ops under their fence's.
+ */
+#include "src/device.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "src/abi.h"
+#include "src/os.h"
+#include "src/watch.h"
+
+void device_log(
+	const struct stile_device *device, enum stile_log_level level, const char *fmt, ...) {
+	if (device->log == NULL) {
+		return;
+	}
+	int before = errno;
+	char text[512];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	device->log(device->log_user, level, text);
+	errno = before;
+}
+
+int stile_device_open(
+	const char *backend, const struct stile_device_info *info, struct stile_device **out) {
+	*out = NULL;
+
+	struct stile_device_info known = { 0 };
+	int ret = info == NULL ? 0 : abi_copy_in(&known, sizeof(known), info);
+	if (ret < 0) {
+		return ret;
+	}
+	const struct stile_backend_ops *ops = backend_find(backend);
+	if (ops == NULL) {
+		return -ENODEV;
+	}
+
+	struct stile_device *device = calloc(1, sizeof(*device));
+	if (device == NULL) {
+		return -ENOMEM;
+	}
+	device->ops = ops;
+	device->log = known.log;
+	device->log_user = known.log_user;
+	device->refs = 1;
+	pthread_mutex_init(&device->lock, NULL);
+
+	device->due_fd = os_eventfd();
+	if (device->due_fd < 0) {
+		ret = device->due_fd;
+		goto err_device;
+	}
+	ret = ops->device_open(device);
+	if (ret < 0) {
+		goto err_fd;
+	}
+	*out = device;
+	return 0;
+
+err_fd:
+	close(device->due_fd);
+err_device:
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+	return ret;
+}
+
+struct stile_device *device_ref(struct stile_device *device) {
+	__atomic_fetch_add(&device->refs, 1, __ATOMIC_RELAXED);
+	return device;
+}
+
+void device_unref(struct stile_device *device) {
+	if (__atomic_fetch_sub(&device->refs, 1, __ATOMIC_ACQ_REL) != 1) {
+		return;
+	}
+	assert(device->buffers == NULL);
+	close(device->due_fd);
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+void stile_device_destroy(struct stile_device *device) {
+	if (device == NULL) {
+		return;
+	}
+	device->ops->device_stop(device);
+	device_drop_notifications(device);
+
+	pthread_mutex_lock(&device->lock);
+	struct watch *watch = device->watch;
+	device->watch = NULL;
+	pthread_mutex_unlock(&device->lock);
+	/* Fences that still watch a descriptor keep the watcher going. */
+	watch_unref(watch);
+	device_unref(device);
+}
+
+const char *stile_device_get_backend(const struct stile_device *device) {
+	return device->ops->name;
+}
+
+int device_get_watch(struct stile_device *device, struct watch **out) {
+	int ret = 0;
+	pthread_mutex_lock(&device->lock);
+	if (device->watch == NULL) {
+		ret = watch_create(&device->watch);
+	}
+	*out = ret < 0 ? NULL : watch_ref(device->watch);
+	pthread_mutex_unlock(&device->lock);
+	return ret;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_DEVICE_H
+#define SRC_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <stile/device.h>
+
+#include "src/backend.h"
+
+struct watch;
+
+struct stile_device {
+	const struct stile_backend_ops *ops;
+	void *backend; /* the backend's own state, from device_open to device_stop */
+	stile_log_fn log;
+	void *log_user;
+
+	uint32_t refs;
+	pthread_mutex_t lock;
+
+	/* All below is under the lock. */
+	void *buffers; /* by identity, as tsearch() keeps them */
+	struct watch *watch;
+	struct stile_notify *due_first;
+	struct stile_notify *due_last;
+	int due_fd;
+	bool destroyed;
+};
+
+struct stile_device *device_ref(struct stile_device *device);
+void device_unref(struct stile_device *device);
+
+/** Log one message. Not under any lock. errno is kept. */
+void device_log(const struct stile_device *device, enum stile_log_level level, const char *fmt, ...)
+	STILE_PRINTF(3, 4);
+
+/** The device's watcher, started at first need; a new reference. 0, -EAGAIN, -EMFILE, -ENOMEM. */
+int device_get_watch(struct stile_device *device, struct watch **out);
+
+/* notify.c: forget what was not dispatched. */
+void device_drop_notifications(struct stile_device *device);
+
+#endif

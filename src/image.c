@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/image.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/abi.h"
+#include "src/array.h"
+#include "src/buffer.h"
+#include "src/device.h"
+#include "src/format.h"
+#include "src/os.h"
+#include "src/report.h"
+
+#define USAGE_ALL ((uint32_t)(STILE_USAGE_READ | STILE_USAGE_WRITE))
+
+/* ---- What is asked for -------------------------------------------------------------------- */
+
+static int check_modifier(
+	uint64_t modifier, const struct stile_constraints *limits, struct stile_report *why) {
+	if (modifier == DRM_FORMAT_MOD_INVALID) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, modifier,
+			"the modifier is DRM_FORMAT_MOD_INVALID: an image's layout has to be explicit, "
+			"e.g. DRM_FORMAT_MOD_LINEAR");
+	}
+	for (size_t i = 0; i < limits->modifier_count; i++) {
+		if (limits->modifiers[i] == modifier) {
+			return 0;
+		}
+	}
+	if (limits->modifier_count == 0) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, limits->modifiers[0],
+		modifier, "modifier 0x%" PRIx64 " is not taken here; taken: 0x%" PRIx64 "%s",
+		modifier, limits->modifiers[0], limits->modifier_count > 1 ? " and others" : "");
+}
+
+static int check_extent(const struct stile_image_info *info, const struct stile_constraints *limits,
+	struct stile_report *why) {
+	uint32_t max_width = limits->max_width == 0 ? UINT32_MAX : limits->max_width;
+	uint32_t max_height = limits->max_height == 0 ? UINT32_MAX : limits->max_height;
+	if (info->width > max_width || info->height > max_height) {
+		bool wide = info->width > max_width;
+		return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0,
+			wide ? max_width : max_height, wide ? info->width : info->height,
+			"%u x %u pixels is too large: at most %u x %u are taken here", info->width,
+			info->height, max_width, max_height);
+	}
+	return 0;
+}
+
+/* What creating and importing have in common: everything but the planes. */
+static int check_picture(const struct stile_image_info *info, const struct stile_format *format,
+	const struct stile_constraints *limits, struct stile_report *why) {
+	if (format == NULL) {
+		char text[5];
+		format_fourcc_text(info->fourcc, text);
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"unknown format '%s' (0x%08x)", text, info->fourcc);
+	}
+	if (info->usage == 0 || (info->usage & ~USAGE_ALL) != 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, USAGE_ALL, info->usage,
+			"usage 0x%x: at least one of READ (1) and WRITE (2) is needed, and nothing else",
+			info->usage);
+	}
+	if (info->width == 0 || info->height == 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, 1, 0,
+			"an image of %u x %u pixels has nothing in it", info->width, info->height);
+	}
+	for (uint32_t i = 0; i < format->plane_count; i++) {
+		const struct stile_format_plane *plane = &format->planes[i];
+		if (info->width % plane->hsub != 0 || info->height % plane->vsub != 0) {
+			return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, i, plane->hsub,
+				info->width, "%u x %u pixels: %s needs a multiple of %u x %u",
+				info->width, info->height, format->name, plane->hsub, plane->vsub);
+		}
+	}
+	int ret = check_extent(info, limits, why);
+	return ret < 0 ? ret : check_modifier(info->modifier, limits, why);
+}
+
+/* ---- Where the planes are ----------------------------------------------------------------- */
+
+static int check_alignment(const struct stile_image_info *info,
+	const struct stile_constraints *limits, struct stile_report *why) {
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		const struct stile_image_plane *plane = &info->planes[i];
+		if (limits->pitch_align != 0 && plane->pitch % limits->pitch_align != 0) {
+			return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i,
+				limits->pitch_align, plane->pitch,
+				"plane %u: pitch %u is not a multiple of %u bytes", i, plane->pitch,
+				limits->pitch_align);
+		}
+		if (limits->offset_align != 0 && plane->offset % limits->offset_align != 0) {
+			return report_refuse(why, -EINVAL, STILE_REASON_OFFSET, i,
+				limits->offset_align, plane->offset,
+				"plane %u: offset %" PRIu64 " is not a multiple of %u bytes", i,
+				plane->offset, limits->offset_align);
+		}
+	}
+	return 0;
+}
+
+/* Does plane i fit in memory of this size, with the rows that drivers touch below it? */
+static int check_bounds(const struct stile_image_info *info, const struct stile_format *format,
+	uint32_t i, uint64_t bytes, uint32_t row_group, struct stile_report *why) {
+	const struct stile_image_plane *plane = &info->planes[i];
+	uint64_t row = format_row_bytes(format, i, info->width);
+	if (plane->pitch < row) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, row, plane->pitch,
+			"plane %u: pitch %u is too small for %u pixels of %s, which need %" PRIu64
+			" bytes",
+			i, plane->pitch, info->width, format->name, row);
+	}
+	uint64_t end;
+	if (!format_plane_end(format, i, info->height, plane->offset, plane->pitch, 1, &end)) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, UINT64_MAX, bytes,
+			"plane %u: offset %" PRIu64 " + pitch %u x %u rows does not fit in 64 bits",
+			i, plane->offset, plane->pitch,
+			format_plane_height(format, i, info->height));
+	}
+	if (end > bytes) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, end, bytes,
+			"plane %u: offset %" PRIu64 " + pitch %u x %u rows needs %" PRIu64
+			" bytes, the memory has %" PRIu64,
+			i, plane->offset, plane->pitch,
+			format_plane_height(format, i, info->height), end, bytes);
+	}
+	/* What is in the last page behind the end can be touched without harm. */
+	uint64_t mapped, touched = UINT64_MAX;
+	if (!format_align(bytes, os_page_size(), &mapped) ||
+		!format_plane_end(format, i, info->height, plane->offset, plane->pitch, row_group,
+			&touched) ||
+		touched > mapped) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, touched, bytes,
+			"plane %u: drivers touch rows in groups of %u, which reaches beyond the %" PRIu64
+			" bytes of the memory",
+			i, row_group, bytes);
+	}
+	return 0;
+}
+
+/* The usages that the plane's descriptor allows, or why it cannot be used. */
+static int check_plane(struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_format *format, uint32_t i, struct stile_report *why) {
+	int fd = info->planes[i].fd;
+	int usage = buffer_fd_usage(fd);
+	struct stat st;
+	if (usage < 0 || fstat(fd, &st) < 0) {
+		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, i, 0, 0,
+			"plane %u: descriptor %d is not open", i, fd);
+	}
+	int ret = device->ops->memory_check(device, fd, i, why);
+	if (ret < 0) {
+		return ret;
+	}
+	if ((info->usage & ~(uint32_t)usage) != 0 || (usage & STILE_USAGE_READ) == 0) {
+		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, i, info->usage,
+			(uint64_t)usage,
+			"plane %u: descriptor %d was opened %s, the usage needs more", i, fd,
+			usage & STILE_USAGE_READ ? "read-only" : "write-only");
+	}
+	ret = check_bounds(info, format, i, (uint64_t)st.st_size, device->ops->row_group, why);
+	return ret < 0 ? ret : usage;
+}
+
+/* Everything about an import. The usages that all descriptors allow, or why not. */
+static int check_import(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_report *why) {
+	const struct stile_format *format = stile_format_get(info->fourcc);
+	int ret = check_picture(info, format, &device->ops->limits, why);
+	if (ret < 0) {
+		return ret;
+	}
+	if (info->plane_count != format->plane_count) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, format->plane_count,
+			info->plane_count, "%s has %u planes, not %u", format->name,
+			format->plane_count, info->plane_count);
+	}
+	uint32_t allowed = USAGE_ALL;
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		ret = check_plane(device, info, format, i, why);
+		if (ret < 0) {
+			return ret;
+		}
+		allowed &= (uint32_t)ret;
+	}
+	ret = check_alignment(info, &device->ops->limits, why);
+	return ret < 0 ? ret : (int)allowed;
+}
+
+/* ---- Making one --------------------------------------------------------------------------- */
+
+/* Without buffers yet. */
+static struct stile_image *image_alloc(
+	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed) {
+	struct stile_image *image = calloc(1, sizeof(*image));
+	if (image == NULL) {
+		return NULL;
+	}
+	image->device = device_ref(device);
+	image->refs = 1;
+	image->format = stile_format_get(info->fourcc);
+	image->allowed = allowed;
+	image->info = *info;
+	for (size_t i = 0; i < ARRAY_LENGTH(image->info.planes); i++) {
+		image->info.planes[i].fd = -1;
+	}
+	snprintf(image->name, sizeof(image->name), "%s", info->name == NULL ? "" : info->name);
+	image->info.name = image->name;
+	return image;
+}
+
+static void image_free(struct stile_image *image) {
+	for (size_t i = 0; i < ARRAY_LENGTH(image->buffers); i++) {
+		stile_buffer_unref(image->buffers[i]);
+	}
+	device_unref(image->device);
+	free(image);
+}
+
+static int check_create(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_report *why) {
+	const struct stile_image_plane none = { 0 };
+	bool planes = info->plane_count != 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(info->planes); i++) {
+		planes = planes || memcmp(&info->planes[i], &none, sizeof(none)) != 0;
+	}
+	if (planes) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, 0,
+			info->plane_count,
+			"planes were given for an image that is to be allocated");
+	}
+	return check_picture(info, stile_format_get(info->fourcc), &device->ops->limits, why);
+}
+
+int stile_image_create(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_image **out) {
+	*out = NULL;
+	struct stile_image_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = check_create(device, &known, &why);
+	if (ret < 0) {
+		device_log(device, STILE_LOG_ERROR, "image '%s': %s",
+			known.name == NULL ? "" : known.name, why.text);
+		return ret;
+	}
+	uint64_t bytes;
+	if (!format_layout(stile_format_get(known.fourcc), &known, device->ops->create_pitch_align,
+		    device->ops->create_offset_align, device->ops->row_group, &bytes)) {
+		return -ERANGE;
+	}
+	struct stile_image *image = image_alloc(device, &known, USAGE_ALL);
+	if (image == NULL) {
+		return -ENOMEM;
+	}
+	struct stile_buffer_info memory = {
+		.size = sizeof(memory),
+		.bytes = bytes,
+		.name = known.name,
+	};
+	ret = stile_buffer_create(device, &memory, &image->buffers[0]);
+	if (ret < 0) {
+		image_free(image);
+		return ret;
+	}
+	for (uint32_t i = 1; i < known.plane_count; i++) {
+		image->buffers[i] = stile_buffer_ref(image->buffers[0]);
+	}
+	*out = image;
+	return 0;
+}
+
+/* Fill in the buffers. All is checked again on purpose: a number may mean another file by now. */
+static int image_take_buffers(
+	struct stile_image *image, const struct stile_image_info *info, struct stile_report *why) {
+	struct stile_device *device = image->device;
+	int ret = 0;
+	for (uint32_t i = 0; i < info->plane_count && ret == 0; i++) {
+		why->size = sizeof(*why);
+		ret = stile_buffer_import_fd(
+			device, info->planes[i].fd, info->usage, why, &image->buffers[i]);
+		if (ret == 0) {
+			ret = check_bounds(info, image->format, i,
+				stile_buffer_get_bytes(image->buffers[i]), device->ops->row_group,
+				why);
+		}
+		why->plane = i;
+	}
+	return ret;
+}
+
+int stile_image_import(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_report *report, struct stile_image **out) {
+	*out = NULL;
+	struct stile_image_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret == 0) {
+		ret = report_begin(report);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	int allowed = check_import(device, &known, &why);
+	if (allowed < 0) {
+		ret = allowed;
+		goto err_why;
+	}
+	struct stile_image *image = image_alloc(device, &known, (uint32_t)allowed);
+	if (image == NULL) {
+		ret = report_refuse(
+			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		goto err_why;
+	}
+	ret = image_take_buffers(image, &known, &why);
+	if (ret < 0) {
+		image_free(image);
+		goto err_why;
+	}
+	*out = image;
+	return 0;
+
+err_why:
+	report_give(report, &why);
+	device_log(device, STILE_LOG_ERROR, "import of image '%s': %s",
+		known.name == NULL ? "" : known.name, why.text);
+	return ret;
+}
+
+int stile_image_check(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_report *report) {
+	struct stile_image_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret == 0) {
+		ret = report_begin(report);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = check_import(device, &known, &why);
+	if (ret < 0) {
+		report_give(report, &why);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int stile_image_check_constraints(const struct stile_image *image,
+	const struct stile_constraints *constraints, struct stile_report *report) {
+	struct stile_constraints known;
+	int ret = abi_copy_in(&known, sizeof(known), constraints);
+	if (ret == 0) {
+		ret = report_begin(report);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	if ((known.usage & ~image->allowed) != 0) {
+		ret = report_refuse(&why, -EACCES, STILE_REASON_FD_ACCESS, 0, known.usage,
+			image->allowed,
+			"the image came from a read-only descriptor, a writable one is "
+			"needed here");
+	}
+	if (ret == 0) {
+		ret = check_extent(&image->info, &known, &why);
+	}
+	if (ret == 0) {
+		ret = check_modifier(image->info.modifier, &known, &why);
+	}
+	if (ret == 0) {
+		ret = check_alignment(&image->info, &known, &why);
+	}
+	if (ret < 0) {
+		report_give(report, &why);
+	}
+	return ret;
+}
+
+int stile_image_export(struct stile_image *image, struct stile_image_info *info) {
+	/* Descriptors that the caller has no room for would be lost. */
+	if (abi_check_out(info) < 0 || info->size < sizeof(*info)) {
+		return -EINVAL;
+	}
+	struct stile_image_info filled = image->info;
+	int ret = 0;
+	for (uint32_t i = 0; i < filled.plane_count && ret == 0; i++) {
+		ret = stile_buffer_export_fd(
+			image->buffers[i], image->allowed, &filled.planes[i].fd);
+	}
+	for (uint32_t i = 0; i < filled.plane_count && ret < 0; i++) {
+		if (filled.planes[i].fd >= 0) {
+			close(filled.planes[i].fd);
+			filled.planes[i].fd = -1;
+		}
+	}
+	abi_copy_out(info, &filled, sizeof(filled));
+	return ret;
+}
+
+struct stile_image *stile_image_ref(struct stile_image *image) {
+	__atomic_fetch_add(&image->refs, 1, __ATOMIC_RELAXED);
+	return image;
+}
+
+void stile_image_unref(struct stile_image *image) {
+	if (image != NULL && __atomic_fetch_sub(&image->refs, 1, __ATOMIC_ACQ_REL) == 1) {
+		image_free(image);
+	}
+}
+
+const struct stile_image_info *stile_image_get_info(const struct stile_image *image) {
+	return &image->info;
+}
+
+struct stile_buffer *stile_image_get_buffer(const struct stile_image *image, uint32_t plane) {
+	return image->buffers[plane];
+}

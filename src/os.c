@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/memfd.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+enum { LOCK_FREE = 0, LOCK_HELD = 1, LOCK_CONTENDED = 2 };
+
+int64_t os_clock_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int os_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+	struct timespec until = {
+		.tv_sec = (time_t)(deadline_ns / 1000000000),
+		.tv_nsec = (long)(deadline_ns % 1000000000),
+	};
+	/* The BITSET form is the one that takes an absolute monotonic time. */
+	long ret = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+		deadline_ns == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+	if (ret == 0) {
+		return 0;
+	}
+	return errno == ETIMEDOUT ? -ETIME : -EAGAIN;
+}
+
+void os_futex_wake_all(uint32_t *word) {
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void os_lock(uint32_t *lock) {
+	uint32_t seen = LOCK_FREE;
+	if (__atomic_compare_exchange_n(
+		    lock, &seen, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		return;
+	}
+	/* Whoever slept takes it as contended: it cannot know whether others sleep still. */
+	while (__atomic_exchange_n(lock, LOCK_CONTENDED, __ATOMIC_ACQUIRE) != LOCK_FREE) {
+		os_futex_wait(lock, LOCK_CONTENDED, INT64_MAX);
+	}
+}
+
+void os_unlock(uint32_t *lock) {
+	if (__atomic_exchange_n(lock, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_CONTENDED) {
+		syscall(SYS_futex, lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+}
+
+int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg) {
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int ret = pthread_create(thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (ret != 0) {
+		return -EAGAIN;
+	}
+	pthread_setname_np(*thread, name);
+	return 0;
+}
+
+int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+	return -pthread_atfork(prepare, parent, child);
+}
+
+int os_dup(int fd) {
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+int os_memfd_create(const char *name, uint64_t bytes) {
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	/* The kernel refuses names of 250 bytes and more. */
+	char shown[64];
+	snprintf(shown, sizeof(shown), "%s", name);
+	int fd = memfd_create(shown, flags | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL) {
+		/* Kernels before 6.3 do not know NOEXEC_SEAL. */
+		fd = memfd_create(shown, flags);
+	}
+	if (fd < 0) {
+		return -errno;
+	}
+	/* Never sealed against writing: udmabuf and Mesa refuse such memory. */
+	if (ftruncate(fd, (off_t)bytes) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int os_memfd_is_unshrinkable(int fd) {
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0) {
+		return -EINVAL;
+	}
+	return (seals & F_SEAL_SHRINK) != 0;
+}
+
+int os_eventfd(void) {
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+void os_eventfd_raise(int fd) {
+	int before = errno;
+	eventfd_write(fd, 1);
+	errno = before;
+}
+
+void os_eventfd_clear(int fd) {
+	eventfd_t count;
+	eventfd_read(fd, &count);
+}
+
+uint64_t os_page_size(void) {
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_OS_H
+#define SRC_OS_H
+
+/* Everything that only Linux has, or has in its own way, is behind these. */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/** CLOCK_MONOTONIC in ns. */
+int64_t os_clock_ns(void);
+
+/** Sleep while *word == expected. 0, -ETIME, or -EAGAIN for any wake-up that proves nothing. */
+int os_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
+void os_futex_wake_all(uint32_t *word);
+
+/** A lock of four bytes that needs no initialisation but zero and no destruction. */
+void os_lock(uint32_t *lock);
+void os_unlock(uint32_t *lock);
+
+/** Start a thread with all signals blocked. 0 or -EAGAIN. */
+int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
+
+/** Have functions run around every fork. 0 or -ENOMEM. */
+int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
+/** A duplicate, CLOEXEC. The new descriptor, -EBADF or -EMFILE. */
+int os_dup(int fd);
+
+/** A zeroed file in memory, CLOEXEC, sealed against any change of size. Or -errno. */
+int os_memfd_create(const char *name, uint64_t bytes);
+
+/** Can nobody shrink it? 1 or 0; -EINVAL: not a file in memory. */
+int os_memfd_is_unshrinkable(int fd);
+
+/** A counter for waking a poll, CLOEXEC, never blocking. Or -errno. */
+int os_eventfd(void);
+void os_eventfd_raise(int fd);
+void os_eventfd_clear(int fd);
+
+uint64_t os_page_size(void);
+
+#endif

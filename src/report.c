@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "src/abi.h"
+
+int report_begin(struct stile_report *report) {
+	if (report == NULL) {
+		return 0;
+	}
+	int ret = abi_check_out(report);
+	if (ret == 0) {
+		report_give(report, &(struct stile_report){ .reason = STILE_REASON_NONE });
+	}
+	return ret;
+}
+
+int report_refuse(struct stile_report *report, int error, enum stile_reason reason, uint32_t plane,
+	uint64_t needed, uint64_t actual, const char *fmt, ...) {
+	*report = (struct stile_report){
+		.reason = reason,
+		.error = error,
+		.plane = plane,
+		.needed = needed,
+		.actual = actual,
+	};
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(report->text, sizeof(report->text), fmt, args);
+	va_end(args);
+	return error;
+}
+
+void report_give(struct stile_report *to, const struct stile_report *from) {
+	if (to != NULL) {
+		abi_copy_out(to, from, sizeof(*from));
+	}
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_REPORT_H
+#define SRC_REPORT_H
+
+#include <stile/report.h>
+
+/** Empty a report for a call that begins. NULL is fine. 0, or -EINVAL for an impossible size. */
+int report_begin(struct stile_report *report);
+
+/** Make `report` say why; returns `error`. It is complete, ours, never NULL. */
+int report_refuse(struct stile_report *report, int error, enum stile_reason reason, uint32_t plane,
+	uint64_t needed, uint64_t actual, const char *fmt, ...) STILE_PRINTF(7, 8);
+
+/** Give the caller what was found out. NULL is fine. */
+void report_give(struct stile_report *to, const struct stile_report *from);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software sync file: a fence on the way to other processes where no kernel sync_file can be
+ * made. It is a pair of connected SOCK_SEQPACKET sockets. The producer keeps the sending end; at
+ * signalling it sends one record and closes. The other end, whose write side is shut down before
+ * anybody gets it, is what travels. Holders look with MSG_PEEK, so the record stays for all of
+ * them and the descriptor is readable from then on for ever.
+ *
+ * Nothing but a whole, valid record means success. When the producer dies the kernel closes the
+ * sending end, and holders see the end of the stream: -EOWNERDEAD.
+ */
+#include "src/sync_file.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "src/array.h"
+#include "src/fence.h"
+#include "src/os.h"
+#include "src/watch.h"
+
+enum {
+	RECORD_MAGIC = 0x53464331, /* "SFC1": a new number if the layout changes */
+	NAME_BYTES = 32,
+	MAX_ERRNO = 4095,
+};
+
+struct record {
+	uint32_t magic;
+	int32_t status; /* 1 or a negative errno: as stile_fence_get_status() */
+	int64_t timestamp_ns;
+	uint64_t context;
+	uint64_t seqno;
+	char driver[NAME_BYTES];
+	char timeline[NAME_BYTES];
+};
+
+/* ---- The producer's side ------------------------------------------------------------------ */
+
+struct sender {
+	struct stile_callback callback;
+	int fd; /* -1 in a child made by fork */
+	struct sender *next;
+	struct sender *prev;
+};
+
+/*
+ * All sending ends of the process: a child made by fork gets copies of them, which would keep the
+ * streams open after the producer has died.
+ */
+static pthread_mutex_t senders_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sender *senders;
+
+static void senders_before_fork(void) {
+	pthread_mutex_lock(&senders_lock);
+}
+
+static void senders_after_fork(void) {
+	pthread_mutex_unlock(&senders_lock);
+}
+
+static void senders_in_child(void) {
+	for (struct sender *sender = senders; sender != NULL; sender = sender->next) {
+		close(sender->fd);
+		sender->fd = -1;
+	}
+	senders = NULL;
+	pthread_mutex_unlock(&senders_lock);
+}
+
+static int senders_guard_result;
+
+static void senders_guard(void) {
+	senders_guard_result = os_atfork(senders_before_fork, senders_after_fork, senders_in_child);
+}
+
+/* The lock is held. */
+static void sender_link(struct sender *sender) {
+	sender->next = senders;
+	if (senders != NULL) {
+		senders->prev = sender;
+	}
+	senders = sender;
+}
+
+/* The lock is held. */
+static void sender_unlink(struct sender *sender) {
+	if (sender->prev != NULL) {
+		sender->prev->next = sender->next;
+	} else if (senders == sender) {
+		senders = sender->next;
+	}
+	if (sender->next != NULL) {
+		sender->next->prev = sender->prev;
+	}
+}
+
+/* Both ends of a new stream. The lock is held throughout: no fork sees an end that is not listed. */
+static int sender_open(struct sender *sender, int *out) {
+	int ends[2], ret = 0;
+	pthread_mutex_lock(&senders_lock);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		ret = -errno;
+	} else {
+		/* No holder can write what another one would take for the producer's word. */
+		shutdown(ends[1], SHUT_WR);
+		sender->fd = ends[0];
+		sender_link(sender);
+		*out = ends[1];
+	}
+	pthread_mutex_unlock(&senders_lock);
+	return ret;
+}
+
+/* Send the last word, if this is the process that may, and close. As sender_open(). */
+static void sender_close(struct sender *sender, const struct record *record) {
+	pthread_mutex_lock(&senders_lock);
+	sender_unlink(sender);
+	if (sender->fd >= 0) {
+		/* If it cannot be sent, closing alone tells the holders -EOWNERDEAD: no false success. */
+		(void)send(sender->fd, record, sizeof(*record), MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(sender->fd);
+	}
+	pthread_mutex_unlock(&senders_lock);
+}
+
+/* Under the fence's lock. */
+static void sender_finish(struct stile_fence *fence, struct stile_callback *callback) {
+	struct sender *sender = CONTAINER_OF(callback, struct sender, callback);
+	struct record record = {
+		.magic = RECORD_MAGIC,
+		.status = stile_fence_get_status(fence),
+		.timestamp_ns = stile_fence_get_timestamp(fence),
+		.context = stile_fence_get_context(fence),
+		.seqno = stile_fence_get_seqno(fence),
+	};
+	snprintf(record.driver, NAME_BYTES, "%s", stile_fence_get_driver_name(fence));
+	snprintf(record.timeline, NAME_BYTES, "%s", stile_fence_get_timeline_name(fence));
+	sender_close(sender, &record);
+	free(sender);
+}
+
+int sync_file_export(struct stile_fence *fence, int *out) {
+	*out = -1;
+
+	static pthread_once_t guarded = PTHREAD_ONCE_INIT;
+	pthread_once(&guarded, senders_guard);
+	if (senders_guard_result < 0) {
+		return senders_guard_result;
+	}
+	struct sender *sender = calloc(1, sizeof(*sender));
+	if (sender == NULL) {
+		return -ENOMEM;
+	}
+	int ret = sender_open(sender, out);
+	if (ret < 0) {
+		free(sender);
+		return ret;
+	}
+	if (stile_fence_add_callback(fence, &sender->callback, sender_finish) < 0) {
+		sender_finish(fence, &sender->callback);
+	}
+	return 0;
+}
+
+/* ---- The holder's side -------------------------------------------------------------------- */
+
+struct fd_fence {
+	struct stile_fence base;
+	struct watch *watch;
+	int fd;
+	uint32_t lock;
+	int verdict; /* under the lock: 0, or the status; the first one stands */
+	struct record record;
+};
+
+static struct fd_fence *fd_fence_of(struct stile_fence *fence) {
+	return CONTAINER_OF(fence, struct fd_fence, base);
+}
+
+static bool record_is_valid(const struct record *record) {
+	return record->magic == RECORD_MAGIC &&
+		(record->status == 1 || (record->status < 0 && record->status >= -MAX_ERRNO)) &&
+		record->timestamp_ns > 0 && memchr(record->driver, '\0', NAME_BYTES) != NULL &&
+		memchr(record->timeline, '\0', NAME_BYTES) != NULL;
+}
+
+/* What the socket says by now: 0 for nothing yet, 1, or a negative errno. */
+static int fd_fence_look(int fd, struct record *record) {
+	/* With MSG_TRUNC the answer is the true length, also of what is too long. */
+	ssize_t n = recv(fd, record, sizeof(*record), MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0) {
+		switch (errno) {
+		case EAGAIN:
+		case EINTR:
+		case ENOMEM:
+		case ENOBUFS:
+			return 0;
+		case ECONNRESET:
+			return -EOWNERDEAD;
+		default:
+			return -EBADMSG;
+		}
+	}
+	if (n == 0) {
+		return -EOWNERDEAD;
+	}
+	if ((size_t)n != sizeof(*record) || !record_is_valid(record)) {
+		return -EBADMSG;
+	}
+	return record->status;
+}
+
+static bool fd_fence_signaled(struct stile_fence *fence) {
+	struct fd_fence *self = fd_fence_of(fence);
+	os_lock(&self->lock);
+	if (self->verdict == 0) {
+		self->verdict = fd_fence_look(self->fd, &self->record);
+		if (self->verdict != 0 && !record_is_valid(&self->record)) {
+			self->record =
+				(struct record){ .driver = "unknown", .timeline = "unknown" };
+		}
+		if (self->verdict < 0) {
+			stile_fence_set_error(fence, self->verdict);
+		}
+		fence_set_timestamp(fence, self->record.timestamp_ns);
+	}
+	bool done = self->verdict != 0;
+	os_unlock(&self->lock);
+	return done;
+}
+
+static bool fd_fence_enable_signaling(struct stile_fence *fence) {
+	struct fd_fence *self = fd_fence_of(fence);
+	if (fd_fence_signaled(fence)) {
+		return false;
+	}
+	int ret = watch_arm(self->watch, self->fd, fence);
+	if (ret < 0) {
+		stile_fence_set_error(fence, ret);
+		return false;
+	}
+	return true;
+}
+
+/* The producer's names travel in the record, so they are known at the end only. */
+static const char *fd_fence_get_driver_name(struct stile_fence *fence) {
+	return stile_fence_is_signaled(fence) ? fd_fence_of(fence)->record.driver
+					      : "software-sync-file";
+}
+
+static const char *fd_fence_get_timeline_name(struct stile_fence *fence) {
+	return stile_fence_is_signaled(fence) ? fd_fence_of(fence)->record.timeline : "pending";
+}
+
+static void fd_fence_release(struct stile_fence *fence) {
+	struct fd_fence *self = fd_fence_of(fence);
+	watch_disarm(self->watch, self->fd);
+	close(self->fd);
+	watch_unref(self->watch);
+	free(self);
+}
+
+static const struct stile_fence_ops fd_fence_ops = {
+	.size = sizeof(struct stile_fence_ops),
+	.get_driver_name = fd_fence_get_driver_name,
+	.get_timeline_name = fd_fence_get_timeline_name,
+	.enable_signaling = fd_fence_enable_signaling,
+	.signaled = fd_fence_signaled,
+	.release = fd_fence_release,
+};
+
+int sync_file_check(int fd) {
+	int domain = 0, type = 0, listening = 0;
+	socklen_t size = sizeof(int);
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0) {
+		return errno == EBADF ? -EBADF : -EINVAL;
+	}
+	return domain == AF_UNIX && type == SOCK_SEQPACKET && !listening ? 0 : -EINVAL;
+}
+
+int sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
+	*out = NULL;
+	struct fd_fence *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return -ENOMEM;
+	}
+	int ret;
+	self->fd = os_dup(fd);
+	if (self->fd < 0) {
+		ret = self->fd;
+		goto err_self;
+	}
+	ret = watch_reserve(watch, self->fd);
+	if (ret < 0) {
+		goto err_fd;
+	}
+	ret = stile_fence_init(&self->base, &fd_fence_ops, stile_fence_context_alloc(1), 1);
+	if (ret < 0) {
+		goto err_fd;
+	}
+	self->watch = watch_ref(watch);
+	*out = &self->base;
+	return 0;
+
+err_fd:
+	close(self->fd);
+err_self:
+	free(self);
+	return ret;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/watch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "src/fence.h"
+#include "src/os.h"
+
+/*
+ * An event carries the descriptor's number and the slot's generation rather than a pointer: the
+ * fence may go, and the number be used again, between the kernel's answer and our look at it.
+ */
+struct watch_slot {
+	struct stile_fence *fence; /* not referenced: a fence disarms itself before it goes */
+	uint32_t generation;
+};
+
+struct watch {
+	uint32_t refs;
+	int epoll_fd;
+	int kick_fd;
+	pthread_t thread;
+	pthread_mutex_t lock;
+
+	/* All below is under the lock. */
+	struct watch_slot *slots; /* by descriptor */
+	size_t slot_count;
+	bool ending;
+	bool orphan; /* nobody joins the thread: it frees everything itself */
+};
+
+#define KICK_EVENT UINT64_MAX
+
+static void watch_free(struct watch *watch) {
+	close(watch->epoll_fd);
+	close(watch->kick_fd);
+	pthread_mutex_destroy(&watch->lock);
+	free(watch->slots);
+	free(watch);
+}
+
+/* The fence that an event is about, referenced; NULL if it has gone. */
+static struct stile_fence *watch_find(struct watch *watch, uint64_t event) {
+	size_t fd = (uint32_t)event;
+	struct stile_fence *fence = NULL;
+	pthread_mutex_lock(&watch->lock);
+	if (fd < watch->slot_count && watch->slots[fd].generation == event >> 32) {
+		fence = watch->slots[fd].fence;
+	}
+	if (fence != NULL && !fence_ref_unless_zero(fence)) {
+		fence = NULL;
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return fence;
+}
+
+static void watch_handle(struct watch *watch, const struct epoll_event *event) {
+	struct stile_fence *fence = watch_find(watch, event->data.u64);
+	if (fence == NULL) {
+		return;
+	}
+	if (!stile_fence_is_signaled(fence)) {
+		/* One shot: nothing to see yet after all, so look again. */
+		struct epoll_event again = *event;
+		again.events = EPOLLIN | EPOLLONESHOT;
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, (int)(uint32_t)event->data.u64, &again);
+	}
+	stile_fence_unref(fence);
+}
+
+static void *watch_run(void *arg) {
+	struct watch *watch = arg;
+	struct epoll_event events[64];
+	bool ending = false;
+	while (!ending) {
+		int n = epoll_wait(watch->epoll_fd, events, sizeof(events) / sizeof(events[0]), -1);
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.u64 != KICK_EVENT) {
+				watch_handle(watch, &events[i]);
+			}
+		}
+		pthread_mutex_lock(&watch->lock);
+		ending = watch->ending;
+		pthread_mutex_unlock(&watch->lock);
+	}
+	pthread_mutex_lock(&watch->lock);
+	bool orphan = watch->orphan;
+	pthread_mutex_unlock(&watch->lock);
+	if (orphan) {
+		watch_free(watch);
+	}
+	return NULL;
+}
+
+int watch_create(struct watch **out) {
+	*out = NULL;
+	struct watch *watch = calloc(1, sizeof(*watch));
+	if (watch == NULL) {
+		return -ENOMEM;
+	}
+	watch->refs = 1;
+	pthread_mutex_init(&watch->lock, NULL);
+
+	int ret;
+	watch->kick_fd = os_eventfd();
+	if (watch->kick_fd < 0) {
+		ret = watch->kick_fd;
+		goto err_watch;
+	}
+	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (watch->epoll_fd < 0) {
+		ret = -errno;
+		goto err_kick;
+	}
+	struct epoll_event kick = { .events = EPOLLIN, .data.u64 = KICK_EVENT };
+	if (epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, watch->kick_fd, &kick) < 0) {
+		ret = -ENOMEM;
+		goto err_epoll;
+	}
+	ret = os_thread_start(&watch->thread, "stile-watch", watch_run, watch);
+	if (ret < 0) {
+		goto err_epoll;
+	}
+	*out = watch;
+	return 0;
+
+err_epoll:
+	close(watch->epoll_fd);
+err_kick:
+	close(watch->kick_fd);
+err_watch:
+	pthread_mutex_destroy(&watch->lock);
+	free(watch);
+	return ret;
+}
+
+struct watch *watch_ref(struct watch *watch) {
+	__atomic_fetch_add(&watch->refs, 1, __ATOMIC_RELAXED);
+	return watch;
+}
+
+void watch_unref(struct watch *watch) {
+	if (watch == NULL || __atomic_fetch_sub(&watch->refs, 1, __ATOMIC_ACQ_REL) != 1) {
+		return;
+	}
+	/* The last fence may go in a callback that the thread itself runs. */
+	bool self = pthread_equal(pthread_self(), watch->thread);
+	pthread_mutex_lock(&watch->lock);
+	watch->ending = true;
+	watch->orphan = self;
+	os_eventfd_raise(watch->kick_fd);
+	pthread_mutex_unlock(&watch->lock);
+	if (self) {
+		pthread_detach(watch->thread);
+	} else {
+		pthread_join(watch->thread, NULL);
+		watch_free(watch);
+	}
+}
+
+int watch_reserve(struct watch *watch, int fd) {
+	int ret = 0;
+	pthread_mutex_lock(&watch->lock);
+	if ((size_t)fd >= watch->slot_count) {
+		size_t count = (size_t)fd + 1 > 2 * watch->slot_count ? (size_t)fd + 1
+								      : 2 * watch->slot_count;
+		struct watch_slot *slots = realloc(watch->slots, count * sizeof(*slots));
+		if (slots != NULL) {
+			for (size_t i = watch->slot_count; i < count; i++) {
+				slots[i] = (struct watch_slot){ 0 };
+			}
+			watch->slots = slots;
+			watch->slot_count = count;
+		} else {
+			ret = -ENOMEM;
+		}
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return ret;
+}
+
+int watch_arm(struct watch *watch, int fd, struct stile_fence *fence) {
+	pthread_mutex_lock(&watch->lock);
+	struct watch_slot *slot = &watch->slots[fd];
+	slot->fence = fence;
+	slot->generation++;
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLONESHOT,
+		.data.u64 = (uint64_t)slot->generation << 32 | (uint32_t)fd,
+	};
+	int ret = epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -ENOMEM : 0;
+	if (ret < 0) {
+		slot->fence = NULL;
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return ret;
+}
+
+void watch_disarm(struct watch *watch, int fd) {
+	pthread_mutex_lock(&watch->lock);
+	struct watch_slot *slot = &watch->slots[fd];
+	if (slot->fence != NULL) {
+		slot->fence = NULL;
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	}
+	pthread_mutex_unlock(&watch->lock);
+}
