@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stile-demo [PICTURE.png] [--output DIR] [--processes 1|2]
+ *
+ * A picture crosses the software GPU, Vulkan and GLES without being copied between them, each hop
+ * behind a fence. Exit status: 0 the result is right, 1 it is not, 2 wrong input.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "demos/job.h"
+
+enum { EXIT_RIGHT = 0, EXIT_WRONG = 1, EXIT_INPUT = 2 };
+
+struct options {
+	const char *picture; /* NULL: the test card */
+	const char *output;
+	int processes;
+	bool peer;
+};
+
+static int usage(const char *problem, const char *what) {
+	fprintf(stderr, "stile-demo: %s%s\n", problem, what);
+	fprintf(stderr, "usage: stile-demo [PICTURE.png] [--output DIR] [--processes 1|2]\n");
+	return EXIT_INPUT;
+}
+
+static int parse(int argc, char **argv, struct options *options) {
+	static const struct option known[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "processes", required_argument, NULL, 'p' },
+		{ "peer", no_argument, NULL, 'P' },
+		{ NULL, 0, NULL, 0 },
+	};
+	*options = (struct options){ .output = ".", .processes = 1 };
+	int letter;
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (letter) {
+		case 'o':
+			options->output = optarg;
+			break;
+		case 'p':
+			if (strcmp(optarg, "1") != 0 && strcmp(optarg, "2") != 0) {
+				return usage("--processes takes 1 or 2, not ", optarg);
+			}
+			options->processes = optarg[0] - '0';
+			break;
+		case 'P':
+			options->peer = true;
+			break;
+		default:
+			return usage("cannot use ", argv[optind - 1]);
+		}
+	}
+	if (argc - optind > 1) {
+		return usage("one picture at a time, not also ", argv[optind + 1]);
+	}
+	options->picture = argv[optind];
+	return EXIT_RIGHT;
+}
+
+/* ---- What it found ------------------------------------------------------------------------ */
+
+static const char *path_text(const struct hop *hop) {
+	switch (hop->path.kind) {
+	case STILE_PATH_HANDLE:
+		return "handle passed on";
+	case STILE_PATH_BRIDGE:
+		return "bridge to a VkSemaphore";
+	case STILE_PATH_CPU_WAIT:
+		return "CPU wait";
+	case STILE_PATH_NONE:
+		break;
+	}
+	return hop->carrier == NULL ? "none needed" : "was signalled already";
+}
+
+static void print_hops(const struct job *job) {
+	printf("%-9s %-16s %-22s %-22s %-24s %-12s %9s\n", "from", "to", "memory", "fence",
+		"how it crossed", "blocked", "time");
+	for (int i = 0; i < HOP_COUNT; i++) {
+		const struct hop *hop = &job->hops[i];
+		char blocked[32] = "no";
+		if (hop->path.blocked_ns > 0) {
+			snprintf(blocked, sizeof(blocked), "%.0f µs",
+				(double)hop->path.blocked_ns / 1e3);
+		}
+		printf("%-9s %-16s %-22s %-22s %-24s %-12s %6.0f µs\n", hop->from, hop->to,
+			hop->memory, hop->carrier == NULL ? "-" : hop->carrier, path_text(hop),
+			blocked, (double)hop->duration_ns / 1e3);
+	}
+}
+
+static bool print_evidence(const struct job *job) {
+	bool all = true;
+	printf("\nNothing was copied:\n");
+	for (int i = 0; i < EVIDENCE_COUNT; i++) {
+		const struct evidence *evidence = &job->evidence[i];
+		const uint8_t *in = evidence->written, *out = evidence->read;
+		bool holds = proof_holds(evidence);
+		all = all && holds;
+		printf("  %-6s has image %s: memfd inode %llu mapped %d times, before the import %d; "
+		       "wrote %02x%02x%02x%02x to the memory, %s reads %02x%02x%02x%02x: %s\n",
+			evidence->api, evidence->image, (unsigned long long)evidence->inode,
+			evidence->mappings_after, evidence->mappings_before, in[0], in[1], in[2],
+			in[3], evidence->api, out[0], out[1], out[2], out[3], holds ? "yes" : "NO");
+	}
+	return all;
+}
+
+static int save(const struct job *job, const char *directory) {
+	char path[4096], why[256];
+	snprintf(path, sizeof(path), "%s/shared.png", directory);
+	if (picture_save(path, &job->result, why) < 0) {
+		fprintf(stderr, "stile-demo: cannot write %s\n", why);
+		return EXIT_INPUT;
+	}
+	printf("\nWrote %s\n", path);
+	return EXIT_RIGHT;
+}
+
+static int conclude(struct job *job, const char *directory) {
+	unsigned largest = 256;
+	print_hops(job);
+	bool proven = print_evidence(job);
+	int status = save(job, directory);
+	if (status != EXIT_RIGHT) {
+		return status;
+	}
+	if (job_compare(job, &largest) < 0) {
+		fprintf(stderr, "stile-demo: not enough memory to check the result\n");
+		return EXIT_WRONG;
+	}
+	printf("Against the same drawing on the CPU: largest difference of %u x %u pixels is %u/255: "
+	       "%s\n",
+		job->result.width, job->result.height, largest, largest <= 1 ? "right" : "WRONG");
+	return proven && largest <= 1 ? EXIT_RIGHT : EXIT_WRONG;
+}
+
+static int carry(const struct options *options, const struct picture *picture) {
+	struct job job;
+	int ret = job_init(&job, picture);
+	if (ret == 0) {
+		ret = options->processes == 1 ? job_run_here(&job) : job_run_with_peer(&job);
+	}
+	int status = ret < 0 ? EXIT_WRONG : conclude(&job, options->output);
+	job_finish(&job);
+	return status;
+}
+
+int main(int argc, char **argv) {
+	struct options options;
+	int status = parse(argc, argv, &options);
+	if (status != EXIT_RIGHT) {
+		return status;
+	}
+	if (options.peer) {
+		return job_run_peer(STDIN_FILENO) < 0 ? EXIT_WRONG : EXIT_RIGHT;
+	}
+	struct picture picture;
+	char why[256] = "not enough memory";
+	int ret = options.picture == NULL ? picture_draw_test_card(512, 512, &picture)
+					  : picture_load(options.picture, &picture, why);
+	if (ret < 0) {
+		fprintf(stderr, "stile-demo: %s\n", why);
+		return EXIT_INPUT;
+	}
+	if (mkdir(options.output, 0777) < 0 && errno != EEXIST) {
+		fprintf(stderr, "stile-demo: cannot make %s: %s\n", options.output,
+			strerror(errno));
+		status = EXIT_INPUT;
+	} else {
+		status = carry(&options, &picture);
+	}
+	picture_finish(&picture);
+	return status;
+}

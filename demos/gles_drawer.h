@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DEMOS_GLES_DRAWER_H
+#define DEMOS_GLES_DRAWER_H
+
+#include <GLES3/gl3.h>
+
+#include <stile/egl.h>
+
+#include "demos/transform.h"
+
+/** One of the two images that a drawer works with. */
+struct gles_target {
+	struct stile_egl_image *image;
+	GLuint texture;
+	GLuint framebuffer;
+};
+
+/**
+ * An EGL and GLES application in small, without a window: draws one image into another. All calls
+ * come from one thread, whose context is the drawer's.
+ */
+struct gles_drawer {
+	EGLDisplay display;
+	EGLContext context;
+	struct stile_egl *stile;
+	GLuint program;
+	GLint rows;
+	GLint flip;
+	struct gles_target from;
+	struct gles_target to;
+	GLsizei width;
+	GLsizei height;
+};
+
+/**
+ * Everything but the images. Functions return 0 or -errno and say on stderr what went wrong; after
+ * a failure, too, gles_drawer_finish() cleans up.
+ */
+int gles_drawer_init(struct gles_drawer *drawer);
+void gles_drawer_finish(struct gles_drawer *drawer);
+
+/** Import the two images; of the same extent, ABGR8888. */
+int gles_drawer_set_images(
+	struct gles_drawer *drawer, struct stile_image *from, struct stile_image *to);
+
+/**
+ * Draw `from` into `to`, after `wait` (NULL: at once); `path` tells how it crossed. `done` is a new
+ * reference.
+ */
+int gles_drawer_draw(struct gles_drawer *drawer, const struct transform *transform,
+	struct stile_fence *wait, int64_t deadline_ns, struct stile_path *path,
+	struct stile_fence **done);
+
+/** Read the first pixel of a target as GL sees it. Waits. */
+int gles_drawer_read_pixel(
+	struct gles_drawer *drawer, const struct gles_target *target, uint8_t rgba[4]);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DEMOS_PASS_H
+#define DEMOS_PASS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stile/image.h>
+
+struct stile_device;
+struct stile_fence;
+
+/**
+ * Messages with descriptors over a connected SOCK_SEQPACKET Unix socket; the way images and fences
+ * go to another process in the demos. Functions return 0 or -errno.
+ */
+
+enum { PASS_MAX_FDS = 1 + STILE_MAX_PLANES };
+
+/** Send one message. The descriptors are borrowed. */
+int pass_send(int socket, const void *data, size_t bytes, const int *fds, size_t fd_count);
+
+/**
+ * Receive one message of exactly `bytes`. `fds` has room for PASS_MAX_FDS; those that came are new,
+ * CLOEXEC, the caller's. -ECONNRESET: the other side has gone; -EBADMSG: not such a message.
+ */
+int pass_receive(int socket, void *data, size_t bytes, int *fds, size_t *fd_count);
+
+/** Send an image together with the fence of the work on it (NULL: none). */
+int pass_send_image(int socket, struct stile_image *image, struct stile_fence *fence);
+
+/** Receive both; new references, the caller's. `fence` is NULL if none was sent. */
+int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image,
+	struct stile_fence **fence);
+
+#endif

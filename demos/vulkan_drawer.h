@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DEMOS_VULKAN_DRAWER_H
+#define DEMOS_VULKAN_DRAWER_H
+
+#include <stile/vulkan.h>
+
+#include "demos/transform.h"
+
+/** One of the two images that a drawer works with. */
+struct vulkan_target {
+	struct stile_vulkan_image *image;
+	VkImageView view;
+};
+
+/**
+ * A Vulkan application in small: draws one image into another with a graphics pipeline. What is
+ * not Vulkan boilerplate is in vulkan_drawer_draw().
+ */
+struct vulkan_drawer {
+	VkInstance instance;
+	VkDebugUtilsMessengerEXT messenger;
+	unsigned messages; /* of the validation layer */
+	VkPhysicalDevice physical_device;
+	VkDevice device;
+	VkQueue queue;
+	uint32_t queue_family;
+	struct stile_vulkan *stile;
+
+	VkSampler sampler;
+	VkDescriptorSetLayout set_layout;
+	VkDescriptorPool set_pool;
+	VkDescriptorSet set;
+	VkPipelineLayout layout;
+	VkPipeline pipeline;
+	VkCommandPool command_pool;
+	VkCommandBuffer commands;
+
+	struct vulkan_target from;
+	struct vulkan_target to;
+	VkExtent2D extent;
+};
+
+/**
+ * Everything but the images. Functions return 0 or -errno and say on stderr what went wrong; after
+ * a failure, too, vulkan_drawer_finish() cleans up. With `validate`, the validation layer has to
+ * be there, and counts its messages.
+ */
+int vulkan_drawer_init(struct vulkan_drawer *drawer, bool validate);
+void vulkan_drawer_finish(struct vulkan_drawer *drawer);
+
+/** vulkan_setup.c: instance and device; vulkan_pipeline.c: the rest. */
+int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate);
+int vulkan_setup_pipeline(struct vulkan_drawer *drawer);
+void vulkan_setup_finish(struct vulkan_drawer *drawer);
+
+/** Import the two images; of the same extent, ABGR8888. */
+int vulkan_drawer_set_images(
+	struct vulkan_drawer *drawer, struct stile_image *from, struct stile_image *to);
+
+/**
+ * Draw `from` into `to`, after the fences in `waits`; `paths` tells how each crossed. Does not
+ * wait. `done` is a new reference.
+ */
+int vulkan_drawer_draw(struct vulkan_drawer *drawer, const struct transform *transform,
+	struct stile_fence *const *waits, uint32_t wait_count, struct stile_path *paths,
+	struct stile_fence **done);
+
+/** Read the first pixel of a target as the device sees it. Waits. */
+int vulkan_drawer_read_pixel(
+	struct vulkan_drawer *drawer, const struct vulkan_target *target, uint8_t rgba[4]);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STILE_EGL_H
+#define STILE_EGL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <EGL/egl.h>
+
+#include <stile/fence.h>
+#include <stile/image.h>
+#include <stile/log.h>
+#include <stile/macros.h>
+#include <stile/report.h>
+
+STILE_BEGIN_DECLS
+
+/**
+ * Stile's view of one EGLDisplay of the application.
+ *
+ * One owner: stile_egl_create(), stile_egl_destroy(). It never makes a context
+ * current and changes no GL state; no EGL or GL library is linked.
+ * Thread-safety: internal; stile_egl_destroy() external.
+ */
+struct stile_egl;
+
+/**
+ * An EGLImage whose memory is a stile_image's, without a copy.
+ *
+ * Thread-safety: immutable.
+ */
+struct stile_egl_image;
+
+/** An entry point, as eglGetProcAddress() finds it. */
+typedef void (*stile_egl_proc)(void);
+
+/** What the application has. Everything is borrowed for the adapter's life. */
+struct stile_egl_info {
+	size_t size; /**< sizeof(struct stile_egl_info) */
+	stile_egl_proc (*get_proc_address)(const char *name);
+	EGLDisplay display; /**< initialised, EGL 1.5 */
+
+	stile_log_fn log; /**< receives messages; NULL: silent */
+	void *log_user;   /**< handed to log */
+};
+
+/**
+ * Make the adapter. May block as any EGL call may.
+ *
+ * @param info      borrowed
+ * @param report    why not; may be NULL
+ * @param[out] out  the adapter, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  something is missing in info, a size is impossible, or the
+ *                  display is not initialised
+ * @retval -E2BIG   info is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EOPNOTSUPP  an extension or entry point that is needed is missing
+ * @retval -EAGAIN  the system refused a thread
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_create(
+	const struct stile_egl_info *info, struct stile_report *report,
+	struct stile_egl **out);
+
+/**
+ * Give the adapter up. Fences of GL work that is still going on end with
+ * -ECANCELED.
+ *
+ * @param egl  the adapter to give up, its images already destroyed and its
+ *             display not yet terminated; NULL is ignored
+ * @since 0.1
+ */
+STILE_API void stile_egl_destroy(struct stile_egl *egl);
+
+/**
+ * Make an EGLImage of an image. The driver gets descriptors of its own; the
+ * picture is not copied. Needs no current context.
+ *
+ * @param egl       borrowed
+ * @param image     borrowed; a reference is kept
+ * @param report    why not; may be NULL
+ * @param[out] out  the EGLImage, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  a pitch or offset is misaligned, or report->size is
+ *                  impossible
+ * @retval -EACCES  the image came from a read-only descriptor, with which
+ *                  drivers crash
+ * @retval -EOPNOTSUPP  the display does not take this format or modifier
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the context is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_import_image(struct stile_egl *egl,
+	struct stile_image *image, struct stile_report *report,
+	struct stile_egl_image **out);
+
+/**
+ * Destroy the EGLImage. Textures made of it stay valid.
+ *
+ * @param image  the one to give up; NULL is ignored
+ * @since 0.1
+ */
+STILE_API void stile_egl_image_destroy(struct stile_egl_image *image);
+
+/**
+ * The EGLImage, for glEGLImageTargetTexture2DOES() and its like; borrowed.
+ *
+ * @since 0.1
+ */
+STILE_API EGLImage stile_egl_image_get_handle(
+	const struct stile_egl_image *image);
+
+/**
+ * Have GL wait for a fence: what is drawn next with the calling thread's
+ * context comes after it. A fence of GL work of this display is waited for by
+ * the server; any other one by the calling thread, which the path tells. Some
+ * drivers (llvmpipe) hold the calling thread in their server wait: the path
+ * tells for how long, and from then on the thread waits by itself.
+ *
+ * @param egl          borrowed; one of its contexts is current
+ * @param fence        borrowed
+ * @param deadline_ns  for the calling thread: absolute CLOCK_MONOTONIC time;
+ *                     0 polls, INT64_MAX waits for ever
+ * @param[out] path    how it crossed; may be NULL
+ *
+ * @retval 0        what follows comes after the fence; how the fence ended:
+ *                  stile_fence_get_status()
+ * @retval -ETIME   not signalled by then; nothing was changed
+ * @retval -EINVAL  no current context of this display, a negative deadline, or
+ *                  path->size is impossible
+ * @retval -EIO     the context is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_wait_fence(struct stile_egl *egl,
+	struct stile_fence *fence, int64_t deadline_ns,
+	struct stile_path *path);
+
+/**
+ * Make a fence of the GL work that the calling thread's context was given up
+ * to here. Flushes it; a thread of the adapter waits for its end. Does not
+ * block.
+ *
+ * @param egl       borrowed; one of its contexts is current
+ * @param[out] out  new reference, the caller's; NULL on failure. Ends with
+ *                  -EIO if the context is lost
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  no current context of this display
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the context is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_fence_create(
+	struct stile_egl *egl, struct stile_fence **out);
+
+STILE_END_DECLS
+
+#endif

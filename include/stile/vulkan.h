@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STILE_VULKAN_H
+#define STILE_VULKAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vulkan/vulkan_core.h>
+
+#include <stile/fence.h>
+#include <stile/image.h>
+#include <stile/log.h>
+#include <stile/macros.h>
+#include <stile/report.h>
+
+STILE_BEGIN_DECLS
+
+/**
+ * Stile's view of one VkDevice of the application.
+ *
+ * One owner: stile_vulkan_create(), stile_vulkan_destroy(). All Vulkan entry
+ * points are found through the application's vkGetInstanceProcAddr; the loader
+ * is not linked.
+ * Thread-safety: internal; stile_vulkan_destroy() external.
+ */
+struct stile_vulkan;
+
+/**
+ * A VkImage whose memory is a stile_image's, without a copy.
+ *
+ * Thread-safety: immutable.
+ */
+struct stile_vulkan_image;
+
+/** What the application has. Everything is borrowed for the adapter's life. */
+struct stile_vulkan_info {
+	size_t size; /**< sizeof(struct stile_vulkan_info) */
+	PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+	VkInstance instance;
+	VkPhysicalDevice physical_device;
+	/**
+	 * Created with the feature timelineSemaphore and the extensions below, of
+	 * which VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are
+	 * needed; VK_EXT_queue_family_foreign is used if it is there.
+	 */
+	VkDevice device;
+	/** The device extensions that were enabled. */
+	const char *const *extensions;
+	uint32_t extension_count;
+	/** Work on the images is submitted here; fences are made of its work. */
+	VkQueue queue;
+	uint32_t queue_family;
+	/** Around each use of the queue by Stile; NULL: it needs no lock. */
+	void (*lock_queue)(void *user);
+	void (*unlock_queue)(void *user);
+	void *queue_user; /**< handed to both */
+
+	stile_log_fn log; /**< receives messages; NULL: silent */
+	void *log_user;   /**< handed to log */
+};
+
+/** What a submission has to wait for: a timeline semaphore and its value. */
+struct stile_vulkan_wait {
+	size_t size;           /**< sizeof(struct stile_vulkan_wait) */
+	VkSemaphore semaphore; /**< borrowed from the adapter;
+	                            VK_NULL_HANDLE: nothing to wait for */
+	uint64_t value;
+};
+
+/**
+ * Make the adapter. May block as any Vulkan call may.
+ *
+ * @param info      borrowed
+ * @param report    why not; may be NULL
+ * @param[out] out  the adapter, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  something is missing in info, or a size is impossible
+ * @retval -E2BIG   info is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EOPNOTSUPP  an extension or entry point that is needed is missing
+ * @retval -EAGAIN  the system refused a thread
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_create(
+	const struct stile_vulkan_info *info, struct stile_report *report,
+	struct stile_vulkan **out);
+
+/**
+ * Give the adapter up. Fences of Vulkan work that is still going on end with
+ * -ECANCELED. Semaphores that stand for fences which are still pending are
+ * signalled, since what waits for them could never end: the application sees
+ * to it that nothing is in flight whose result matters. Blocks until the
+ * device is done with work that waits for such a semaphore.
+ *
+ * @param vulkan  the adapter to give up, its images already destroyed; NULL is
+ *                ignored
+ * @since 0.1
+ */
+STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
+
+/**
+ * Make a VkImage of an image, for all uses that `usage` names. The driver
+ * gets descriptors of its own; the picture is not copied. Its layout towards
+ * others is VK_IMAGE_LAYOUT_GENERAL, its owner VK_QUEUE_FAMILY_FOREIGN_EXT:
+ * see stile_vulkan_acquire() and stile_vulkan_release().
+ *
+ * @param vulkan    borrowed
+ * @param image     borrowed; a reference is kept
+ * @param usage     of the VkImage
+ * @param report    why not; may be NULL
+ * @param[out] out  the VkImage, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  no usage, a pitch or offset is misaligned, or report->size
+ *                  is impossible
+ * @retval -EACCES  the image came from a read-only descriptor
+ * @retval -ERANGE  the image is too large for the device, or its memory too
+ *                  small for what the driver needs
+ * @retval -EOPNOTSUPP  the device does not take this format, modifier, usage
+ *                  or pitch
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_import_image(
+	struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report,
+	struct stile_vulkan_image **out);
+
+/**
+ * Destroy the VkImage and the driver's hold on the memory. The device must be
+ * done with it.
+ *
+ * @param image  the one to give up; NULL is ignored
+ * @since 0.1
+ */
+STILE_API void stile_vulkan_image_destroy(struct stile_vulkan_image *image);
+
+/** The VkImage; borrowed. @since 0.1 */
+STILE_API VkImage stile_vulkan_image_get_handle(
+	const struct stile_vulkan_image *image);
+
+/** The VkFormat of its only plane. @since 0.1 */
+STILE_API VkFormat stile_vulkan_image_get_format(
+	const struct stile_vulkan_image *image);
+
+/**
+ * The barrier to record before the first use in a submission: takes the image
+ * over from whoever used it last. Its content is kept. Never blocks.
+ *
+ * @param image   borrowed
+ * @param layout  the layout that the use needs
+ * @param access  what the use does
+ * @return a barrier for vkCmdPipelineBarrier(); source stage
+ *         VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT or that of the semaphore wait
+ * @since 0.1
+ */
+STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
+	const struct stile_vulkan_image *image, VkImageLayout layout,
+	VkAccessFlags access);
+
+/**
+ * The barrier to record after the last use in a submission: gives the image
+ * to whoever uses it next. Never blocks.
+ *
+ * @param image   borrowed
+ * @param layout  the layout that the use left it in
+ * @param access  what the use did
+ * @return a barrier for vkCmdPipelineBarrier(); destination stage
+ *         VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT
+ * @since 0.1
+ */
+STILE_API VkImageMemoryBarrier stile_vulkan_release(
+	const struct stile_vulkan_image *image, VkImageLayout layout,
+	VkAccessFlags access);
+
+/**
+ * Have the device wait for a fence: gives what the next submission waits for.
+ * The application does not wait. A fence made by this adapter gives its own
+ * semaphore; for any other one a thread of the adapter signals a semaphore
+ * when the fence is signalled — with an error, too: see
+ * stile_fence_get_status(). Never blocks, and once warm neither allocates nor
+ * creates a Vulkan object.
+ *
+ * Behind a semaphore that a thread signals, only timeline semaphores may be
+ * waited for or signalled by further submissions until it is done.
+ *
+ * @param vulkan     borrowed
+ * @param fence      borrowed; a reference is kept until it is signalled
+ * @param[out] path  how it crossed; may be NULL
+ * @param[out] wait  filled in, the caller having set wait->size; the semaphore
+ *                   is valid as long as the adapter
+ *
+ * @retval 0        *wait is valid
+ * @retval -EINVAL  a size is impossible
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_wait_fence(
+	struct stile_vulkan *vulkan, struct stile_fence *fence,
+	struct stile_path *path, struct stile_vulkan_wait *wait);
+
+/**
+ * Make a fence of the work that the queue was given up to here: call it after
+ * the submission has succeeded. Adds an empty submission of its own, under
+ * lock_queue(); a thread of the adapter waits for its end. Does not block
+ * longer than vkQueueSubmit() does, and once warm neither allocates nor
+ * creates a Vulkan object.
+ *
+ * @param vulkan    borrowed
+ * @param[out] out  new reference, the caller's; NULL on failure. Ends with
+ *                  -EIO if the device is lost
+ *
+ * @retval 0        *out is valid
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_fence_create(
+	struct stile_vulkan *vulkan, struct stile_fence **out);
+
+STILE_END_DECLS
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "interop-tests/interop/images.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "interop-tests/interop/require.h"
+
+struct stile_device *images_open_device(void) {
+	struct stile_device *device;
+	require(stile_device_open("swgpu", NULL, &device) == 0);
+	return device;
+}
+
+static struct stile_image_info describe(uint32_t width, uint32_t height, uint32_t fourcc) {
+	return (struct stile_image_info){
+		.size = sizeof(struct stile_image_info),
+		.width = width,
+		.height = height,
+		.fourcc = fourcc,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+		.name = "test",
+	};
+}
+
+struct stile_image *images_create(
+	struct stile_device *device, uint32_t width, uint32_t height, uint32_t fourcc) {
+	struct stile_image_info info = describe(width, height, fourcc);
+	struct stile_image *image;
+	require(stile_image_create(device, &info, &image) == 0);
+	return image;
+}
+
+struct stile_image *images_import_odd(struct stile_device *device, uint32_t width, uint32_t height,
+	uint32_t pitch, uint64_t offset, uint64_t bytes) {
+	int fd = memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	require(fd >= 0);
+	require(ftruncate(fd, (off_t)bytes) == 0);
+	require(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+	struct stile_image_info info = describe(width, height, DRM_FORMAT_ABGR8888);
+	info.plane_count = 1;
+	info.planes[0] = (struct stile_image_plane){ .fd = fd, .pitch = pitch, .offset = offset };
+	struct stile_image *image;
+	require(stile_image_import(device, &info, NULL, &image) == 0);
+	close(fd);
+	return image;
+}
+
+struct stile_image *images_reopen_read_only(struct stile_image *image) {
+	struct stile_image_info info = { .size = sizeof(info) };
+	require(stile_image_export(image, &info) == 0);
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", info.planes[0].fd);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	require(fd >= 0);
+	close(info.planes[0].fd);
+	info.planes[0].fd = fd;
+	info.usage = STILE_USAGE_READ;
+	/* A device of its own: the first one knows the memory, and how to write to it. */
+	struct stile_device *device = images_open_device();
+	struct stile_image *reopened;
+	require(stile_image_import(device, &info, NULL, &reopened) == 0);
+	close(fd);
+	stile_device_destroy(device);
+	return reopened;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef INTEROP_IMAGES_H
+#define INTEROP_IMAGES_H
+
+#include <stile/stile.h>
+
+/** A device that logs nothing. */
+struct stile_device *images_open_device(void);
+
+struct stile_image *images_create(
+	struct stile_device *device, uint32_t width, uint32_t height, uint32_t fourcc);
+
+/**
+ * An ABGR8888 image that the core accepts, of memory of exactly `bytes`, laid out as no driver here
+ * would do it.
+ */
+struct stile_image *images_import_odd(struct stile_device *device, uint32_t width, uint32_t height,
+	uint32_t pitch, uint64_t offset, uint64_t bytes);
+
+/** The same picture through a descriptor that can only be read. */
+struct stile_image *images_reopen_read_only(struct stile_image *image);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "demos/gles_drawer.h"
+#include "demos/job.h"
+#include "interop-tests/interop/gate.h"
+#include "interop-tests/interop/gl_hold.h"
+#include "interop-tests/interop/images.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/runner.h"
+
+static struct gles_drawer drawer;
+static struct stile_device *device;
+
+static void start_gles(void) {
+	ck_assert_int_eq(gles_drawer_init(&drawer), 0);
+}
+
+static void stop_gles(void) {
+	gles_drawer_finish(&drawer);
+}
+
+static void warm_up(void) {
+	start_gles();
+	stop_gles();
+}
+
+static void open_device(void) {
+	device = images_open_device();
+}
+
+static void destroy_device(void) {
+	stile_device_destroy(device);
+}
+
+/* ---- Making an adapter -------------------------------------------------------------------- */
+
+static stile_egl_proc without_wait_sync(const char *name) {
+	return strcmp(name, "eglWaitSync") == 0 ? NULL : eglGetProcAddress(name);
+}
+
+static const char *query_little(EGLDisplay display, EGLint name) {
+	(void)display;
+	return name == EGL_VERSION ? "1.5 Test" : "EGL_EXT_image_dma_buf_import_modifiers_not";
+}
+
+static stile_egl_proc without_extensions(const char *name) {
+	return strcmp(name, "eglQueryString") == 0 ? (stile_egl_proc)query_little
+						   : eglGetProcAddress(name);
+}
+
+START_TEST(create_says_what_is_missing) {
+	static const struct {
+		stile_egl_proc (*get_proc_address)(const char *name);
+		bool display;
+		int error;
+		const char *text;
+	} cases[] = {
+		{ NULL, true, -EINVAL, "get_proc_address" },
+		{ eglGetProcAddress, false, -EINVAL, "display" },
+		{ without_wait_sync, true, -EOPNOTSUPP, "eglWaitSync" },
+		{ without_extensions, true, -EOPNOTSUPP, "EGL_EXT_image_dma_buf_import" },
+	};
+	struct stile_egl_info info = {
+		.size = sizeof(info),
+		.get_proc_address = cases[_i].get_proc_address,
+		.display = cases[_i].display ? drawer.display : EGL_NO_DISPLAY,
+	};
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_egl *egl = (struct stile_egl *)&why;
+	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), cases[_i].error);
+	ck_assert_ptr_null(egl);
+	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].text));
+}
+END_TEST
+
+/* ---- Importing ---------------------------------------------------------------------------- */
+
+START_TEST(import_of_a_read_only_image_is_refused) {
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_image *reopened = images_reopen_read_only(image);
+	struct stile_egl_image *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, reopened, &why, &imported), -EACCES);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.reason, STILE_REASON_FD_ACCESS);
+	stile_image_unref(reopened);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Mesa 25 lists NV12 and then refuses it, newer ones take it: a clear answer either way. */
+START_TEST(import_of_nv12_works_or_is_refused_with_the_driver_s_word) {
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_NV12);
+	struct stile_egl_image *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_egl_import_image(drawer.stile, image, &why, &imported);
+	if (ret < 0) {
+		ck_assert_int_eq(ret, -EOPNOTSUPP);
+		ck_assert(why.reason == STILE_REASON_DRIVER || why.reason == STILE_REASON_FORMAT);
+		ck_assert_ptr_nonnull(strstr(why.text, "NV12"));
+	}
+	stile_egl_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+START_TEST(import_takes_all_single_plane_formats) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888,
+		DRM_FORMAT_XBGR8888, DRM_FORMAT_ABGR8888, DRM_FORMAT_R8 };
+	struct stile_image *image = images_create(device, 67, 13, fourccs[_i]);
+	struct stile_egl_image *imported;
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, image, NULL, &imported), 0);
+	stile_egl_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- Fences ------------------------------------------------------------------------------- */
+
+struct elsewhere {
+	int wait;
+	int create;
+};
+
+static void *call_without_context(void *arg) {
+	struct elsewhere *result = arg;
+	struct gate gate;
+	struct stile_fence *fence;
+	gate_init(&gate);
+	result->wait = stile_egl_wait_fence(drawer.stile, gate.fence, 0, NULL);
+	result->create = stile_egl_fence_create(drawer.stile, &fence);
+	stile_fence_unref(gate.fence);
+	return NULL;
+}
+
+START_TEST(a_thread_without_a_context_is_refused) {
+	struct elsewhere result = { 0 };
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, call_without_context, &result), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(result.wait, -EINVAL);
+	ck_assert_int_eq(result.create, -EINVAL);
+}
+END_TEST
+
+START_TEST(a_wait_ends_with_its_deadline) {
+	struct gate gate;
+	struct stile_path path = { .size = sizeof(path) };
+	gate_init(&gate);
+	ck_assert_int_eq(stile_egl_wait_fence(drawer.stile, gate.fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	ck_assert_int_eq(stile_egl_wait_fence(drawer.stile, gate.fence, 1, NULL), -ETIME);
+	ck_assert_int_eq(stile_egl_wait_fence(drawer.stile, gate.fence, -1, NULL), -EINVAL);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_egl_wait_fence(drawer.stile, gate.fence, 0, &path), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_NONE);
+	ck_assert_int_eq(path.blocked_ns, 0);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+/*
+ * Whether the driver waits in the server or has the caller wait is the driver's business; that the
+ * report is true, and that a driver which blocks is asked only once, is Stile's.
+ */
+START_TEST(a_wait_for_gl_s_own_work_is_the_server_s_or_reported_as_blocking) {
+	struct stile_image *word = gl_hold_create_image(device);
+	struct gl_hold hold;
+	struct gate gate;
+	struct stile_fence *fence;
+	struct stile_path path = { .size = sizeof(path) }, again = { .size = sizeof(again) };
+	gate_init(&gate);
+	gate.open = gl_hold_open;
+	gate.user = word;
+	gl_hold_begin(&hold, &drawer, word);
+	ck_assert_int_eq(stile_egl_fence_create(drawer.stile, &fence), 0);
+	gate_open_later(&gate);
+	gate_submitted(&gate);
+	ck_assert_int_eq(stile_egl_wait_fence(drawer.stile, fence, INT64_MAX, &path), 0);
+	gate_join(&gate);
+	ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	stile_fence_unref(fence);
+	gl_hold_finish(&hold);
+	stile_image_unref(word);
+
+	word = gl_hold_create_image(device);
+	gl_hold_begin(&hold, &drawer, word);
+	ck_assert_int_eq(stile_egl_fence_create(drawer.stile, &fence), 0);
+	int ret = stile_egl_wait_fence(drawer.stile, fence, 0, &again);
+	if (path.blocked_ns > 0) {
+		ck_assert_int_eq(again.kind, STILE_PATH_CPU_WAIT);
+		ck_assert_int_eq(ret, -ETIME);
+	} else {
+		ck_assert_int_eq(again.kind, STILE_PATH_HANDLE);
+		ck_assert_int_eq(ret, 0);
+	}
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	gl_hold_open(word);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	stile_fence_unref(fence);
+	gl_hold_finish(&hold);
+	stile_image_unref(word);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+START_TEST(destroy_cancels_the_fences_of_work_that_goes_on) {
+	struct stile_egl_info info = {
+		.size = sizeof(info),
+		.get_proc_address = eglGetProcAddress,
+		.display = drawer.display,
+	};
+	struct stile_egl *egl;
+	struct stile_image *word = gl_hold_create_image(device);
+	struct gl_hold hold;
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
+	gl_hold_begin(&hold, &drawer, word);
+	ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+	stile_egl_destroy(egl);
+	ck_assert_int_eq(stile_fence_get_status(fence), -ECANCELED);
+	stile_fence_unref(fence);
+	gl_hold_open(word);
+	glFinish();
+	gl_hold_finish(&hold);
+	stile_image_unref(word);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("egl");
+	TCase *tcase = tcase_create("adapter");
+	tcase_set_timeout(tcase, 60);
+	/* Once before all, for what the driver keeps; then anew for each, as contexts keep things. */
+	tcase_add_unchecked_fixture(tcase, warm_up, NULL);
+	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
+	tcase_add_checked_fixture(tcase, start_gles, stop_gles);
+	tcase_add_checked_fixture(tcase, open_device, destroy_device);
+	tcase_add_loop_test(tcase, create_says_what_is_missing, 0, 4);
+	tcase_add_test(tcase, import_of_a_read_only_image_is_refused);
+	tcase_add_test(tcase, import_of_nv12_works_or_is_refused_with_the_driver_s_word);
+	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
+	tcase_add_test(tcase, a_thread_without_a_context_is_refused);
+	tcase_add_test(tcase, a_wait_ends_with_its_deadline);
+	tcase_add_test(tcase, a_wait_for_gl_s_own_work_is_the_server_s_or_reported_as_blocking);
+	tcase_add_test(tcase, destroy_cancels_the_fences_of_work_that_goes_on);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "demos/job.h"
+#include "demos/vulkan_drawer.h"
+#include "interop-tests/interop/gate.h"
+#include "interop-tests/interop/images.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/runner.h"
+
+static struct vulkan_drawer drawer;
+static struct stile_device *device;
+
+static void start_vulkan(void) {
+	ck_assert_int_eq(vulkan_drawer_init(&drawer, false), 0);
+}
+
+static void stop_vulkan(void) {
+	vulkan_drawer_finish(&drawer);
+}
+
+static void open_device(void) {
+	device = images_open_device();
+}
+
+static void destroy_device(void) {
+	stile_device_destroy(device);
+}
+
+/* ---- Making an adapter -------------------------------------------------------------------- */
+
+static const char *const extensions[] = {
+	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
+};
+
+static struct stile_vulkan_info good_info(void) {
+	return (struct stile_vulkan_info){
+		.size = sizeof(struct stile_vulkan_info),
+		.get_instance_proc_addr = vkGetInstanceProcAddr,
+		.instance = drawer.instance,
+		.physical_device = drawer.physical_device,
+		.device = drawer.device,
+		.extensions = extensions,
+		.extension_count = 3,
+		.queue = drawer.queue,
+	};
+}
+
+static void check_create(const struct stile_vulkan_info *info, int error) {
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan *vulkan = (struct stile_vulkan *)&why;
+	ck_assert_int_eq(stile_vulkan_create(info, &why, &vulkan), error);
+	ck_assert_ptr_null(vulkan);
+	ck_assert_int_eq(why.error, error);
+	ck_assert_uint_gt(strlen(why.text), 0);
+}
+
+START_TEST(create_says_what_is_missing) {
+	struct stile_vulkan_info info = good_info();
+	info.get_instance_proc_addr = NULL;
+	check_create(&info, -EINVAL);
+	info = good_info();
+	info.queue = VK_NULL_HANDLE;
+	check_create(&info, -EINVAL);
+	info = good_info();
+	info.extension_count = 1;
+	check_create(&info, -EOPNOTSUPP);
+	info = good_info();
+	info.lock_queue = (void (*)(void *))abort;
+	check_create(&info, -EINVAL);
+
+	struct stile_vulkan *vulkan;
+	info.size = 3;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), -EINVAL);
+}
+END_TEST
+
+/* ---- Importing ---------------------------------------------------------------------------- */
+
+static void check_refused(struct stile_image *image, VkImageUsageFlags usage, int error,
+	enum stile_reason reason, uint64_t needed, uint64_t actual) {
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported = (struct stile_vulkan_image *)&why;
+	ck_assert_int_eq(
+		stile_vulkan_import_image(drawer.stile, image, usage, &why, &imported), error);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.reason, reason);
+	ck_assert_int_eq(why.error, error);
+	ck_assert_uint_eq(why.needed, needed);
+	ck_assert_uint_eq(why.actual, actual);
+	ck_assert_uint_gt(strlen(why.text), 0);
+	stile_image_unref(image);
+}
+
+START_TEST(import_refuses_with_the_numbers) {
+	VkImageUsageFlags sampled = VK_IMAGE_USAGE_SAMPLED_BIT;
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	check_refused(
+		images_reopen_read_only(image), sampled, -EACCES, STILE_REASON_FD_ACCESS, 3, 1);
+	check_refused(image, 0, -EINVAL, STILE_REASON_USAGE, 1, 0);
+	check_refused(images_create(device, 64, 64, DRM_FORMAT_NV12), sampled, -EOPNOTSUPP,
+		STILE_REASON_FORMAT, 0, DRM_FORMAT_NV12);
+	/* 67 pixels are 320 bytes for lavapipe. */
+	check_refused(images_import_odd(device, 67, 13, 512, 0, 512 * 16), sampled, -EOPNOTSUPP,
+		STILE_REASON_PITCH, 320, 512);
+	check_refused(images_import_odd(device, 67, 13, 320, 4096, 4096 + 320 * 16), sampled,
+		-EOPNOTSUPP, STILE_REASON_OFFSET, 0, 4096);
+	/* Enough for 13 rows, not for the 16 that lavapipe counts. */
+	check_refused(images_import_odd(device, 67, 13, 320, 0, 320 * 13), sampled, -ERANGE,
+		STILE_REASON_BOUNDS, 320 * 16, 320 * 13);
+}
+END_TEST
+
+START_TEST(import_takes_all_single_plane_formats) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888,
+		DRM_FORMAT_XBGR8888, DRM_FORMAT_ABGR8888, DRM_FORMAT_R8 };
+	struct stile_image *image = images_create(device, 67, 13, fourccs[_i]);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 drawer.stile, image, VK_IMAGE_USAGE_SAMPLED_BIT, NULL, &imported),
+		0);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/*
+ * After a failed import the descriptor is the importer's by the specification, but some drivers
+ * close it: neither may leak it or close it twice.
+ */
+static bool driver_closes;
+
+static VKAPI_ATTR VkResult VKAPI_CALL fail_to_allocate(VkDevice vk_device,
+	const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *allocator,
+	VkDeviceMemory *memory) {
+	(void)vk_device;
+	(void)allocator;
+	(void)memory;
+	const VkImportMemoryFdInfoKHR *import = info->pNext;
+	if (driver_closes) {
+		close(import->fd);
+	}
+	return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(
+	VkDevice vk_device, const char *name) {
+	return strcmp(name, "vkAllocateMemory") == 0 ? (PFN_vkVoidFunction)fail_to_allocate
+						     : vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
+	VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)get_device_proc
+							: vkGetInstanceProcAddr(instance, name);
+}
+
+START_TEST(failed_import_neither_leaks_nor_closes_twice) {
+	driver_closes = _i == 1;
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	struct stile_vulkan_image *imported;
+	info.get_instance_proc_addr = get_instance_proc;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	for (int i = 0; i < 20; i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		ck_assert_int_eq(stile_vulkan_import_image(vulkan, image,
+					 VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
+			-EOPNOTSUPP);
+		ck_assert_int_eq(why.reason, STILE_REASON_DRIVER);
+		ck_assert_ptr_nonnull(strstr(why.text, "VK_ERROR_INVALID_EXTERNAL_HANDLE"));
+	}
+	/* Its own descriptor was not closed in the driver's stead. */
+	void *memory;
+	ck_assert_int_eq(
+		stile_buffer_mmap(stile_image_get_buffer(image, 0), STILE_USAGE_READ, &memory), 0);
+	stile_buffer_munmap(stile_image_get_buffer(image, 0), memory);
+	stile_image_unref(image);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
+/* ---- Fences into Vulkan ------------------------------------------------------------------- */
+
+static bool is_reached(const struct stile_vulkan_wait *wait, uint64_t timeout_ns) {
+	VkSemaphoreWaitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+		.semaphoreCount = 1,
+		.pSemaphores = &wait->semaphore,
+		.pValues = &wait->value,
+	};
+	return vkWaitSemaphores(drawer.device, &info, timeout_ns) == VK_SUCCESS;
+}
+
+static const uint64_t soon = 10 * (uint64_t)1000000000;
+
+static struct stile_vulkan_wait cross(struct stile_fence *fence, enum stile_path_kind kind) {
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_path path = { .size = sizeof(path) };
+	ck_assert_int_eq(stile_vulkan_wait_fence(drawer.stile, fence, &path, &wait), 0);
+	ck_assert_int_eq(path.kind, kind);
+	ck_assert_int_eq(path.blocked_ns, 0);
+	return wait;
+}
+
+START_TEST(a_signalled_fence_needs_no_semaphore) {
+	struct gate gate;
+	gate_init(&gate);
+	gate_open(&gate);
+	struct stile_vulkan_wait wait = cross(gate.fence, STILE_PATH_NONE);
+	ck_assert_ptr_null((void *)wait.semaphore);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+START_TEST(an_errored_fence_still_lets_the_device_go_on) {
+	struct gate gate;
+	gate_init(&gate);
+	struct stile_vulkan_wait wait = cross(gate.fence, STILE_PATH_BRIDGE);
+	ck_assert(!is_reached(&wait, 0));
+	ck_assert_int_eq(stile_fence_set_error(gate.fence, -ENODATA), 0);
+	gate_open(&gate);
+	ck_assert(is_reached(&wait, soon));
+	ck_assert_int_eq(stile_fence_get_status(gate.fence), -ENODATA);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+/* Values that share a semaphore must not release each other: each is reached after its own fence. */
+START_TEST(fences_of_many_contexts_cross_in_any_order) {
+	enum { COUNT = 64 };
+	static struct gate gates[COUNT];
+	struct stile_vulkan_wait waits[COUNT];
+	size_t order[COUNT];
+	uint64_t random = runner_seed();
+	for (size_t i = 0; i < COUNT; i++) {
+		gate_init(&gates[i]);
+		waits[i] = cross(gates[i].fence, STILE_PATH_BRIDGE);
+		order[i] = i;
+	}
+	for (size_t i = COUNT - 1; i > 0; i--) {
+		size_t k = runner_random(&random) % (i + 1), swap = order[i];
+		order[i] = order[k];
+		order[k] = swap;
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		gate_open(&gates[order[i]]);
+		ck_assert(is_reached(&waits[order[i]], soon));
+		for (size_t k = i + 1; k < COUNT; k++) {
+			ck_assert_msg(!is_reached(&waits[order[k]], 0),
+				"fence %zu of 64 released the wait for another one", i);
+		}
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		stile_fence_unref(gates[i].fence);
+	}
+}
+END_TEST
+
+/* Crossing in the wrong order must not make an earlier fence wait for a later one. */
+START_TEST(fences_of_one_context_do_not_wait_for_later_ones) {
+	struct gate early, late;
+	gate_init(&early);
+	gate_init(&late);
+	late.fence->context = early.fence->context;
+	late.fence->seqno = early.fence->seqno + 1;
+	struct stile_vulkan_wait late_wait = cross(late.fence, STILE_PATH_BRIDGE);
+	struct stile_vulkan_wait early_wait = cross(early.fence, STILE_PATH_BRIDGE);
+	gate_open(&early);
+	ck_assert(is_reached(&early_wait, soon));
+	ck_assert(!is_reached(&late_wait, 0));
+	gate_open(&late);
+	ck_assert(is_reached(&late_wait, soon));
+	stile_fence_unref(early.fence);
+	stile_fence_unref(late.fence);
+}
+END_TEST
+
+/* The driver's objects are counted where they are made. */
+static unsigned semaphores_created;
+
+static VKAPI_ATTR VkResult VKAPI_CALL count_semaphore(VkDevice vk_device,
+	const VkSemaphoreCreateInfo *info, const VkAllocationCallbacks *allocator,
+	VkSemaphore *semaphore) {
+	semaphores_created++;
+	return vkCreateSemaphore(vk_device, info, allocator, semaphore);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_device_proc(
+	VkDevice vk_device, const char *name) {
+	return strcmp(name, "vkCreateSemaphore") == 0 ? (PFN_vkVoidFunction)count_semaphore
+						      : vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_instance_proc(
+	VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)counting_device_proc
+							: vkGetInstanceProcAddr(instance, name);
+}
+
+START_TEST(a_thousand_contexts_in_turn_need_one_semaphore) {
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	info.get_instance_proc_addr = counting_instance_proc;
+	semaphores_created = 0;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	unsigned of_the_adapter = semaphores_created;
+	for (int i = 0; i < 1000; i++) {
+		struct gate gate;
+		struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+		gate_init(&gate);
+		ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
+		gate_open(&gate);
+		ck_assert(is_reached(&wait, soon));
+		stile_fence_unref(gate.fence);
+	}
+	ck_assert_uint_eq(semaphores_created, of_the_adapter + 1);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
+/* ---- Vulkan's work into fences ------------------------------------------------------------ */
+
+static void submit_behind(const struct stile_vulkan_wait *wait) {
+	VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	VkTimelineSemaphoreSubmitInfo timeline = {
+		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+		.waitSemaphoreValueCount = 1,
+		.pWaitSemaphoreValues = &wait->value,
+	};
+	VkSubmitInfo submit = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.pNext = &timeline,
+		.waitSemaphoreCount = 1,
+		.pWaitSemaphores = &wait->semaphore,
+		.pWaitDstStageMask = &stage,
+	};
+	ck_assert_int_eq(vkQueueSubmit(drawer.queue, 1, &submit, VK_NULL_HANDLE), VK_SUCCESS);
+}
+
+START_TEST(a_fence_of_the_queue_ends_after_what_was_submitted_before) {
+	struct gate gate;
+	struct stile_fence *fence, *second;
+	gate_init(&gate);
+	struct stile_vulkan_wait wait = cross(gate.fence, STILE_PATH_BRIDGE);
+	submit_behind(&wait);
+	ck_assert_int_eq(stile_vulkan_fence_create(drawer.stile, &fence), 0);
+	ck_assert_int_eq(stile_vulkan_fence_create(drawer.stile, &second), 0);
+	runner_sleep_ms(20);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	ck_assert_int_eq(stile_fence_get_status(second), 0);
+	/* Behind its own fence Vulkan waits for its own semaphore: no bridge. */
+	cross(fence, STILE_PATH_HANDLE);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_fence_wait(second, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	ck_assert_int_eq(stile_fence_get_status(second), 1);
+	ck_assert_str_eq(stile_fence_get_driver_name(fence), "vulkan");
+	cross(fence, STILE_PATH_NONE);
+	stile_fence_unref(fence);
+	stile_fence_unref(second);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned queue_locked;
+
+static void lock_queue(void *user) {
+	pthread_mutex_lock(user);
+	queue_locked++;
+}
+
+static void unlock_queue(void *user) {
+	pthread_mutex_unlock(user);
+}
+
+START_TEST(the_queue_is_used_under_its_lock) {
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	struct stile_fence *fence;
+	info.lock_queue = lock_queue;
+	info.unlock_queue = unlock_queue;
+	info.queue_user = &queue_lock;
+	queue_locked = 0;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	ck_assert_uint_eq(queue_locked, 1);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	stile_fence_unref(fence);
+	stile_vulkan_destroy(vulkan);
+	ck_assert_uint_eq(queue_locked, 2);
+	ck_assert_int_eq(pthread_mutex_trylock(&queue_lock), 0);
+	pthread_mutex_unlock(&queue_lock);
+}
+END_TEST
+
+/* Nothing hangs, nothing is freed too early, whatever is still under way. */
+START_TEST(destroy_ends_bridges_and_fences) {
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_fence *fence;
+	struct gate gate;
+	gate_init(&gate);
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
+	submit_behind(&wait);
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	stile_vulkan_destroy(vulkan);
+	/* The fence outlives the adapter; the gate is nobody's business any more. */
+	ck_assert_int_ne(stile_fence_get_status(fence), 0);
+	stile_fence_unref(fence);
+	gate_open(&gate);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("vulkan");
+	TCase *tcase = tcase_create("adapter");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, start_vulkan, stop_vulkan);
+	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
+	tcase_add_checked_fixture(tcase, open_device, destroy_device);
+	tcase_add_test(tcase, create_says_what_is_missing);
+	tcase_add_test(tcase, import_refuses_with_the_numbers);
+	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
+	tcase_add_loop_test(tcase, failed_import_neither_leaks_nor_closes_twice, 0, 2);
+	tcase_add_test(tcase, a_signalled_fence_needs_no_semaphore);
+	tcase_add_test(tcase, an_errored_fence_still_lets_the_device_go_on);
+	tcase_add_test(tcase, fences_of_many_contexts_cross_in_any_order);
+	tcase_add_test(tcase, fences_of_one_context_do_not_wait_for_later_ones);
+	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
+	tcase_add_test(tcase, a_fence_of_the_queue_ends_after_what_was_submitted_before);
+	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
+	tcase_add_test(tcase, destroy_ends_bridges_and_fences);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_EGL_EGL_H
+#define SRC_EGL_EGL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <EGL/egl.h>
+#include <EGL/eglext.h>
+
+#include <stile/egl.h>
+
+/* The entry points, by their names without "egl", and their types. */
+#define EGL_PROCS(X) \
+	X(ClientWaitSync, PFNEGLCLIENTWAITSYNCPROC) \
+	X(CreateImage, PFNEGLCREATEIMAGEPROC) \
+	X(CreateSync, PFNEGLCREATESYNCPROC) \
+	X(DestroyImage, PFNEGLDESTROYIMAGEPROC) \
+	X(DestroySync, PFNEGLDESTROYSYNCPROC) \
+	X(GetCurrentContext, PFNEGLGETCURRENTCONTEXTPROC) \
+	X(GetCurrentDisplay, PFNEGLGETCURRENTDISPLAYPROC) \
+	X(GetError, PFNEGLGETERRORPROC) \
+	X(QueryDmaBufFormatsEXT, PFNEGLQUERYDMABUFFORMATSEXTPROC) \
+	X(QueryDmaBufModifiersEXT, PFNEGLQUERYDMABUFMODIFIERSEXTPROC) \
+	X(QueryString, PFNEGLQUERYSTRINGPROC) \
+	X(WaitSync, PFNEGLWAITSYNCPROC)
+
+struct egl_procs {
+#define X(name, type) type name;
+	EGL_PROCS(X)
+#undef X
+	void (*glFlush)(void);
+};
+
+struct stile_egl {
+	struct stile_egl_info info;
+	struct egl_procs egl;
+	uint64_t context; /* of the fences made of GL work */
+	uint32_t refs;    /* the owner's, and one for each fence that is still out */
+
+	pthread_t waiter;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	/* All below is under the lock. */
+	bool stopping;
+	bool server_waits_block; /* the driver was seen to wait in eglWaitSync() */
+	uint64_t seqno;
+	struct egl_fence *first; /* pending, the oldest first */
+	struct egl_fence *last;
+};
+
+/* error.c */
+/** The one table: what eglGetError() says as an errno. */
+int egl_errno(EGLint error);
+const char *egl_error_name(EGLint error);
+
+/* device.c */
+void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char *fmt, ...)
+	STILE_PRINTF(3, 4);
+bool egl_is_current(const struct stile_egl *egl);
+void egl_unref(struct stile_egl *egl);
+
+/* fence.c */
+void *egl_waiter_run(void *egl);
+void egl_fences_cancel(struct stile_egl *egl);
+
+#endif

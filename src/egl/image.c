@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/array.h"
+#include "src/egl/egl.h"
+#include "src/report.h"
+
+struct stile_egl_image {
+	struct stile_egl *egl;     /* outlives it */
+	struct stile_image *image; /* a reference */
+	EGLImage handle;
+};
+
+/* EGL names the attributes of each plane apart. */
+static const struct {
+	EGLAttrib fd, offset, pitch, modifier_low, modifier_high;
+} plane_attributes[STILE_MAX_PLANES] = {
+#define PLANE(n) \
+	{ \
+		EGL_DMA_BUF_PLANE##n##_FD_EXT, EGL_DMA_BUF_PLANE##n##_OFFSET_EXT, \
+			EGL_DMA_BUF_PLANE##n##_PITCH_EXT, EGL_DMA_BUF_PLANE##n##_MODIFIER_LO_EXT, \
+			EGL_DMA_BUF_PLANE##n##_MODIFIER_HI_EXT \
+	}
+	PLANE(0),
+	PLANE(1),
+	PLANE(2),
+	PLANE(3),
+#undef PLANE
+};
+
+/* ---- Would the display take it? ----------------------------------------------------------- */
+
+static bool egl_has_format(struct stile_egl *egl, uint32_t fourcc) {
+	EGLint formats[256];
+	EGLint n = 0;
+	if (!egl->egl.QueryDmaBufFormatsEXT(
+		    egl->info.display, ARRAY_LENGTH(formats), formats, &n)) {
+		return false;
+	}
+	for (EGLint i = 0; i < n; i++) {
+		if ((uint32_t)formats[i] == fourcc) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int check_modifier(
+	struct stile_egl *egl, const struct stile_image_info *info, struct stile_report *why) {
+	EGLuint64KHR modifiers[64];
+	EGLint n = 0;
+	if (!egl->egl.QueryDmaBufModifiersEXT(egl->info.display, (EGLint)info->fourcc,
+		    ARRAY_LENGTH(modifiers), modifiers, NULL, &n)) {
+		n = 0;
+	}
+	for (EGLint i = 0; i < n; i++) {
+		if (modifiers[i] == info->modifier) {
+			return 0;
+		}
+	}
+	/* A display that lists no modifiers takes the one layout that needs no name. */
+	if (n == 0 && info->modifier == DRM_FORMAT_MOD_LINEAR) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
+		"the display does not take modifier 0x%" PRIx64 " for %s; it lists %d others",
+		info->modifier, stile_format_get(info->fourcc)->name, n);
+}
+
+static int check_display(
+	struct stile_egl *egl, struct stile_image *image, struct stile_report *why) {
+	/* With a read-only descriptor drivers do not fail: they crash when they draw. */
+	static const struct stile_constraints limits = {
+		.size = sizeof(limits),
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.pitch_align = 16,
+		.offset_align = 16,
+	};
+	const struct stile_image_info *info = stile_image_get_info(image);
+	*why = (struct stile_report){ .size = sizeof(*why) };
+	int ret = stile_image_check_constraints(image, &limits, why);
+	if (ret < 0) {
+		return ret;
+	}
+	if (!egl_has_format(egl, info->fourcc)) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"the display does not take %s", stile_format_get(info->fourcc)->name);
+	}
+	return check_modifier(egl, info, why);
+}
+
+/* ---- Making one --------------------------------------------------------------------------- */
+
+enum { MAX_ATTRIBUTES = 2 * (3 + 5 * STILE_MAX_PLANES) + 1 };
+
+static void fill_attributes(const struct stile_image_info *info, EGLAttrib *at) {
+	const EGLAttrib head[] = {
+		EGL_WIDTH,
+		(EGLAttrib)info->width,
+		EGL_HEIGHT,
+		(EGLAttrib)info->height,
+		EGL_LINUX_DRM_FOURCC_EXT,
+		(EGLAttrib)info->fourcc,
+	};
+	memcpy(at, head, sizeof(head));
+	at += ARRAY_LENGTH(head);
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		const struct stile_image_plane *plane = &info->planes[i];
+		const EGLAttrib tail[] = {
+			plane_attributes[i].fd,
+			plane->fd,
+			plane_attributes[i].offset,
+			(EGLAttrib)plane->offset,
+			plane_attributes[i].pitch,
+			(EGLAttrib)plane->pitch,
+			plane_attributes[i].modifier_low,
+			(EGLAttrib)(info->modifier & UINT32_MAX),
+			plane_attributes[i].modifier_high,
+			(EGLAttrib)(info->modifier >> 32),
+		};
+		memcpy(at, tail, sizeof(tail));
+		at += ARRAY_LENGTH(tail);
+	}
+	*at = EGL_NONE;
+}
+
+static int image_import(struct stile_egl_image *self, struct stile_report *why) {
+	struct stile_egl *egl = self->egl;
+	int ret = check_display(egl, self->image, why);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_image_info info = { .size = sizeof(info) };
+	ret = stile_image_export(self->image, &info);
+	if (ret < 0) {
+		return report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+			"no descriptor for the driver: %s", strerror(-ret));
+	}
+	EGLAttrib attributes[MAX_ATTRIBUTES];
+	fill_attributes(&info, attributes);
+	self->handle = egl->egl.CreateImage(
+		egl->info.display, EGL_NO_CONTEXT, EGL_LINUX_DMA_BUF_EXT, NULL, attributes);
+	if (self->handle == EGL_NO_IMAGE) {
+		EGLint error = egl->egl.GetError();
+		/* Drivers say BAD_ALLOC of whatever they cannot take, e.g. of NV12. */
+		ret = report_refuse(why, error == EGL_CONTEXT_LOST ? -EIO : -EOPNOTSUPP,
+			STILE_REASON_DRIVER, 0, 0, (uint64_t)error,
+			"eglCreateImage of %s: %s (0x%x)", stile_format_get(info.fourcc)->name,
+			egl_error_name(error), error);
+	}
+	/* EGL borrows descriptors: it has its own by now. */
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		close(info.planes[i].fd);
+	}
+	return ret;
+}
+
+int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
+	struct stile_report *report, struct stile_egl_image **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_egl_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return -ENOMEM;
+	}
+	self->egl = egl;
+	self->image = stile_image_ref(image);
+
+	struct stile_report why;
+	int ret = image_import(self, &why);
+	if (ret < 0) {
+		report_give(report, &why);
+		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
+			stile_image_get_info(image)->name, why.text);
+		stile_image_unref(self->image);
+		free(self);
+		return ret;
+	}
+	*out = self;
+	return 0;
+}
+
+void stile_egl_image_destroy(struct stile_egl_image *image) {
+	if (image == NULL) {
+		return;
+	}
+	struct stile_egl *egl = image->egl;
+	egl->egl.DestroyImage(egl->info.display, image->handle);
+	stile_image_unref(image->image);
+	free(image);
+}
+
+EGLImage stile_egl_image_get_handle(const struct stile_egl_image *image) {
+	return image->handle;
+}

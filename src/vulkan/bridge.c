@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fence becomes a value of a timeline semaphore, which a thread signals when the fence is
+ * signalled. Semaphores are kept as lanes. Values on a lane rise with the order in which they
+ * were handed out, so a lane's fences have to end in that order too: only fences of one context,
+ * with rising seqno, share a lane; another context takes a lane over once nothing is pending on
+ * it. So there are as many semaphores as there were contexts pending at once, ever.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "src/abi.h"
+#include "src/array.h"
+#include "src/path.h"
+#include "src/vulkan/vulkan.h"
+
+/* One fence on its way across. */
+struct crossing {
+	struct stile_callback callback;
+	struct stile_vulkan *vulkan;
+	struct stile_fence *fence; /* a reference */
+	uint64_t value;
+	bool arrived;          /* the fence is signalled */
+	struct crossing *next; /* on its lane, or spare */
+};
+
+struct lane {
+	VkSemaphore semaphore;
+	uint64_t value; /* the last one handed out */
+	uint64_t context;
+	uint64_t seqno; /* of the last fence */
+	struct crossing *first;
+	struct crossing *last;
+	struct lane *next;
+};
+
+/* Under the fence's lock. */
+static void crossing_arrived(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	struct crossing *crossing = CONTAINER_OF(callback, struct crossing, callback);
+	struct stile_vulkan *vulkan = crossing->vulkan;
+	pthread_mutex_lock(&vulkan->lock);
+	crossing->arrived = true;
+	pthread_cond_signal(&vulkan->bridge_changed);
+	pthread_mutex_unlock(&vulkan->lock);
+}
+
+/* ---- The thread --------------------------------------------------------------------------- */
+
+static void lane_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint64_t value) {
+	VkSemaphoreSignalInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+		.semaphore = semaphore,
+		.value = value,
+	};
+	VkResult result = vulkan->vk.SignalSemaphore(vulkan->info.device, &info);
+	if (result != VK_SUCCESS) {
+		vulkan_log(vulkan, STILE_LOG_ERROR, "vkSignalSemaphore: %s",
+			vulkan_result_name(result));
+	}
+}
+
+/* The lock is held. Take the crossings off a lane's head that have arrived. */
+static struct crossing *lane_take_arrived(struct lane *lane) {
+	struct crossing *arrived = NULL, **end = &arrived;
+	while (lane->first != NULL && lane->first->arrived) {
+		*end = lane->first;
+		lane->first = lane->first->next;
+		end = &(*end)->next;
+		*end = NULL;
+	}
+	if (lane->first == NULL) {
+		lane->last = NULL;
+	}
+	return arrived;
+}
+
+/* The lock is held. Some lane's head that has arrived, and where to tell it. */
+static struct crossing *bridge_take_arrived(struct stile_vulkan *vulkan, VkSemaphore *semaphore) {
+	for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+		struct crossing *arrived = lane_take_arrived(lane);
+		if (arrived != NULL) {
+			*semaphore = lane->semaphore;
+			return arrived;
+		}
+	}
+	return NULL;
+}
+
+/* Tell the device of a list that came off one lane: its last value implies the others. */
+static void crossings_finish(
+	struct stile_vulkan *vulkan, struct crossing *list, VkSemaphore semaphore) {
+	struct crossing *last = list;
+	while (last->next != NULL) {
+		last = last->next;
+	}
+	lane_signal(vulkan, semaphore, last->value);
+	for (struct crossing *at = list; at != NULL; at = at->next) {
+		stile_fence_unref(at->fence);
+		at->fence = NULL;
+	}
+	pthread_mutex_lock(&vulkan->lock);
+	last->next = vulkan->spare_crossings;
+	vulkan->spare_crossings = list;
+	pthread_mutex_unlock(&vulkan->lock);
+}
+
+void *vulkan_bridge_run(void *arg) {
+	struct stile_vulkan *vulkan = arg;
+	for (;;) {
+		VkSemaphore semaphore = VK_NULL_HANDLE;
+		pthread_mutex_lock(&vulkan->lock);
+		struct crossing *arrived;
+		while ((arrived = bridge_take_arrived(vulkan, &semaphore)) == NULL &&
+			!vulkan->stopping) {
+			pthread_cond_wait(&vulkan->bridge_changed, &vulkan->lock);
+		}
+		pthread_mutex_unlock(&vulkan->lock);
+		if (arrived == NULL) {
+			return NULL;
+		}
+		crossings_finish(vulkan, arrived, semaphore);
+	}
+}
+
+/* No thread runs any more. Let go of what is pending, or the device would wait for ever. */
+void vulkan_bridge_cancel(struct stile_vulkan *vulkan) {
+	for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+		for (struct crossing *at = lane->first; at != NULL; at = at->next) {
+			stile_fence_remove_callback(at->fence, &at->callback);
+		}
+		struct crossing *list = lane->first;
+		lane->first = NULL;
+		lane->last = NULL;
+		if (list != NULL) {
+			crossings_finish(vulkan, list, lane->semaphore);
+		}
+	}
+}
+
+void vulkan_bridge_free(struct stile_vulkan *vulkan) {
+	while (vulkan->lanes != NULL) {
+		struct lane *lane = vulkan->lanes;
+		vulkan->lanes = lane->next;
+		vulkan->vk.DestroySemaphore(vulkan->info.device, lane->semaphore, NULL);
+		free(lane);
+	}
+	while (vulkan->spare_crossings != NULL) {
+		struct crossing *crossing = vulkan->spare_crossings;
+		vulkan->spare_crossings = crossing->next;
+		free(crossing);
+	}
+}
+
+/* ---- Crossing ----------------------------------------------------------------------------- */
+
+/* The lock is held. A lane that this fence may use, or NULL. */
+static struct lane *lane_find(struct stile_vulkan *vulkan, uint64_t context, uint64_t seqno) {
+	struct lane *idle = NULL;
+	for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+		if (lane->first == NULL) {
+			idle = lane;
+		} else if (lane->context == context && seqno > lane->seqno) {
+			return lane;
+		}
+	}
+	return idle;
+}
+
+static int lane_create(struct stile_vulkan *vulkan, struct lane **out) {
+	struct lane *lane = calloc(1, sizeof(*lane));
+	if (lane == NULL) {
+		return -ENOMEM;
+	}
+	int ret = vulkan_create_semaphore(vulkan, &lane->semaphore);
+	if (ret < 0) {
+		free(lane);
+		return ret;
+	}
+	*out = lane;
+	return 0;
+}
+
+/* The lock is held. */
+static void lane_push(struct lane *lane, struct crossing *crossing) {
+	struct stile_fence *fence = crossing->fence;
+	lane->context = stile_fence_get_context(fence);
+	lane->seqno = stile_fence_get_seqno(fence);
+	crossing->value = ++lane->value;
+	crossing->next = NULL;
+	if (lane->last != NULL) {
+		lane->last->next = crossing;
+	} else {
+		lane->first = crossing;
+	}
+	lane->last = crossing;
+}
+
+static struct crossing *crossing_create(struct stile_vulkan *vulkan, struct stile_fence *fence) {
+	pthread_mutex_lock(&vulkan->lock);
+	struct crossing *crossing = vulkan->spare_crossings;
+	if (crossing != NULL) {
+		vulkan->spare_crossings = crossing->next;
+	}
+	pthread_mutex_unlock(&vulkan->lock);
+	if (crossing == NULL) {
+		crossing = malloc(sizeof(*crossing));
+	}
+	if (crossing != NULL) {
+		*crossing = (struct crossing){ .vulkan = vulkan, .fence = stile_fence_ref(fence) };
+	}
+	return crossing;
+}
+
+/* Put a crossing on a lane, on a new one if need be. */
+static int bridge_enter(
+	struct stile_vulkan *vulkan, struct crossing *crossing, struct stile_vulkan_wait *wait) {
+	struct stile_fence *fence = crossing->fence;
+	struct lane *fresh = NULL;
+	pthread_mutex_lock(&vulkan->lock);
+	struct lane *lane =
+		lane_find(vulkan, stile_fence_get_context(fence), stile_fence_get_seqno(fence));
+	if (lane == NULL) {
+		/* A Vulkan call is not made under the lock. */
+		pthread_mutex_unlock(&vulkan->lock);
+		int ret = lane_create(vulkan, &fresh);
+		if (ret < 0) {
+			return ret;
+		}
+		pthread_mutex_lock(&vulkan->lock);
+		fresh->next = vulkan->lanes;
+		vulkan->lanes = fresh;
+		lane = fresh;
+	}
+	lane_push(lane, crossing);
+	wait->semaphore = lane->semaphore;
+	wait->value = crossing->value;
+	pthread_mutex_unlock(&vulkan->lock);
+	return 0;
+}
+
+static void crossing_free(struct crossing *crossing) {
+	stile_fence_unref(crossing->fence);
+	free(crossing);
+}
+
+int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fence,
+	struct stile_path *path, struct stile_vulkan_wait *wait) {
+	if (abi_check_out(wait) < 0 || path_check(path) < 0) {
+		return -EINVAL;
+	}
+	struct stile_vulkan_wait found = { .semaphore = VK_NULL_HANDLE };
+	enum stile_path_kind kind = STILE_PATH_NONE;
+	uint64_t value;
+	if (stile_fence_is_signaled(fence)) {
+		/* Nothing to wait for. */
+	} else if (vulkan_fence_get_value(vulkan, fence, &value)) {
+		kind = STILE_PATH_HANDLE;
+		found.semaphore = vulkan->work;
+		found.value = value;
+	} else {
+		kind = STILE_PATH_BRIDGE;
+		struct crossing *crossing = crossing_create(vulkan, fence);
+		if (crossing == NULL) {
+			return -ENOMEM;
+		}
+		int ret = bridge_enter(vulkan, crossing, &found);
+		if (ret < 0) {
+			crossing_free(crossing);
+			return ret;
+		}
+		if (stile_fence_add_callback(fence, &crossing->callback, crossing_arrived) < 0) {
+			crossing_arrived(fence, &crossing->callback);
+		}
+	}
+	abi_copy_out(wait, &found, sizeof(found));
+	path_give(path, kind, 0);
+	return 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lock order: a fence's lock, then vulkan->lock. No fence function and no Vulkan function that may
+ * block is called under vulkan->lock. The queue's lock is the application's; nothing else is
+ * taken under it but vulkan->lock.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/abi.h"
+#include "src/array.h"
+#include "src/os.h"
+#include "src/report.h"
+#include "src/vulkan/vulkan.h"
+
+void vulkan_log(
+	const struct stile_vulkan *vulkan, enum stile_log_level level, const char *fmt, ...) {
+	if (vulkan->info.log == NULL) {
+		return;
+	}
+	char text[512];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	vulkan->info.log(vulkan->info.log_user, level, text);
+}
+
+static bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name) {
+	for (uint32_t i = 0; i < vulkan->info.extension_count; i++) {
+		if (strcmp(vulkan->info.extensions[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int vulkan_check_info(const struct stile_vulkan *vulkan, struct stile_report *why) {
+	const struct stile_vulkan_info *info = &vulkan->info;
+	if (info->get_instance_proc_addr == NULL || info->instance == VK_NULL_HANDLE ||
+		info->physical_device == VK_NULL_HANDLE || info->device == VK_NULL_HANDLE ||
+		info->queue == VK_NULL_HANDLE ||
+		(info->extension_count > 0 && info->extensions == NULL) ||
+		(info->lock_queue == NULL) != (info->unlock_queue == NULL)) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 0, 0,
+			"get_instance_proc_addr, instance, physical_device, device and queue are all "
+			"needed, lock_queue and unlock_queue both or neither");
+	}
+	static const char *const needed[] = {
+		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
+		if (!vulkan_has_extension(vulkan, needed[i])) {
+			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+				"the device was created without %s", needed[i]);
+		}
+	}
+	return 0;
+}
+
+static int vulkan_load(struct stile_vulkan *vulkan, struct stile_report *why) {
+	struct vulkan_procs *vk = &vulkan->vk;
+	PFN_vkGetInstanceProcAddr get = vulkan->info.get_instance_proc_addr;
+	VkInstance instance = vulkan->info.instance;
+	const char *missing = NULL;
+#define LOAD_INSTANCE(name) \
+	vk->name = (PFN_vk##name)get(instance, "vk" #name); \
+	missing = vk->name == NULL ? "vk" #name : missing
+	LOAD_INSTANCE(GetDeviceProcAddr);
+	LOAD_INSTANCE(GetPhysicalDeviceImageFormatProperties2);
+	LOAD_INSTANCE(GetPhysicalDeviceProperties);
+#undef LOAD_INSTANCE
+	if (missing == NULL) {
+#define X(name) \
+	vk->name = (PFN_vk##name)vk->GetDeviceProcAddr(vulkan->info.device, "vk" #name); \
+	missing = vk->name == NULL ? "vk" #name : missing;
+		VULKAN_DEVICE_PROCS(X)
+#undef X
+	}
+	if (missing != NULL) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+			"the device has no %s: Vulkan 1.2 is needed", missing);
+	}
+	return 0;
+}
+
+int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore) {
+	VkSemaphoreTypeCreateInfo type = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+	};
+	VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &type,
+	};
+	return vulkan_errno(
+		vulkan->vk.CreateSemaphore(vulkan->info.device, &info, NULL, semaphore));
+}
+
+static void vulkan_destroy_semaphore(struct stile_vulkan *vulkan, VkSemaphore semaphore) {
+	vulkan->vk.DestroySemaphore(vulkan->info.device, semaphore, NULL);
+}
+
+static void vulkan_find_limits(struct stile_vulkan *vulkan) {
+	static const uint64_t linear[] = { DRM_FORMAT_MOD_LINEAR };
+	VkPhysicalDeviceProperties properties;
+	vulkan->vk.GetPhysicalDeviceProperties(vulkan->info.physical_device, &properties);
+	vulkan->limits = (struct stile_constraints){
+		.size = sizeof(vulkan->limits),
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.max_width = properties.limits.maxImageDimension2D,
+		.max_height = properties.limits.maxImageDimension2D,
+		.modifiers = linear,
+		.modifier_count = ARRAY_LENGTH(linear),
+	};
+	vulkan->foreign = vulkan_has_extension(vulkan, VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME)
+		? VK_QUEUE_FAMILY_FOREIGN_EXT
+		: VK_QUEUE_FAMILY_EXTERNAL;
+}
+
+/* Both threads, or none. */
+static int vulkan_start_threads(struct stile_vulkan *vulkan) {
+	int ret = os_thread_start(&vulkan->waiter, "stile-vk-wait", vulkan_waiter_run, vulkan);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = os_thread_start(&vulkan->bridge, "stile-vk-bridge", vulkan_bridge_run, vulkan);
+	if (ret < 0) {
+		pthread_mutex_lock(&vulkan->lock);
+		vulkan->stopping = true;
+		pthread_cond_signal(&vulkan->waiter_changed);
+		pthread_mutex_unlock(&vulkan->lock);
+		pthread_join(vulkan->waiter, NULL);
+	}
+	return ret;
+}
+
+static int vulkan_init(struct stile_vulkan *vulkan, struct stile_report *why) {
+	int ret = vulkan_check_info(vulkan, why);
+	if (ret == 0) {
+		ret = vulkan_load(vulkan, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	vulkan_find_limits(vulkan);
+
+	ret = vulkan_create_semaphore(vulkan, &vulkan->work);
+	if (ret < 0) {
+		goto err;
+	}
+	ret = vulkan_create_semaphore(vulkan, &vulkan->kick);
+	if (ret < 0) {
+		goto err_work;
+	}
+	ret = vulkan_start_threads(vulkan);
+	if (ret < 0) {
+		goto err_kick;
+	}
+	return 0;
+
+err_kick:
+	vulkan_destroy_semaphore(vulkan, vulkan->kick);
+err_work:
+	vulkan_destroy_semaphore(vulkan, vulkan->work);
+err:
+	return report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+		"no timeline semaphore or no thread: %s", strerror(-ret));
+}
+
+int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_report *report,
+	struct stile_vulkan **out) {
+	*out = NULL;
+	struct stile_vulkan_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret == 0) {
+		ret = report_begin(report);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_vulkan *vulkan = calloc(1, sizeof(*vulkan));
+	if (vulkan == NULL) {
+		return -ENOMEM;
+	}
+	vulkan->info = known;
+	vulkan->context = stile_fence_context_alloc(1);
+	vulkan->refs = 1;
+	pthread_mutex_init(&vulkan->lock, NULL);
+	pthread_cond_init(&vulkan->waiter_changed, NULL);
+	pthread_cond_init(&vulkan->bridge_changed, NULL);
+
+	struct stile_report why;
+	ret = vulkan_init(vulkan, &why);
+	if (ret < 0) {
+		report_give(report, &why);
+		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan adapter: %s", why.text);
+		vulkan_unref(vulkan);
+		return ret;
+	}
+	*out = vulkan;
+	return 0;
+}
+
+void vulkan_unref(struct stile_vulkan *vulkan) {
+	if (__atomic_fetch_sub(&vulkan->refs, 1, __ATOMIC_ACQ_REL) != 1) {
+		return;
+	}
+	vulkan_fences_free(vulkan);
+	pthread_cond_destroy(&vulkan->bridge_changed);
+	pthread_cond_destroy(&vulkan->waiter_changed);
+	pthread_mutex_destroy(&vulkan->lock);
+	free(vulkan);
+}
+
+void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
+	if (vulkan == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&vulkan->lock);
+	vulkan->stopping = true;
+	pthread_cond_signal(&vulkan->waiter_changed);
+	pthread_cond_signal(&vulkan->bridge_changed);
+	pthread_mutex_unlock(&vulkan->lock);
+	VkSemaphoreSignalInfo kick = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+		.semaphore = vulkan->kick,
+		.value = 1,
+	};
+	vulkan->vk.SignalSemaphore(vulkan->info.device, &kick);
+	pthread_join(vulkan->waiter, NULL);
+	pthread_join(vulkan->bridge, NULL);
+
+	/* The bridges first: the queue's work may be waiting for them. */
+	vulkan_bridge_cancel(vulkan);
+	if (vulkan->info.lock_queue != NULL) {
+		vulkan->info.lock_queue(vulkan->info.queue_user);
+	}
+	vulkan->vk.QueueWaitIdle(vulkan->info.queue);
+	if (vulkan->info.unlock_queue != NULL) {
+		vulkan->info.unlock_queue(vulkan->info.queue_user);
+	}
+	vulkan_fences_cancel(vulkan);
+	vulkan_bridge_free(vulkan);
+	vulkan_destroy_semaphore(vulkan, vulkan->kick);
+	vulkan_destroy_semaphore(vulkan, vulkan->work);
+	vulkan_unref(vulkan);
+}

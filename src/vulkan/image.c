@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/array.h"
+#include "src/report.h"
+#include "src/vulkan/vulkan.h"
+
+struct stile_vulkan_image {
+	struct stile_vulkan *vulkan; /* outlives it */
+	struct stile_image *image;   /* a reference */
+	VkFormat format;
+	VkImage handle;
+	VkDeviceMemory memory;
+};
+
+static const VkExternalMemoryHandleTypeFlagBits dma_buf =
+	VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
+
+/* DRM names a packed format from the highest bit, Vulkan from the lowest byte. */
+static const struct {
+	uint32_t fourcc;
+	VkFormat format;
+} formats[] = {
+	{ DRM_FORMAT_XRGB8888, VK_FORMAT_B8G8R8A8_UNORM },
+	{ DRM_FORMAT_ARGB8888, VK_FORMAT_B8G8R8A8_UNORM },
+	{ DRM_FORMAT_XBGR8888, VK_FORMAT_R8G8B8A8_UNORM },
+	{ DRM_FORMAT_ABGR8888, VK_FORMAT_R8G8B8A8_UNORM },
+	{ DRM_FORMAT_R8, VK_FORMAT_R8_UNORM },
+};
+
+static VkFormat format_from_fourcc(uint32_t fourcc) {
+	for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+		if (formats[i].fourcc == fourcc) {
+			return formats[i].format;
+		}
+	}
+	return VK_FORMAT_UNDEFINED;
+}
+
+static int refuse_driver(struct stile_report *why, const char *call, VkResult result) {
+	return report_refuse(why, vulkan_errno(result), STILE_REASON_DRIVER, 0, 0,
+		(uint64_t)(uint32_t)result, "%s: %s (%d)", call, vulkan_result_name(result),
+		result);
+}
+
+/* ---- Would the device take it? ------------------------------------------------------------ */
+
+static int check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
+	VkFormat format, VkImageUsageFlags usage, struct stile_report *why) {
+	const char *name = stile_format_get(info->fourcc)->name;
+	if (format == VK_FORMAT_UNDEFINED) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"%s has no single-plane VkFormat", name);
+	}
+	VkPhysicalDeviceExternalImageFormatInfo external = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
+		.handleType = dma_buf,
+	};
+	VkPhysicalDeviceImageFormatInfo2 ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
+		.pNext = &external,
+		.format = format,
+		.type = VK_IMAGE_TYPE_2D,
+		.tiling = VK_IMAGE_TILING_LINEAR,
+		.usage = usage,
+	};
+	VkExternalImageFormatProperties external_answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
+	};
+	VkImageFormatProperties2 answer = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2,
+		.pNext = &external_answer,
+	};
+	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
+		vulkan->info.physical_device, &ask, &answer);
+	/* Some drivers answer success with no features: the bits are what counts. */
+	VkExternalMemoryFeatureFlags features =
+		external_answer.externalMemoryProperties.externalMemoryFeatures;
+	if (result != VK_SUCCESS || (features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"the device imports no linear %s image for usage 0x%x from a dma-buf (%s, "
+			"features 0x%x)",
+			name, usage, vulkan_result_name(result), features);
+	}
+	const VkExtent3D *max = &answer.imageFormatProperties.maxExtent;
+	if (info->width > max->width || info->height > max->height) {
+		return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0, max->width, info->width,
+			"%u x %u pixels is too large: the device takes %s up to %u x %u",
+			info->width, info->height, name, max->width, max->height);
+	}
+	return 0;
+}
+
+static int check_layout(struct stile_vulkan_image *self, const struct stile_image_info *info,
+	struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	VkImageSubresource plane = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT };
+	VkSubresourceLayout layout;
+	vulkan->vk.GetImageSubresourceLayout(vulkan->info.device, self->handle, &plane, &layout);
+	if (layout.rowPitch != info->planes[0].pitch) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PITCH, 0, layout.rowPitch,
+			info->planes[0].pitch,
+			"the driver's pitch for %u pixels is %" PRIu64 " bytes, the image has %u",
+			info->width, (uint64_t)layout.rowPitch, info->planes[0].pitch);
+	}
+	if (layout.offset != info->planes[0].offset) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, 0, layout.offset,
+			info->planes[0].offset,
+			"the driver has the plane at offset %" PRIu64 ", the image at %" PRIu64,
+			(uint64_t)layout.offset, info->planes[0].offset);
+	}
+	return 0;
+}
+
+/* ---- Making one --------------------------------------------------------------------------- */
+
+static int image_create(struct stile_vulkan_image *self, const struct stile_image_info *info,
+	VkImageUsageFlags usage, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	VkExternalMemoryImageCreateInfo external = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+		.handleTypes = dma_buf,
+	};
+	VkImageCreateInfo create = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+		.pNext = &external,
+		.imageType = VK_IMAGE_TYPE_2D,
+		.format = self->format,
+		.extent = { info->width, info->height, 1 },
+		.mipLevels = 1,
+		.arrayLayers = 1,
+		.samples = VK_SAMPLE_COUNT_1_BIT,
+		.tiling = VK_IMAGE_TILING_LINEAR,
+		.usage = usage,
+		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+		.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED,
+	};
+	VkResult result = vulkan->vk.CreateImage(vulkan->info.device, &create, NULL, &self->handle);
+	return result == VK_SUCCESS ? 0 : refuse_driver(why, "vkCreateImage", result);
+}
+
+/*
+ * A descriptor for the driver, which takes it over if it succeeds. If it fails, the specification
+ * leaves the descriptor to us, but lavapipe up to Mesa 25 closes it. So it gets a high number,
+ * which nobody else is given by chance, and after a failure is closed only if it is still the
+ * same file.
+ */
+enum { DRIVER_FD_MIN = 512 };
+
+static int driver_fd_open(struct stile_buffer *buffer) {
+	int fd;
+	int ret = stile_buffer_export_fd(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &fd);
+	if (ret < 0) {
+		return ret;
+	}
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, DRIVER_FD_MIN);
+	if (high < 0) {
+		/* The limit is lower than that. */
+		high = fd;
+	} else {
+		close(fd);
+	}
+	return high;
+}
+
+static void driver_fd_close_after_failure(int fd, const struct stat *identity) {
+	struct stat now;
+	if (fstat(fd, &now) == 0 && now.st_dev == identity->st_dev &&
+		now.st_ino == identity->st_ino) {
+		close(fd);
+	}
+}
+
+/* The lowest memory type that both the image and the descriptor allow. */
+static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t image_types,
+	uint32_t *type, struct stile_report *why) {
+	VkMemoryFdPropertiesKHR properties = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR,
+	};
+	VkResult result =
+		vulkan->vk.GetMemoryFdPropertiesKHR(vulkan->info.device, dma_buf, fd, &properties);
+	if (result != VK_SUCCESS) {
+		return refuse_driver(why, "vkGetMemoryFdPropertiesKHR", result);
+	}
+	uint32_t types = properties.memoryTypeBits & image_types;
+	if (types == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, image_types,
+			properties.memoryTypeBits,
+			"no memory type fits both the image (0x%x) and the memory (0x%x)",
+			image_types, properties.memoryTypeBits);
+	}
+	*type = (uint32_t)__builtin_ctz(types);
+	return 0;
+}
+
+static int memory_import(struct stile_vulkan_image *self, int fd, uint64_t bytes,
+	const VkMemoryRequirements *needs, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	uint32_t type = 0;
+	int ret = choose_memory_type(vulkan, fd, needs->memoryTypeBits, &type, why);
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+		.image = self->handle,
+	};
+	VkImportMemoryFdInfoKHR import = {
+		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
+		.pNext = &dedicated,
+		.handleType = dma_buf,
+		.fd = fd,
+	};
+	VkMemoryAllocateInfo allocate = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+		.pNext = &import,
+		.allocationSize = bytes,
+		.memoryTypeIndex = type,
+	};
+	struct stat identity;
+	fstat(fd, &identity);
+	VkResult result =
+		vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &self->memory);
+	if (result != VK_SUCCESS) {
+		driver_fd_close_after_failure(fd, &identity);
+		return refuse_driver(why, "vkAllocateMemory", result);
+	}
+	return 0;
+}
+
+static int image_bind(struct stile_vulkan_image *self, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	struct stile_buffer *buffer = stile_image_get_buffer(self->image, 0);
+	uint64_t bytes = stile_buffer_get_bytes(buffer);
+
+	VkImageMemoryRequirementsInfo2 ask = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
+		.image = self->handle,
+	};
+	VkMemoryRequirements2 needs = { .sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2 };
+	vulkan->vk.GetImageMemoryRequirements2(vulkan->info.device, &ask, &needs);
+	if (needs.memoryRequirements.size > bytes) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0,
+			needs.memoryRequirements.size, bytes,
+			"the driver needs %" PRIu64 " bytes, the memory has %" PRIu64,
+			(uint64_t)needs.memoryRequirements.size, bytes);
+	}
+	int fd = driver_fd_open(buffer);
+	if (fd < 0) {
+		return report_refuse(why, fd, STILE_REASON_RESOURCES, 0, 0, 0,
+			"no descriptor for the driver: %s", strerror(-fd));
+	}
+	/* As large as the driver needs: what it maps is then what was checked. */
+	int ret = memory_import(
+		self, fd, needs.memoryRequirements.size, &needs.memoryRequirements, why);
+	if (ret < 0) {
+		return ret;
+	}
+	VkResult result =
+		vulkan->vk.BindImageMemory(vulkan->info.device, self->handle, self->memory, 0);
+	return result == VK_SUCCESS ? 0 : refuse_driver(why, "vkBindImageMemory", result);
+}
+
+static int image_import(
+	struct stile_vulkan_image *self, VkImageUsageFlags usage, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	const struct stile_image_info *info = stile_image_get_info(self->image);
+	if (usage == 0) {
+		return report_refuse(
+			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
+	}
+	*why = (struct stile_report){ .size = sizeof(*why) };
+	int ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
+	if (ret == 0) {
+		ret = check_format(vulkan, info, self->format, usage, why);
+	}
+	if (ret == 0) {
+		ret = image_create(self, info, usage, why);
+	}
+	if (ret == 0) {
+		ret = check_layout(self, info, why);
+	}
+	if (ret == 0) {
+		ret = image_bind(self, why);
+	}
+	return ret;
+}
+
+int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report, struct stile_vulkan_image **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return -ENOMEM;
+	}
+	self->vulkan = vulkan;
+	self->image = stile_image_ref(image);
+	self->format = format_from_fourcc(stile_image_get_info(image)->fourcc);
+
+	struct stile_report why;
+	int ret = image_import(self, usage, &why);
+	if (ret < 0) {
+		report_give(report, &why);
+		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
+			stile_image_get_info(image)->name, why.text);
+		stile_vulkan_image_destroy(self);
+		return ret;
+	}
+	*out = self;
+	return 0;
+}
+
+void stile_vulkan_image_destroy(struct stile_vulkan_image *image) {
+	if (image == NULL) {
+		return;
+	}
+	struct stile_vulkan *vulkan = image->vulkan;
+	vulkan->vk.DestroyImage(vulkan->info.device, image->handle, NULL);
+	vulkan->vk.FreeMemory(vulkan->info.device, image->memory, NULL);
+	stile_image_unref(image->image);
+	free(image);
+}
+
+VkImage stile_vulkan_image_get_handle(const struct stile_vulkan_image *image) {
+	return image->handle;
+}
+
+VkFormat stile_vulkan_image_get_format(const struct stile_vulkan_image *image) {
+	return image->format;
+}
+
+static VkImageMemoryBarrier image_barrier(const struct stile_vulkan_image *image) {
+	return (VkImageMemoryBarrier){
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+		.image = image->handle,
+		.subresourceRange = {
+			.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
+			.levelCount = 1,
+			.layerCount = 1,
+		},
+	};
+}
+
+VkImageMemoryBarrier stile_vulkan_acquire(
+	const struct stile_vulkan_image *image, VkImageLayout layout, VkAccessFlags access) {
+	VkImageMemoryBarrier barrier = image_barrier(image);
+	/* Never from UNDEFINED: that would allow the driver to drop what others have drawn. */
+	barrier.oldLayout = VK_IMAGE_LAYOUT_GENERAL;
+	barrier.newLayout = layout;
+	barrier.dstAccessMask = access;
+	barrier.srcQueueFamilyIndex = image->vulkan->foreign;
+	barrier.dstQueueFamilyIndex = image->vulkan->info.queue_family;
+	return barrier;
+}
+
+VkImageMemoryBarrier stile_vulkan_release(
+	const struct stile_vulkan_image *image, VkImageLayout layout, VkAccessFlags access) {
+	VkImageMemoryBarrier barrier = image_barrier(image);
+	barrier.oldLayout = layout;
+	barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
+	barrier.srcAccessMask = access;
+	barrier.srcQueueFamilyIndex = image->vulkan->info.queue_family;
+	barrier.dstQueueFamilyIndex = image->vulkan->foreign;
+	return barrier;
+}

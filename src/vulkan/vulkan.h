@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_VULKAN_VULKAN_H
+#define SRC_VULKAN_VULKAN_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <stile/vulkan.h>
+
+/* The device-level entry points, by their names without "vk". */
+#define VULKAN_DEVICE_PROCS(X) \
+	X(AllocateMemory) \
+	X(BindImageMemory) \
+	X(CreateImage) \
+	X(CreateSemaphore) \
+	X(DestroyImage) \
+	X(DestroySemaphore) \
+	X(FreeMemory) \
+	X(GetImageMemoryRequirements2) \
+	X(GetImageSubresourceLayout) \
+	X(GetMemoryFdPropertiesKHR) \
+	X(QueueSubmit) \
+	X(QueueWaitIdle) \
+	X(SignalSemaphore) \
+	X(WaitSemaphores) \
+	X(GetSemaphoreCounterValue)
+
+struct vulkan_procs {
+	PFN_vkGetDeviceProcAddr GetDeviceProcAddr;
+	PFN_vkGetPhysicalDeviceImageFormatProperties2 GetPhysicalDeviceImageFormatProperties2;
+	PFN_vkGetPhysicalDeviceProperties GetPhysicalDeviceProperties;
+#define X(name) PFN_vk##name name;
+	VULKAN_DEVICE_PROCS(X)
+#undef X
+};
+
+struct stile_vulkan {
+	struct stile_vulkan_info info;
+	struct vulkan_procs vk;
+	struct stile_constraints limits;
+	uint32_t foreign; /* the queue family that stands for others */
+	uint64_t context; /* of the fences made of the queue's work */
+	uint32_t refs;    /* the owner's, and one for each fence that is still out */
+
+	/* Under the queue's lock. */
+	VkSemaphore work; /* rises with each fence made of the queue's work */
+	uint64_t work_value;
+
+	pthread_t waiter;
+	pthread_t bridge;
+	VkSemaphore kick; /* signalled to make the waiter look up */
+
+	pthread_mutex_t lock;
+	pthread_cond_t waiter_changed;
+	pthread_cond_t bridge_changed;
+	/* All below is under the lock. */
+	bool stopping;
+	struct vulkan_fence *pending_first; /* in the order of their values */
+	struct vulkan_fence *pending_last;
+	struct vulkan_fence *spare_fences;
+	struct lane *lanes;
+	struct crossing *spare_crossings;
+};
+
+/* error.c */
+/** The one table: what a VkResult is as an errno. */
+int vulkan_errno(VkResult result);
+const char *vulkan_result_name(VkResult result);
+
+/* device.c */
+void vulkan_log(const struct stile_vulkan *vulkan, enum stile_log_level level, const char *fmt, ...)
+	STILE_PRINTF(3, 4);
+int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore);
+void vulkan_unref(struct stile_vulkan *vulkan);
+
+/* fence.c: work of the queue becomes a fence. */
+void *vulkan_waiter_run(void *vulkan);
+/** The value of `work` that a fence stands for, if it is one of this adapter. */
+bool vulkan_fence_get_value(
+	const struct stile_vulkan *vulkan, struct stile_fence *fence, uint64_t *value);
+void vulkan_fences_cancel(struct stile_vulkan *vulkan);
+void vulkan_fences_free(struct stile_vulkan *vulkan);
+
+/* bridge.c: a fence becomes a value of a semaphore. */
+void *vulkan_bridge_run(void *vulkan);
+void vulkan_bridge_cancel(struct stile_vulkan *vulkan);
+void vulkan_bridge_free(struct stile_vulkan *vulkan);
+
+#endif
