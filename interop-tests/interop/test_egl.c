@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <stile/swgpu.h>
+
 #include "demos/gles_drawer.h"
 #include "demos/job.h"
 #include "interop-tests/interop/gate.h"
@@ -116,6 +118,69 @@ START_TEST(import_takes_all_single_plane_formats) {
 	ck_assert_int_eq(stile_egl_import_image(drawer.stile, image, NULL, &imported), 0);
 	stile_egl_image_destroy(imported);
 	stile_image_unref(image);
+}
+END_TEST
+
+static void fill(struct stile_image *image, const struct picture *picture) {
+	struct stile_fence *done;
+	ck_assert_int_eq(stile_swgpu_upload(device, image, 0, picture->pixels,
+				 (size_t)picture->width * 4, &done),
+		0);
+	ck_assert_int_eq(stile_fence_wait(done, job_deadline()), 0);
+	stile_fence_unref(done);
+}
+
+static void read_back(struct stile_image *image, struct picture *picture) {
+	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
+	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[0];
+	void *memory;
+	ck_assert_int_eq(stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory), 0);
+	for (uint32_t y = 0; y < picture->height; y++) {
+		memcpy(picture_at(picture, 0, y),
+			(uint8_t *)memory + plane->offset + (size_t)y * plane->pitch,
+			(size_t)picture->width * 4);
+	}
+	stile_buffer_munmap(buffer, memory);
+}
+
+/* Draw one odd image into another one and compare. */
+static void check_layout(uint32_t width, uint32_t height, uint32_t pitch, uint64_t offset) {
+	/* As short as the core allows: whole pages, with the rows that drivers touch below. */
+	uint64_t bytes = offset + (uint64_t)pitch * ((height + 3) / 4 * 4);
+	struct stile_image *from = images_import_odd(device, width, height, pitch, offset, bytes);
+	struct stile_image *to = images_import_odd(device, width, height, pitch, offset, bytes);
+	struct picture card, expected, drawn;
+	struct stile_fence *done;
+	ck_assert_int_eq(picture_draw_test_card(width, height, &card), 0);
+	ck_assert_int_eq(picture_create(width, height, &expected), 0);
+	ck_assert_int_eq(picture_create(width, height, &drawn), 0);
+	fill(from, &card);
+	transform_apply(&transform_gles, &card, &expected);
+	ck_assert_int_eq(gles_drawer_set_images(&drawer, from, to), 0);
+	ck_assert_int_eq(gles_drawer_draw(&drawer, &transform_gles, NULL, 0, NULL, &done), 0);
+	ck_assert_int_eq(stile_fence_wait(done, job_deadline()), 0);
+	stile_fence_unref(done);
+	read_back(to, &drawn);
+	ck_assert_msg(picture_compare(&expected, &drawn) <= 1,
+		"%u x %u, pitch %u, offset %u: the picture is wrong", width, height, pitch,
+		(unsigned)offset);
+	picture_finish(&card);
+	picture_finish(&expected);
+	picture_finish(&drawn);
+	stile_image_unref(from);
+	stile_image_unref(to);
+}
+
+/* What the core lets through, the driver neither crashes on nor draws wrongly. */
+START_TEST(any_layout_that_the_core_accepts_is_drawn_right) {
+	uint64_t random = runner_seed();
+	for (int i = 0; i < 60; i++) {
+		uint32_t width = 1 + (uint32_t)(runner_random(&random) % 200);
+		uint32_t height = 1 + (uint32_t)(runner_random(&random) % 200);
+		uint32_t pitch = (width * 4 + 15) / 16 * 16;
+		pitch += 16 * (uint32_t)(runner_random(&random) % 20);
+		check_layout(width, height, pitch, 16 * (runner_random(&random) % 300));
+	}
 }
 END_TEST
 
@@ -248,6 +313,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, import_of_a_read_only_image_is_refused);
 	tcase_add_test(tcase, import_of_nv12_works_or_is_refused_with_the_driver_s_word);
 	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
+	tcase_add_test(tcase, any_layout_that_the_core_accepts_is_drawn_right);
 	tcase_add_test(tcase, a_thread_without_a_context_is_refused);
 	tcase_add_test(tcase, a_wait_ends_with_its_deadline);
 	tcase_add_test(tcase, a_wait_for_gl_s_own_work_is_the_server_s_or_reported_as_blocking);

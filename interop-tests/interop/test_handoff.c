@@ -7,6 +7,7 @@
  * second.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -414,6 +415,36 @@ START_TEST(real_picture_in_two_processes_is_right_if_and_only_if_waited_for) {
 }
 END_TEST
 
+/* Death is an error for whoever waits, never success, and no hang. */
+START_TEST(a_process_that_dies_before_its_drawing_is_done_ends_its_fence_with_an_error) {
+	static const struct variant held = { "GLES held", HOP_CPU, false };
+	int ends[2];
+	struct scene scene;
+	struct stile_image *c;
+	struct stile_fence *drawn_c;
+	ck_assert_int_eq(picture_draw_test_card(200, 100, &scene.picture), 0);
+	scene_init(&scene, &held);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	pid_t pid = runner_spawn("gles", &ends[1], 1);
+	close(ends[1]);
+	send_order(ends[0], &scene);
+	/* B counts as drawn; it is the drawing of C that never ends. */
+	stile_fence_signal(scene.gate.fence);
+	ck_assert_int_eq(pass_send_image(ends[0], scene.job.b, scene.gate.fence), 0);
+	receive_note(ends[0]);
+	ck_assert_int_eq(pass_receive_image(ends[0], scene.job.device, &c, &drawn_c), 0);
+	assert_held(drawn_c);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(stile_fence_wait(drawn_c, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(drawn_c), -EOWNERDEAD);
+	ck_assert_int_eq(job_read(&scene.job, drawn_c), -EIO);
+	ck_assert_int_eq(runner_reap(pid), -SIGKILL);
+	stile_image_unref(c);
+	close(ends[0]);
+	scene_finish(&scene);
+}
+END_TEST
+
 /* Set by ctest for the test that is about a real picture instead of the card. */
 static const char use_real_picture[] = "STILE_TEST_REAL_PICTURE";
 
@@ -433,6 +464,11 @@ static Suite *make_suite(void) {
 			test_card_in_one_process_is_right_if_and_only_if_waited_for);
 		add_case(suite, "card, two processes",
 			test_card_in_two_processes_is_right_if_and_only_if_waited_for);
+		TCase *death = ledger_tcase_create("death");
+		tcase_set_timeout(death, 60);
+		tcase_add_test(death,
+			a_process_that_dies_before_its_drawing_is_done_ends_its_fence_with_an_error);
+		suite_add_tcase(suite, death);
 	} else {
 		add_case(suite, "real picture, one process",
 			real_picture_in_one_process_is_right_if_and_only_if_waited_for);
