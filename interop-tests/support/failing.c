@@ -13,6 +13,8 @@
 
 #include <check.h>
 
+#include "interop-tests/support/runner.h"
+
 static _Thread_local unsigned calls_left; /* 0: nothing fails */
 static _Thread_local const char *failed;
 
@@ -24,6 +26,12 @@ void failing_begin(unsigned n) {
 const char *failing_end(void) {
 	calls_left = 0;
 	return failed;
+}
+
+static _Thread_local unsigned linger_ms;
+
+void failing_linger(unsigned ms) {
+	linger_ms = ms;
 }
 
 static bool fails(const char *call, int error) {
@@ -85,6 +93,8 @@ int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
 int __wrap_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 
 void *__wrap_malloc(size_t size) {
 	return fails("malloc", ENOMEM) ? NULL : __real_malloc(size);
@@ -154,4 +164,12 @@ int __wrap_pthread_create(
 		return EAGAIN;
 	}
 	return __real_pthread_create(thread, attr, run, arg);
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex) {
+	int ret = __real_pthread_mutex_unlock(mutex);
+	if (linger_ms > 0) {
+		runner_sleep_ms(linger_ms);
+	}
+	return ret;
 }

@@ -27,4 +27,10 @@ const char *failing_end(void);
 unsigned failing_sweep(int (*attempt)(void *user), void (*after)(void *user, int ret), void *user,
 	const int *errors);
 
+/**
+ * From now on, this thread sleeps for a moment each time it has unlocked a mutex: what it touches
+ * without the lock afterwards, others had time to free. 0 ends it.
+ */
+void failing_linger(unsigned ms);
+
 #endif
