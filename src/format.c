@@ -103,8 +103,11 @@ bool format_layout(const struct stile_format *format, struct stile_image_info *i
 
 void format_fourcc_text(uint32_t fourcc, char text[5]) {
 	for (int i = 0; i < 4; i++) {
-		char c = (char)(fourcc >> (8 * i) & 0x7f);
-		text[i] = c >= ' ' && c <= '~' ? c : '?';
+		uint32_t c = fourcc >> (8 * i) & 0x7f;
+		text[i] = '?';
+		if (c >= ' ' && c <= '~') {
+			text[i] = (char)c;
+		}
 	}
 	text[4] = '\0';
 }

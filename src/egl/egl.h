@@ -61,7 +61,7 @@ bool egl_is_current(const struct stile_egl *egl);
 void egl_unref(struct stile_egl *egl);
 
 /* fence.c */
-void *egl_waiter_run(void *egl);
+void *egl_waiter_run(void *arg);
 void egl_fences_cancel(struct stile_egl *egl);
 
 #endif

@@ -74,7 +74,7 @@ int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore)
 void vulkan_unref(struct stile_vulkan *vulkan);
 
 /* fence.c: work of the queue becomes a fence. */
-void *vulkan_waiter_run(void *vulkan);
+void *vulkan_waiter_run(void *arg);
 /** The value of `work` that a fence stands for, if it is one of this adapter. */
 bool vulkan_fence_get_value(
 	const struct stile_vulkan *vulkan, struct stile_fence *fence, uint64_t *value);
@@ -82,7 +82,7 @@ void vulkan_fences_cancel(struct stile_vulkan *vulkan);
 void vulkan_fences_free(struct stile_vulkan *vulkan);
 
 /* bridge.c: a fence becomes a value of a semaphore. */
-void *vulkan_bridge_run(void *vulkan);
+void *vulkan_bridge_run(void *arg);
 void vulkan_bridge_cancel(struct stile_vulkan *vulkan);
 void vulkan_bridge_free(struct stile_vulkan *vulkan);
 
