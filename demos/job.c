@@ -95,9 +95,14 @@ static int wait_for(struct stile_fence *done, struct stile_path *path) {
 	return ret;
 }
 
-int job_read(struct job *job, struct stile_fence *done) {
+int job_read(struct job *job, const char *carrier, struct stile_fence *done) {
 	struct hop *hop = &job->hops[HOP_CPU];
-	*hop = (struct hop){ .from = "GLES", .to = "CPU", .memory = "shared, not copied" };
+	*hop = (struct hop){
+		.from = "GLES",
+		.to = "CPU",
+		.memory = "shared, not copied",
+		.carrier = carrier,
+	};
 	int64_t began = job_now();
 	int ret = wait_for(done, &hop->path);
 	int status = ret == 0 ? stile_fence_get_status(done) : 0;

@@ -44,8 +44,11 @@ void job_finish(struct job *job);
 /** Have swgpu copy the picture into A. `done` is a new reference. */
 int job_upload(struct job *job, struct stile_fence **done);
 
-/** Wait for `done`, which is consumed, and read C into job->result. -EIO if the work failed. */
-int job_read(struct job *job, struct stile_fence *done);
+/**
+ * Wait for `done`, which is consumed and which `carrier` describes, and read C into job->result.
+ * -EIO if the work failed.
+ */
+int job_read(struct job *job, const char *carrier, struct stile_fence *done);
 
 /** The largest difference between the result and the same drawing on the CPU. */
 int job_compare(struct job *job, unsigned *largest);

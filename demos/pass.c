@@ -37,8 +37,9 @@ static size_t take_fds(struct msghdr *message, int *fds) {
 			continue;
 		}
 		size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds + count, CMSG_DATA(header), n * sizeof(int));
-		count += n;
+		for (size_t i = 0; i < n && count < PASS_MAX_FDS; i++) {
+			memcpy(&fds[count++], CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+		}
 	}
 	return count;
 }
@@ -59,7 +60,8 @@ int pass_receive(int socket, void *data, size_t bytes, int *fds, size_t *fd_coun
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		/* Not its padding too, which has room for one more than there is room for in `fds`. */
+		.msg_controllen = CMSG_LEN(sizeof(int) * PASS_MAX_FDS),
 	};
 	*fd_count = 0;
 	ssize_t n;

@@ -96,8 +96,7 @@ static int run_here(struct job *job, struct vulkan_drawer *vulkan, struct gles_d
 		hop->carrier = "fence of the VkQueue";
 		ret = consume(hop, gles, drawn_b, &drawn_c);
 	}
-	job->hops[HOP_CPU].carrier = "fence of an EGLSync";
-	return ret < 0 ? ret : job_read(job, drawn_c);
+	return ret < 0 ? ret : job_read(job, "fence of an EGLSync", drawn_c);
 }
 
 int job_run_here(struct job *job) {
@@ -143,8 +142,10 @@ static int serve(int socket, struct stile_device *device, struct gles_drawer *dr
 	if (pass_send(socket, &answer, sizeof(answer), NULL, 0) == 0 && ret == 0) {
 		ret = pass_receive_image(socket, device, &b_drawn, &wait);
 	}
-	/* The memory is known here already: another image, but the same buffer. */
-	if (ret == 0 && stile_image_get_buffer(b_drawn, 0) != stile_image_get_buffer(b, 0)) {
+	/* The memory is known here already: another image, but the same buffer; now with a fence. */
+	if (ret == 0 &&
+		(wait == NULL ||
+			stile_image_get_buffer(b_drawn, 0) != stile_image_get_buffer(b, 0))) {
 		ret = -EBADMSG;
 	}
 	if (ret == 0) {
@@ -200,6 +201,10 @@ static int receive_answer(int socket, struct answer *answer) {
 	int fds[PASS_MAX_FDS];
 	size_t count;
 	int ret = pass_receive(socket, answer, sizeof(*answer), fds, &count);
+	for (size_t i = 0; i < count; i++) {
+		/* An answer brings none: whatever came is not to be leaked. */
+		close(fds[i]);
+	}
 	return ret < 0 ? ret : answer->error;
 }
 
@@ -259,7 +264,7 @@ static int run_with_peer(int socket, struct job *job, struct vulkan_drawer *vulk
 		ret = exchange(socket, job, drawn_b, &drawn_c);
 		stile_fence_unref(drawn_b);
 	}
-	return ret < 0 ? ret : job_read(job, drawn_c);
+	return ret < 0 ? ret : job_read(job, "software sync file", drawn_c);
 }
 
 int job_run_with_peer(struct job *job) {

@@ -30,6 +30,9 @@ struct stile_backend_ops {
 	 */
 	uint32_t row_group;
 
+	/** Where the last byte of a plane may be at most: drivers count in narrow integers. */
+	uint64_t max_end;
+
 	/** Set device->backend. 0 or -errno. */
 	int (*device_open)(struct stile_device *device);
 	/** Stop all threads; pending work ends with -ECANCELED. The device is not used again. */

@@ -37,7 +37,8 @@ int buffer_fd_usage(int fd) {
 	case O_WRONLY:
 		return STILE_USAGE_WRITE;
 	default:
-		return (int)USAGE_ALL;
+		/* Drivers crash on memory that they cannot map for writing. */
+		return os_is_write_sealed(fd) ? STILE_USAGE_READ : (int)USAGE_ALL;
 	}
 }
 
@@ -45,15 +46,17 @@ static bool usage_is_valid(uint32_t usage) {
 	return usage != 0 && (usage & ~USAGE_ALL) == 0;
 }
 
-static bool buffer_allows(const struct stile_buffer *buffer, uint32_t usage) {
-	return (usage & STILE_USAGE_WRITE) == 0 ||
-		__atomic_load_n(&buffer->write_fd, __ATOMIC_ACQUIRE) >= 0;
+static int buffer_get_fd(const struct stile_buffer *buffer, uint32_t usage) {
+	int read_fd = __atomic_load_n(&buffer->read_fd, __ATOMIC_ACQUIRE);
+	int write_fd = __atomic_load_n(&buffer->write_fd, __ATOMIC_ACQUIRE);
+	/* Whoever only reads gets no right to write, where there is a way. */
+	return (usage & STILE_USAGE_WRITE) != 0 || read_fd < 0 ? write_fd : read_fd;
 }
 
-/* Both the same memory; the writable one is what drivers need, so it is preferred. */
-static int buffer_get_fd(const struct stile_buffer *buffer) {
-	int fd = __atomic_load_n(&buffer->write_fd, __ATOMIC_ACQUIRE);
-	return fd >= 0 ? fd : __atomic_load_n(&buffer->read_fd, __ATOMIC_ACQUIRE);
+/* Looked up anew: a peer may have sealed the memory since it was imported. */
+static bool buffer_allows(const struct stile_buffer *buffer, uint32_t usage) {
+	int fd = buffer_get_fd(buffer, usage);
+	return (usage & STILE_USAGE_WRITE) == 0 || (fd >= 0 && !os_is_write_sealed(fd));
 }
 
 /* The device's lock is held. Keep a descriptor of a kind that the buffer lacks. Consumes it. */
@@ -153,8 +156,9 @@ static int buffer_check_fd(
 	}
 	if ((usage & ~(uint32_t)fd_usage) != 0 || (fd_usage & STILE_USAGE_READ) == 0) {
 		return report_refuse(report, -EACCES, STILE_REASON_FD_ACCESS, 0, 0, 0,
-			"descriptor %d was opened %s, which the usage does not allow", fd,
-			fd_usage & STILE_USAGE_READ ? "read-only" : "write-only");
+			"descriptor %d is %s, the usage needs more", fd,
+			fd_usage & STILE_USAGE_READ ? "read-only or sealed against writing"
+						    : "write-only");
 	}
 	return fd_usage;
 }
@@ -191,7 +195,7 @@ int stile_buffer_export_fd(struct stile_buffer *buffer, uint32_t usage, int *fd)
 	if (!buffer_allows(buffer, usage)) {
 		return -EACCES;
 	}
-	int copy = os_dup(buffer_get_fd(buffer));
+	int copy = os_dup(buffer_get_fd(buffer, usage));
 	if (copy < 0) {
 		return copy;
 	}
@@ -245,16 +249,29 @@ void stile_buffer_unref(struct stile_buffer *buffer) {
 	}
 }
 
+uint64_t buffer_find_bytes(struct stile_device *device, const struct stat *st) {
+	struct stile_buffer key = { .dev = st->st_dev, .ino = st->st_ino };
+	pthread_mutex_lock(&device->lock);
+	struct stile_buffer **found = tfind(&key, &device->buffers, buffer_compare);
+	uint64_t bytes = found != NULL ? (*found)->bytes : (uint64_t)st->st_size;
+	pthread_mutex_unlock(&device->lock);
+	return bytes;
+}
+
 uint64_t stile_buffer_get_bytes(const struct stile_buffer *buffer) {
 	return buffer->bytes;
 }
 
 static int buffer_map(struct stile_buffer *buffer, uint32_t usage, void **address) {
 	int prot = PROT_READ | (usage & STILE_USAGE_WRITE ? PROT_WRITE : 0);
-	void *mapping =
-		mmap(NULL, (size_t)buffer->bytes, prot, MAP_SHARED, buffer_get_fd(buffer), 0);
-	if (mapping == MAP_FAILED) {
+	if (buffer->bytes > SIZE_MAX) {
 		return -ENOMEM;
+	}
+	void *mapping = mmap(
+		NULL, (size_t)buffer->bytes, prot, MAP_SHARED, buffer_get_fd(buffer, usage), 0);
+	if (mapping == MAP_FAILED) {
+		/* EPERM: it was sealed against writing just now. */
+		return errno == EPERM ? -EACCES : -ENOMEM;
 	}
 	*address = mapping;
 	return 0;

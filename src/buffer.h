@@ -27,6 +27,12 @@ struct stile_buffer {
 int buffer_fd_usage(int fd);
 
 /**
+ * How much of the memory of this file the device uses: what it had when it became known, for it may
+ * have grown since.
+ */
+uint64_t buffer_find_bytes(struct stile_device *device, const struct stat *st);
+
+/**
  * A mapping that stays for the life of the buffer, so that commands need not map each time.
  * 0, -EACCES or -ENOMEM.
  */

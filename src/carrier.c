@@ -39,10 +39,15 @@ int stile_fence_export_fd(struct stile_fence *fence, enum stile_fd_kind kind, ui
 	if (kind != STILE_FD_SOFTWARE_SYNC_FILE || flags != 0 || path_check(path) < 0) {
 		return -EINVAL;
 	}
+	enum stile_path_kind kind_of_path = STILE_PATH_HANDLE;
 	bool done = stile_fence_is_signaled(fence);
-	int ret = sync_file_export(fence, fd);
+	int ret = done ? -EOPNOTSUPP : sync_file_pass_on(fence, fd);
+	if (ret == -EOPNOTSUPP) {
+		kind_of_path = done ? STILE_PATH_NONE : STILE_PATH_BRIDGE;
+		ret = sync_file_export(fence, fd);
+	}
 	if (ret == 0) {
-		path_give(path, done ? STILE_PATH_NONE : STILE_PATH_BRIDGE, 0);
+		path_give(path, kind_of_path, 0);
 	}
 	return ret;
 }

@@ -62,6 +62,7 @@ int stile_device_open(
 	device->log_user = known.log_user;
 	device->refs = 1;
 	pthread_mutex_init(&device->lock, NULL);
+	pthread_cond_init(&device->armed, NULL);
 
 	device->due_fd = os_eventfd();
 	if (device->due_fd < 0) {
@@ -78,6 +79,7 @@ int stile_device_open(
 err_fd:
 	close(device->due_fd);
 err_device:
+	pthread_cond_destroy(&device->armed);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 	return ret;
@@ -94,6 +96,7 @@ void device_unref(struct stile_device *device) {
 	}
 	assert(device->buffers == NULL);
 	close(device->due_fd);
+	pthread_cond_destroy(&device->armed);
 	pthread_mutex_destroy(&device->lock);
 	free(device);
 }

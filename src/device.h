@@ -9,7 +9,13 @@
 
 #include "src/backend.h"
 
+struct notify_arming;
 struct watch;
+
+struct notify_list {
+	struct stile_notify *first;
+	struct stile_notify *last;
+};
 
 struct stile_device {
 	const struct stile_backend_ops *ops;
@@ -23,10 +29,11 @@ struct stile_device {
 	/* All below is under the lock. */
 	void *buffers; /* by identity, as tsearch() keeps them */
 	struct watch *watch;
-	struct stile_notify *due_first;
-	struct stile_notify *due_last;
-	int due_fd;
-	bool destroyed;
+	struct notify_list waiting;   /* notifications whose fence is pending */
+	struct notify_arming *arming; /* those that a thread is just adding to a fence */
+	pthread_cond_t armed;         /* there is one less */
+	struct notify_list due;       /* those that are to be dispatched */
+	int due_fd;                   /* readable while there are any */
 };
 
 struct stile_device *device_ref(struct stile_device *device);
@@ -39,7 +46,7 @@ void device_log(const struct stile_device *device, enum stile_log_level level, c
 /** The device's watcher, started at first need; a new reference. 0, -EAGAIN, -EMFILE, -ENOMEM. */
 int device_get_watch(struct stile_device *device, struct watch **out);
 
-/* notify.c: forget what was not dispatched. */
+/* notify.c: forget all notifications that are in use. */
 void device_drop_notifications(struct stile_device *device);
 
 #endif

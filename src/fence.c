@@ -227,9 +227,8 @@ void stile_fence_enable_signaling(struct stile_fence *fence) {
 
 int stile_fence_add_callback(
 	struct stile_fence *fence, struct stile_callback *callback, stile_callback_fn fn) {
-	*callback = (struct stile_callback){ .fn = fn };
-
 	os_lock(&fence->lock);
+	*callback = (struct stile_callback){ .fn = fn };
 	bool wake = fence_enable_locked(fence);
 	bool pending = (fence_state(fence) & STATE_SIGNALED) == 0;
 	if (pending) {

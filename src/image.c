@@ -109,7 +109,7 @@ static int check_alignment(const struct stile_image_info *info,
 
 /* Does plane i fit in memory of this size, with the rows that drivers touch below it? */
 static int check_bounds(const struct stile_image_info *info, const struct stile_format *format,
-	uint32_t i, uint64_t bytes, uint32_t row_group, struct stile_report *why) {
+	uint32_t i, uint64_t bytes, const struct stile_backend_ops *ops, struct stile_report *why) {
 	const struct stile_image_plane *plane = &info->planes[i];
 	uint64_t row = format_row_bytes(format, i, info->width);
 	if (plane->pitch < row) {
@@ -135,13 +135,19 @@ static int check_bounds(const struct stile_image_info *info, const struct stile_
 	/* What is in the last page behind the end can be touched without harm. */
 	uint64_t mapped, touched = UINT64_MAX;
 	if (!format_align(bytes, os_page_size(), &mapped) ||
-		!format_plane_end(format, i, info->height, plane->offset, plane->pitch, row_group,
-			&touched) ||
+		!format_plane_end(format, i, info->height, plane->offset, plane->pitch,
+			ops->row_group, &touched) ||
 		touched > mapped) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, touched, bytes,
 			"plane %u: drivers touch rows in groups of %u, which reaches beyond the %" PRIu64
 			" bytes of the memory",
-			i, row_group, bytes);
+			i, ops->row_group, bytes);
+	}
+	if (touched > ops->max_end) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, ops->max_end, touched,
+			"plane %u ends at byte %" PRIu64
+			": drivers of this memory count to %" PRIu64,
+			i, touched, ops->max_end);
 	}
 	return 0;
 }
@@ -162,11 +168,12 @@ static int check_plane(struct stile_device *device, const struct stile_image_inf
 	}
 	if ((info->usage & ~(uint32_t)usage) != 0 || (usage & STILE_USAGE_READ) == 0) {
 		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, i, info->usage,
-			(uint64_t)usage,
-			"plane %u: descriptor %d was opened %s, the usage needs more", i, fd,
-			usage & STILE_USAGE_READ ? "read-only" : "write-only");
+			(uint64_t)usage, "plane %u: descriptor %d is %s, the usage needs more", i,
+			fd,
+			usage & STILE_USAGE_READ ? "read-only or sealed against writing"
+						 : "write-only");
 	}
-	ret = check_bounds(info, format, i, (uint64_t)st.st_size, device->ops->row_group, why);
+	ret = check_bounds(info, format, i, buffer_find_bytes(device, &st), device->ops, why);
 	return ret < 0 ? ret : usage;
 }
 
@@ -292,8 +299,7 @@ static int image_take_buffers(
 			device, info->planes[i].fd, info->usage, why, &image->buffers[i]);
 		if (ret == 0) {
 			ret = check_bounds(info, image->format, i,
-				stile_buffer_get_bytes(image->buffers[i]), device->ops->row_group,
-				why);
+				stile_buffer_get_bytes(image->buffers[i]), device->ops, why);
 		}
 		why->plane = i;
 	}
@@ -304,10 +310,7 @@ int stile_image_import(struct stile_device *device, const struct stile_image_inf
 	struct stile_report *report, struct stile_image **out) {
 	*out = NULL;
 	struct stile_image_info known;
-	int ret = abi_copy_in(&known, sizeof(known), info);
-	if (ret == 0) {
-		ret = report_begin(report);
-	}
+	int ret = report_copy_in(report, &known, sizeof(known), info);
 	if (ret < 0) {
 		return ret;
 	}
@@ -341,10 +344,7 @@ err_why:
 int stile_image_check(struct stile_device *device, const struct stile_image_info *info,
 	struct stile_report *report) {
 	struct stile_image_info known;
-	int ret = abi_copy_in(&known, sizeof(known), info);
-	if (ret == 0) {
-		ret = report_begin(report);
-	}
+	int ret = report_copy_in(report, &known, sizeof(known), info);
 	if (ret < 0) {
 		return ret;
 	}
@@ -359,10 +359,7 @@ int stile_image_check(struct stile_device *device, const struct stile_image_info
 int stile_image_check_constraints(const struct stile_image *image,
 	const struct stile_constraints *constraints, struct stile_report *report) {
 	struct stile_constraints known;
-	int ret = abi_copy_in(&known, sizeof(known), constraints);
-	if (ret == 0) {
-		ret = report_begin(report);
-	}
+	int ret = report_copy_in(report, &known, sizeof(known), constraints);
 	if (ret < 0) {
 		return ret;
 	}
@@ -370,8 +367,8 @@ int stile_image_check_constraints(const struct stile_image *image,
 	if ((known.usage & ~image->allowed) != 0) {
 		ret = report_refuse(&why, -EACCES, STILE_REASON_FD_ACCESS, 0, known.usage,
 			image->allowed,
-			"the image came from a read-only descriptor, a writable one is "
-			"needed here");
+			"the image came from a descriptor that is read-only or sealed against "
+			"writing, a writable one is needed here");
 	}
 	if (ret == 0) {
 		ret = check_extent(&image->info, &known, &why);

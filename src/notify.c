@@ -2,6 +2,10 @@
 /*
  * Notifications: a fence callback, which runs under the fence's lock, puts them on the device's
  * list; dispatch takes them off and calls the application with no lock held.
+ *
+ * A notification in use is on one of the device's two lists, under the device's lock. While it is
+ * on `waiting` its fence cannot go: the caller has a reference until the function is entered, and
+ * a callback that is running has to get the device's lock first.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -14,171 +18,194 @@
 
 enum {
 	NOTIFY_IDLE = 0,
-	NOTIFY_WAITING, /* on the fence; holds the device */
-	NOTIFY_DUE,     /* on the device's list; holds the device and the fence */
+	NOTIFY_WAITING,    /* on `waiting`: the fence's callback will make it due */
+	NOTIFY_CANCELLING, /* on no list: the callback, if it still runs, does nothing */
+	NOTIFY_DUE,        /* on `due`, with a reference on the fence */
 };
 
 void stile_notify_init(struct stile_notify *notify, struct stile_device *device) {
 	*notify = (struct stile_notify){ .device = device };
 }
 
-/* Append to the list, unless nobody will ever dispatch it. False: it was dropped. */
-static bool notify_make_due(struct stile_notify *notify, struct stile_fence *fence) {
+static void list_append(struct notify_list *list, struct stile_notify *notify) {
+	notify->next = NULL;
+	notify->prev = list->last;
+	if (list->last != NULL) {
+		list->last->next = notify;
+	} else {
+		list->first = notify;
+	}
+	list->last = notify;
+}
+
+static void list_remove(struct notify_list *list, struct stile_notify *notify) {
+	if (notify->prev != NULL) {
+		notify->prev->next = notify->next;
+	} else {
+		list->first = notify->next;
+	}
+	if (notify->next != NULL) {
+		notify->next->prev = notify->prev;
+	} else {
+		list->last = notify->prev;
+	}
+}
+
+/* Read without the lock by cancel, which may come after the device has gone. */
+static void notify_set_state(struct stile_notify *notify, uint32_t state) {
+	__atomic_store_n(&notify->state, state, __ATOMIC_RELEASE);
+}
+
+/* Under the fence's lock. */
+static void notify_fence_signaled(struct stile_fence *fence, struct stile_callback *callback) {
+	struct stile_notify *notify = CONTAINER_OF(callback, struct stile_notify, callback);
 	struct stile_device *device = notify->device;
 	pthread_mutex_lock(&device->lock);
-	bool kept = !device->destroyed;
-	if (kept) {
+	if (notify->state == NOTIFY_WAITING) {
+		list_remove(&device->waiting, notify);
 		notify->fence = stile_fence_ref(fence);
-		notify->next = NULL;
-		notify->state = NOTIFY_DUE;
-		if (device->due_last != NULL) {
-			device->due_last->next = notify;
-		} else {
-			device->due_first = notify;
+		notify_set_state(notify, NOTIFY_DUE);
+		if (device->due.first == NULL) {
 			/* Under the lock: once it is dispatched, the device may go. */
 			os_eventfd_raise(device->due_fd);
 		}
-		device->due_last = notify;
-	} else {
-		notify->state = NOTIFY_IDLE;
+		list_append(&device->due, notify);
 	}
 	pthread_mutex_unlock(&device->lock);
-	return kept;
 }
 
-static void notify_fence_signaled(struct stile_fence *fence, struct stile_callback *callback) {
-	struct stile_notify *notify = CONTAINER_OF(callback, struct stile_notify, callback);
-	/* Once it is due, the caller may have it back at any moment: do not touch it after. */
-	struct stile_device *device = notify->device;
-	if (!notify_make_due(notify, fence)) {
-		device_unref(device);
+/* One call of stile_fence_notify() on its way between the list and the fence. */
+struct notify_arming {
+	const struct stile_notify *notify;
+	struct notify_arming *next;
+};
+
+/* The lock is held. */
+static bool device_is_arming(const struct stile_device *device, const struct stile_notify *notify) {
+	const struct notify_arming *at = device->arming;
+	while (at != NULL && at->notify != notify) {
+		at = at->next;
 	}
+	return at != NULL;
+}
+
+/* From here on whoever takes the notification back has the node: it may be freed. */
+static void device_end_arming(struct stile_device *device, const struct notify_arming *arming) {
+	pthread_mutex_lock(&device->lock);
+	struct notify_arming **at = &device->arming;
+	while (*at != arming) {
+		at = &(*at)->next;
+	}
+	*at = arming->next;
+	pthread_cond_broadcast(&device->armed);
+	pthread_mutex_unlock(&device->lock);
 }
 
 int stile_fence_notify(
 	struct stile_fence *fence, struct stile_notify *notify, stile_notify_fn fn, void *user) {
-	struct stile_device *device = notify->device;
+	/* Dispatch may tell, and the application destroy the device, before we are out of here. */
+	struct stile_device *device = device_ref(notify->device);
+	struct notify_arming arming = { .notify = notify };
 	pthread_mutex_lock(&device->lock);
 	bool idle = notify->state == NOTIFY_IDLE;
 	if (idle) {
-		notify->state = NOTIFY_WAITING;
+		arming.next = device->arming;
+		device->arming = &arming;
 		notify->fence = fence;
 		notify->fn = fn;
 		notify->user = user;
+		notify_set_state(notify, NOTIFY_WAITING);
+		list_append(&device->waiting, notify);
 	}
 	pthread_mutex_unlock(&device->lock);
-	if (!idle) {
-		return -EBUSY;
-	}
-
-	device_ref(device);
-	if (stile_fence_add_callback(fence, &notify->callback, notify_fence_signaled) < 0) {
-		notify_fence_signaled(fence, &notify->callback);
-	}
-	return 0;
-}
-
-/* The device's lock is held. The descriptor is readable just as long as something is due. */
-static struct stile_notify *device_pop_due(struct stile_device *device) {
-	struct stile_notify *notify = device->due_first;
-	if (notify != NULL) {
-		device->due_first = notify->next;
-		if (device->due_first == NULL) {
-			device->due_last = NULL;
-			os_eventfd_clear(device->due_fd);
+	if (idle) {
+		if (stile_fence_add_callback(fence, &notify->callback, notify_fence_signaled) < 0) {
+			notify_fence_signaled(fence, &notify->callback);
 		}
-		notify->state = NOTIFY_IDLE;
+		device_end_arming(device, &arming);
 	}
-	return notify;
+	device_unref(device);
+	return idle ? 0 : -EBUSY;
 }
 
-/* The device's lock is held. */
+/* The lock is held. The descriptor is readable just as long as something is due. */
 static void device_remove_due(struct stile_device *device, struct stile_notify *notify) {
-	struct stile_notify *before = NULL;
-	for (struct stile_notify *at = device->due_first; at != notify; at = at->next) {
-		before = at;
-	}
-	if (before != NULL) {
-		before->next = notify->next;
-	} else {
-		device->due_first = notify->next;
-	}
-	if (device->due_last == notify) {
-		device->due_last = before;
-	}
-	if (device->due_first == NULL) {
+	list_remove(&device->due, notify);
+	if (device->due.first == NULL) {
 		os_eventfd_clear(device->due_fd);
 	}
-	notify->state = NOTIFY_IDLE;
+	notify_set_state(notify, NOTIFY_IDLE);
+}
+
+/* The lock is held, and is given up in between. */
+static void device_cancel_waiting(struct stile_device *device, struct stile_notify *notify) {
+	/* The caller may drop its reference as soon as we return; we need one until then. */
+	struct stile_fence *fence = stile_fence_ref(notify->fence);
+	list_remove(&device->waiting, notify);
+	notify_set_state(notify, NOTIFY_CANCELLING);
+	pthread_mutex_unlock(&device->lock);
+
+	/* Not under the device's lock: the fence's comes before it. Waits for a callback that runs. */
+	stile_fence_remove_callback(fence, &notify->callback);
+	stile_fence_unref(fence);
+
+	pthread_mutex_lock(&device->lock);
+	notify_set_state(notify, NOTIFY_IDLE);
 }
 
 bool stile_notify_cancel(struct stile_notify *notify) {
+	if (__atomic_load_n(&notify->state, __ATOMIC_ACQUIRE) == NOTIFY_IDLE) {
+		return false;
+	}
 	struct stile_device *device = notify->device;
+	struct stile_fence *fence = NULL;
 	pthread_mutex_lock(&device->lock);
+	while (device_is_arming(device, notify)) {
+		pthread_cond_wait(&device->armed, &device->lock);
+	}
 	uint32_t state = notify->state;
-	struct stile_fence *fence = notify->fence;
 	if (state == NOTIFY_WAITING) {
-		/* The caller's reference may go as soon as the function is entered. */
-		stile_fence_ref(fence);
-	}
-	pthread_mutex_unlock(&device->lock);
-
-	if (state == NOTIFY_WAITING) {
-		/* Not under the device's lock: the fence's comes before it. */
-		bool removed = stile_fence_remove_callback(fence, &notify->callback);
-		stile_fence_unref(fence);
-		if (removed) {
-			pthread_mutex_lock(&device->lock);
-			notify->state = NOTIFY_IDLE;
-			pthread_mutex_unlock(&device->lock);
-			device_unref(device);
-			return true;
-		}
-	}
-
-	pthread_mutex_lock(&device->lock);
-	bool due = notify->state == NOTIFY_DUE;
-	if (due) {
+		device_cancel_waiting(device, notify);
+	} else if (state == NOTIFY_DUE) {
 		fence = notify->fence;
 		device_remove_due(device, notify);
 	}
 	pthread_mutex_unlock(&device->lock);
-	if (due) {
-		stile_fence_unref(fence);
-		device_unref(device);
-	}
-	return due;
+	stile_fence_unref(fence);
+	return state == NOTIFY_WAITING || state == NOTIFY_DUE;
 }
 
 int stile_device_get_fd(struct stile_device *device) {
 	return device->due_fd;
 }
 
+/* Take the first one that is due off; false: there is none. From here on the node is the caller's. */
+static bool device_pop_due(
+	struct stile_device *device, struct stile_notify **notify, struct stile_notify *held) {
+	pthread_mutex_lock(&device->lock);
+	*notify = device->due.first;
+	if (*notify != NULL) {
+		*held = **notify;
+		device_remove_due(device, *notify);
+	}
+	pthread_mutex_unlock(&device->lock);
+	return *notify != NULL;
+}
+
 int stile_device_dispatch(struct stile_device *device) {
 	/* No more than are due by now: a function may ask for the next notification at once. */
 	int due = 0;
 	pthread_mutex_lock(&device->lock);
-	for (const struct stile_notify *at = device->due_first; at != NULL; at = at->next) {
+	for (const struct stile_notify *at = device->due.first; at != NULL; at = at->next) {
 		due++;
 	}
 	pthread_mutex_unlock(&device->lock);
 
 	int count = 0;
-	while (count < due) {
-		pthread_mutex_lock(&device->lock);
-		struct stile_notify *notify = device_pop_due(device);
-		/* As soon as it is idle and unlocked, the node is the caller's. */
-		struct stile_notify held = { 0 };
-		if (notify != NULL) {
-			held = *notify;
-		}
-		pthread_mutex_unlock(&device->lock);
-		if (notify == NULL) {
-			break;
-		}
+	struct stile_notify *notify, held;
+	while (count < due && device_pop_due(device, &notify, &held)) {
 		held.fn(held.fence, notify, held.user);
 		stile_fence_unref(held.fence);
-		device_unref(device);
 		count++;
 	}
 	return count;
@@ -186,14 +213,13 @@ int stile_device_dispatch(struct stile_device *device) {
 
 void device_drop_notifications(struct stile_device *device) {
 	pthread_mutex_lock(&device->lock);
-	device->destroyed = true;
-	struct stile_notify *notify;
-	while ((notify = device_pop_due(device)) != NULL) {
-		struct stile_fence *fence = notify->fence;
-		pthread_mutex_unlock(&device->lock);
-		stile_fence_unref(fence);
-		device_unref(device);
-		pthread_mutex_lock(&device->lock);
+	while (device->waiting.first != NULL) {
+		device_cancel_waiting(device, device->waiting.first);
 	}
 	pthread_mutex_unlock(&device->lock);
+
+	struct stile_notify *notify, held;
+	while (device_pop_due(device, &notify, &held)) {
+		stile_fence_unref(held.fence);
+	}
 }

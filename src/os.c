@@ -108,6 +108,11 @@ int os_memfd_create(const char *name, uint64_t bytes) {
 	return fd;
 }
 
+bool os_is_write_sealed(int fd) {
+	int seals = fcntl(fd, F_GET_SEALS);
+	return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+}
+
 int os_memfd_is_unshrinkable(int fd) {
 	int seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0) {

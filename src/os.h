@@ -32,6 +32,9 @@ int os_dup(int fd);
 /** A zeroed file in memory, CLOEXEC, sealed against any change of size. Or -errno. */
 int os_memfd_create(const char *name, uint64_t bytes);
 
+/** Does a seal forbid to write to it? False for what has no seals. */
+bool os_is_write_sealed(int fd);
+
 /** Can nobody shrink it? 1 or 0; -EINVAL: not a file in memory. */
 int os_memfd_is_unshrinkable(int fd);
 

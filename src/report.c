@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,6 +14,22 @@ int report_begin(struct stile_report *report) {
 	int ret = abi_check_out(report);
 	if (ret == 0) {
 		report_give(report, &(struct stile_report){ .reason = STILE_REASON_NONE });
+	}
+	return ret;
+}
+
+int report_copy_in(struct stile_report *report, void *known, size_t size, const void *info) {
+	int ret = report_begin(report);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = abi_copy_in(known, size, info);
+	if (ret < 0) {
+		struct stile_report why;
+		report_refuse(&why, ret, STILE_REASON_USAGE, 0, size, *(const size_t *)info,
+			ret == -E2BIG ? "the struct uses fields that this library does not know"
+				      : "the size field of the struct makes no sense");
+		report_give(report, &why);
 	}
 	return ret;
 }

@@ -7,6 +7,12 @@
 /** Empty a report for a call that begins. NULL is fine. 0, or -EINVAL for an impossible size. */
 int report_begin(struct stile_report *report);
 
+/**
+ * The same, together with abi_copy_in() of the struct that the call was given; why that failed is in
+ * the report.
+ */
+int report_copy_in(struct stile_report *report, void *known, size_t size, const void *info);
+
 /** Make `report` say why; returns `error`. It is complete, ours, never NULL. */
 int report_refuse(struct stile_report *report, int error, enum stile_reason reason, uint32_t plane,
 	uint64_t needed, uint64_t actual, const char *fmt, ...) STILE_PRINTF(7, 8);

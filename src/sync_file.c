@@ -12,6 +12,7 @@
 #include "src/sync_file.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,17 @@ static bool record_is_valid(const struct record *record) {
 		memchr(record->timeline, '\0', NAME_BYTES) != NULL;
 }
 
+/*
+ * Is there something to read that cannot be read? Some holder has made the socket useless for all
+ * (by SO_PEEK_OFF, say). A record that comes between the first look and this one is not that.
+ */
+static bool fd_fence_is_mute(int fd) {
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	char byte;
+	return poll(&poll_fd, 1, 0) == 1 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+		errno == EAGAIN;
+}
+
 /* What the socket says by now: 0 for nothing yet, 1, or a negative errno. */
 static int fd_fence_look(int fd, struct record *record) {
 	/* With MSG_TRUNC the answer is the true length, also of what is too long. */
@@ -197,6 +209,7 @@ static int fd_fence_look(int fd, struct record *record) {
 	if (n < 0) {
 		switch (errno) {
 		case EAGAIN:
+			return fd_fence_is_mute(fd) ? -EBADMSG : 0;
 		case EINTR:
 		case ENOMEM:
 		case ENOBUFS:
@@ -274,6 +287,19 @@ static const struct stile_fence_ops fd_fence_ops = {
 	.signaled = fd_fence_signaled,
 	.release = fd_fence_release,
 };
+
+int sync_file_pass_on(struct stile_fence *fence, int *out) {
+	*out = -1;
+	if (fence->ops != &fd_fence_ops) {
+		return -EOPNOTSUPP;
+	}
+	int fd = os_dup(fd_fence_of(fence)->fd);
+	if (fd < 0) {
+		return fd;
+	}
+	*out = fd;
+	return 0;
+}
 
 int sync_file_check(int fd) {
 	int domain = 0, type = 0, listening = 0;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "src/fence.h"
@@ -24,6 +25,7 @@ struct watch {
 	int epoll_fd;
 	int kick_fd;
 	pthread_t thread;
+	pid_t owner; /* a child made by fork has neither the thread nor a right to the epoll instance */
 	pthread_mutex_t lock;
 
 	/* All below is under the lock. */
@@ -103,6 +105,7 @@ int watch_create(struct watch **out) {
 		return -ENOMEM;
 	}
 	watch->refs = 1;
+	watch->owner = getpid();
 	pthread_mutex_init(&watch->lock, NULL);
 
 	int ret;
@@ -138,6 +141,11 @@ err_watch:
 	return ret;
 }
 
+/* The epoll instance is shared with the parent: what a child did to it would be done to both. */
+static bool watch_is_inherited(const struct watch *watch) {
+	return watch->owner != getpid();
+}
+
 struct watch *watch_ref(struct watch *watch) {
 	__atomic_fetch_add(&watch->refs, 1, __ATOMIC_RELAXED);
 	return watch;
@@ -145,6 +153,14 @@ struct watch *watch_ref(struct watch *watch) {
 
 void watch_unref(struct watch *watch) {
 	if (watch == NULL || __atomic_fetch_sub(&watch->refs, 1, __ATOMIC_ACQ_REL) != 1) {
+		return;
+	}
+	if (watch_is_inherited(watch)) {
+		/* Its lock may be held by a thread that is not there: memory is all we give back. */
+		close(watch->epoll_fd);
+		close(watch->kick_fd);
+		free(watch->slots);
+		free(watch);
 		return;
 	}
 	/* The last fence may go in a callback that the thread itself runs. */
@@ -184,6 +200,9 @@ int watch_reserve(struct watch *watch, int fd) {
 }
 
 int watch_arm(struct watch *watch, int fd, struct stile_fence *fence) {
+	if (watch_is_inherited(watch)) {
+		return -ECHILD;
+	}
 	pthread_mutex_lock(&watch->lock);
 	struct watch_slot *slot = &watch->slots[fd];
 	slot->fence = fence;
@@ -201,6 +220,9 @@ int watch_arm(struct watch *watch, int fd, struct stile_fence *fence) {
 }
 
 void watch_disarm(struct watch *watch, int fd) {
+	if (watch_is_inherited(watch)) {
+		return;
+	}
 	pthread_mutex_lock(&watch->lock);
 	struct watch_slot *slot = &watch->slots[fd];
 	if (slot->fence != NULL) {

@@ -24,7 +24,10 @@ void watch_unref(struct watch *watch);
 /** Make room for `fd`, so that arming it cannot fail for want of memory of ours. 0 or -ENOMEM. */
 int watch_reserve(struct watch *watch, int fd);
 
-/** Begin to look at `fd`. Called under the fence's lock. 0 or -ENOMEM (the kernel's). */
+/**
+ * Begin to look at `fd`. Called under the fence's lock. 0, -ENOMEM (the kernel's), or -ECHILD in a
+ * child made by fork, which has no such thread.
+ */
 int watch_arm(struct watch *watch, int fd, struct stile_fence *fence);
 
 /** Stop looking at `fd`, which is still open. What was never armed is ignored. */

@@ -21,8 +21,8 @@ static void swgpu_device_stop(struct stile_device *device) {
 
 /*
  * The numbers are those that Mesa's software drivers need of a memfd: they draw in blocks of 4 × 4
- * pixels with vectors of 16 bytes and crash on memory that does not fit this; Vulkan's linear
- * images have pitches of whole cache lines.
+ * pixels with vectors of 16 bytes, count bytes in an int, and crash on memory that does not fit
+ * this; Vulkan's linear images have pitches of whole cache lines.
  */
 const struct stile_backend_ops stile_backend_swgpu = {
 	.name = "swgpu",
@@ -38,6 +38,7 @@ const struct stile_backend_ops stile_backend_swgpu = {
 	.create_pitch_align = 64,
 	.create_offset_align = 64,
 	.row_group = 4,
+	.max_end = INT32_MAX,
 	.device_open = swgpu_device_open,
 	.device_stop = swgpu_device_stop,
 	.memory_create = swgpu_memory_create,

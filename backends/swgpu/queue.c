@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "backends/swgpu/swgpu.h"
 #include "src/array.h"
@@ -16,6 +18,7 @@
 
 struct queue {
 	pthread_t thread;
+	pid_t owner; /* a child made by fork has no such thread */
 	uint64_t context;
 
 	pthread_mutex_t lock;
@@ -146,6 +149,7 @@ int queue_create(struct queue **out) {
 	if (queue == NULL) {
 		return -ENOMEM;
 	}
+	queue->owner = getpid();
 	queue->context = stile_fence_context_alloc(1);
 	pthread_mutex_init(&queue->lock, NULL);
 	pthread_cond_init(&queue->changed, NULL);
@@ -161,6 +165,11 @@ int queue_create(struct queue **out) {
 }
 
 void queue_destroy(struct queue *queue) {
+	if (queue->owner != getpid()) {
+		/* The lock may be held by a thread that is not there; what is pending is the parent's. */
+		free(queue);
+		return;
+	}
 	pthread_mutex_lock(&queue->lock);
 	queue->stopping = true;
 	pthread_cond_signal(&queue->changed);

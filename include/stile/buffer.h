@@ -72,7 +72,8 @@ STILE_API STILE_MUST_CHECK int stile_buffer_create(struct stile_device *device,
  * @retval -EBADF   fd is not an open descriptor
  * @retval -EINVAL  not a descriptor of memory that this backend takes, no or
  *                  unknown usage, or report->size is impossible
- * @retval -EACCES  the descriptor does not allow the usage
+ * @retval -EACCES  the descriptor does not allow the usage: it is read-only, or
+ *                  the memory is sealed against writing
  * @retval -EPERM   the memory could be made smaller by others: it lacks
  *                  F_SEAL_SHRINK
  * @retval -EMFILE  the process has no descriptor left
@@ -92,8 +93,8 @@ STILE_API STILE_MUST_CHECK int stile_buffer_import_fd(
  *
  * @retval 0        *fd is valid
  * @retval -EINVAL  no or unknown usage
- * @retval -EACCES  the buffer came from a read-only descriptor, and the usage
- *                  writes
+ * @retval -EACCES  the usage writes, and the buffer came from a read-only
+ *                  descriptor, or its memory is sealed against writing
  * @retval -EMFILE  the process has no descriptor left
  * @since 0.1
  */
@@ -125,8 +126,8 @@ STILE_API uint64_t stile_buffer_get_bytes(const struct stile_buffer *buffer);
  *
  * @retval 0        *address is valid
  * @retval -EINVAL  no or unknown usage
- * @retval -EACCES  the buffer came from a read-only descriptor, and the usage
- *                  writes
+ * @retval -EACCES  the usage writes, and the buffer came from a read-only
+ *                  descriptor, or its memory is sealed against writing
  * @retval -ENOMEM  no room in the address space
  * @since 0.1
  */

@@ -14,7 +14,8 @@ STILE_BEGIN_DECLS
  * An opened backend: it allocates and imports memory and watches fences.
  *
  * One owner: stile_device_open(), stile_device_destroy(). Buffers and images
- * keep what they need of it alive.
+ * keep what they need of it alive. A child made by fork has none of its
+ * threads: all that the child may do is give things up, or exec.
  * Thread-safety: internal; stile_device_destroy() external.
  */
 struct stile_device;
@@ -50,6 +51,7 @@ STILE_API const char *stile_backend_get_name(size_t index);
  * @retval -ENODEV  no such backend in this library
  * @retval -EAGAIN  the system refused a thread
  * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENFILE  the system has no descriptor left
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -60,7 +62,7 @@ STILE_API STILE_MUST_CHECK int stile_device_open(const char *backend,
  * Close a device. Work that has not begun is dropped: its fences end with
  * -ECANCELED. Blocks until the command that is being executed is done.
  * Buffers and images made with it stay valid; notifications that were not
- * dispatched are dropped.
+ * dispatched are taken back, pending ones too.
  *
  * @param device  the device to give up; NULL is ignored
  * @since 0.1

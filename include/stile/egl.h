@@ -87,8 +87,9 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
  * @retval 0        *out is valid
  * @retval -EINVAL  a pitch or offset is misaligned, or report->size is
  *                  impossible
- * @retval -EACCES  the image came from a read-only descriptor, with which
- *                  drivers crash
+ * @retval -EACCES  the image came from a read-only descriptor, or its memory is
+ *                  sealed against writing: drivers crash on both
+ * @retval -ERANGE  an offset or a pitch is larger than EGL can say
  * @retval -EOPNOTSUPP  the display does not take this format or modifier
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory

@@ -121,6 +121,7 @@ struct stile_notify {
 	struct stile_device *device;
 	struct stile_fence *fence;
 	struct stile_notify *next;
+	struct stile_notify *prev;
 	stile_notify_fn fn;
 	void *user;
 	uint32_t state;
@@ -338,7 +339,9 @@ STILE_API STILE_MUST_CHECK int stile_fence_notify(struct stile_fence *fence,
 	struct stile_notify *notify, stile_notify_fn fn, void *user);
 
 /**
- * Take a notification back. Never blocks.
+ * Take a notification back. Does not wait for a function that is running;
+ * waits for the fence's callbacks if they run just now. May be called after
+ * the device was destroyed, which takes all of them back.
  *
  * @param notify  initialised
  * @return true: fn will not be called; false: it was not in use, or fn has
@@ -369,7 +372,10 @@ STILE_API STILE_MUST_CHECK int stile_fence_wait(
  * A fence whose producer dies before it signals ends with -EOWNERDEAD; what
  * cannot be understood ends it with -EBADMSG: silence and rubbish are never
  * success. A thread of the device watches the descriptor from the first wait
- * or callback on. Never blocks.
+ * or callback on. A child made by fork has no such thread: there, the first
+ * wait ends the child's copy of the fence with -ECHILD; one that was watched
+ * before the fork can only be looked at, by stile_fence_get_status(): a wait
+ * for it ends with its deadline. Never blocks.
  *
  * @param device    borrowed; may be destroyed before the fence, which then
  *                  goes on to work
@@ -380,7 +386,9 @@ STILE_API STILE_MUST_CHECK int stile_fence_wait(
  * @retval 0        *out is valid
  * @retval -EBADF   fd is not an open descriptor
  * @retval -EINVAL  unknown kind, or the descriptor is not of this kind
+ * @retval -EAGAIN  the system refused a thread
  * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENFILE  the system has no descriptor left
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -392,7 +400,8 @@ STILE_API STILE_MUST_CHECK int stile_fence_import_fd(
  * Make a descriptor that another process can wait for.
  *
  * It becomes readable when the fence is signalled and stays so. If this
- * process ends first, the other side learns that. Never blocks.
+ * process ends first, the other side learns that. A pending fence that came
+ * from such a descriptor itself gives that one again. Never blocks.
  *
  * @param fence      borrowed; the descriptor follows it without keeping it
  *                   alive: see stile_fence_unref() for what happens when the

@@ -99,9 +99,10 @@ STILE_API STILE_MUST_CHECK int stile_image_create(struct stile_device *device,
  *                  plane count; zero extent, or odd for a subsampled format;
  *                  a pitch too small or misaligned; an offset misaligned; no
  *                  or unknown usage; a size field is impossible
- * @retval -EACCES  a descriptor is read-only and the usage writes
+ * @retval -EACCES  the usage writes, and a descriptor is read-only or its memory
+ *                  sealed against writing
  * @retval -EPERM   the memory could shrink: it lacks F_SEAL_SHRINK
- * @retval -ERANGE  a plane does not fit in its memory, or the extent is
+ * @retval -ERANGE  a plane does not fit in its memory, or it or the extent is
  *                  larger than the backend's limit
  * @retval -EOPNOTSUPP  unknown format, or a modifier that the backend does not
  *                  take (DRM_FORMAT_MOD_INVALID always)

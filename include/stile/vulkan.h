@@ -93,7 +93,8 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_create(
  * -ECANCELED. Semaphores that stand for fences which are still pending are
  * signalled, since what waits for them could never end: the application sees
  * to it that nothing is in flight whose result matters. Blocks until the
- * device is done with work that waits for such a semaphore.
+ * queue is idle, under lock_queue(): what is in flight on it must not depend on
+ * anything that happens after this call.
  *
  * @param vulkan  the adapter to give up, its images already destroyed; NULL is
  *                ignored
@@ -114,13 +115,13 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * @param[out] out  the VkImage, the caller's; NULL on failure
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  no usage, a pitch or offset is misaligned, or report->size
- *                  is impossible
- * @retval -EACCES  the image came from a read-only descriptor
+ * @retval -EINVAL  no usage, or report->size is impossible
+ * @retval -EACCES  the image came from a read-only descriptor, or its memory is
+ *                  sealed against writing
  * @retval -ERANGE  the image is too large for the device, or its memory too
  *                  small for what the driver needs
- * @retval -EOPNOTSUPP  the device does not take this format, modifier, usage
- *                  or pitch
+ * @retval -EOPNOTSUPP  the device does not take this format, modifier, usage,
+ *                  pitch or offset
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
@@ -155,8 +156,10 @@ STILE_API VkFormat stile_vulkan_image_get_format(
  * @param image   borrowed
  * @param layout  the layout that the use needs
  * @param access  what the use does
- * @return a barrier for vkCmdPipelineBarrier(); source stage
- *         VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT or that of the semaphore wait
+ * @return a barrier for vkCmdPipelineBarrier(); its source stage is the one
+ *         that the submission's semaphore wait names, so that it comes after
+ *         the wait; VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT only where nothing is
+ *         waited for
  * @since 0.1
  */
 STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
@@ -193,7 +196,8 @@ STILE_API VkImageMemoryBarrier stile_vulkan_release(
  * @param fence      borrowed; a reference is kept until it is signalled
  * @param[out] path  how it crossed; may be NULL
  * @param[out] wait  filled in, the caller having set wait->size; the semaphore
- *                   is valid as long as the adapter
+ *                   is valid as long as the adapter, for submissions to the
+ *                   adapter's queue
  *
  * @retval 0        *wait is valid
  * @retval -EINVAL  a size is impossible

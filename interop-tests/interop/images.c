@@ -67,3 +67,15 @@ struct stile_image *images_reopen_read_only(struct stile_image *image) {
 	stile_device_destroy(device);
 	return reopened;
 }
+
+struct stile_image *images_seal_and_reopen(
+	struct stile_device *device, struct stile_image *image, int seal) {
+	struct stile_image_info info = { .size = sizeof(info) };
+	require(stile_image_export(image, &info) == 0);
+	require(fcntl(info.planes[0].fd, F_ADD_SEALS, seal) == 0);
+	info.usage = STILE_USAGE_READ;
+	struct stile_image *reopened;
+	require(stile_image_import(device, &info, NULL, &reopened) == 0);
+	close(info.planes[0].fd);
+	return reopened;
+}

@@ -20,4 +20,8 @@ struct stile_image *images_import_odd(struct stile_device *device, uint32_t widt
 /** The same picture through a descriptor that can only be read. */
 struct stile_image *images_reopen_read_only(struct stile_image *image);
 
+/** Seal the image's memory (F_SEAL_*), and import it once more, for reading. */
+struct stile_image *images_seal_and_reopen(
+	struct stile_device *device, struct stile_image *image, int seal);
+
 #endif

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <EGL/egl.h>
+#include <EGL/eglext.h>
 
 #include <stile/swgpu.h>
 
@@ -79,7 +84,111 @@ START_TEST(create_says_what_is_missing) {
 }
 END_TEST
 
+/* Wrong code: the report emptied only once the struct was understood. */
+START_TEST(create_with_an_impossible_size_leaves_nothing_stale) {
+	struct stile_egl_info info = { .size = 3 };
+	struct stile_report why = {
+		.size = sizeof(why), .reason = STILE_REASON_DRIVER, .error = -99, .text = "stale"
+	};
+	struct stile_egl *egl;
+	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), -EINVAL);
+	ck_assert_ptr_null(egl);
+	ck_assert_int_eq(why.error, -EINVAL);
+	ck_assert_int_eq(why.reason, STILE_REASON_USAGE);
+	ck_assert_uint_gt(strlen(why.text), 0);
+	ck_assert_str_ne(why.text, "stale");
+}
+END_TEST
+
+/* An adapter of the drawer's display that finds some entry points elsewhere. */
+static struct stile_egl *create_with(stile_egl_proc (*get_proc_address)(const char *name)) {
+	struct stile_egl_info info = {
+		.size = sizeof(info),
+		.get_proc_address = get_proc_address,
+		.display = drawer.display,
+	};
+	struct stile_egl *egl;
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
+	return egl;
+}
+
 /* ---- Importing ---------------------------------------------------------------------------- */
+
+static EGLImage create_nothing(EGLDisplay display, EGLContext context, EGLenum target,
+	EGLClientBuffer buffer, const EGLAttrib *attributes) {
+	(void)display;
+	(void)context;
+	(void)target;
+	(void)buffer;
+	(void)attributes;
+	return EGL_NO_IMAGE;
+}
+
+static stile_egl_proc without_images(const char *name) {
+	return strcmp(name, "eglCreateImage") == 0 ? (stile_egl_proc)create_nothing
+						   : eglGetProcAddress(name);
+}
+
+/* Wrong code: memory that cannot be mapped for writing given to a driver, which crashes on it. */
+START_TEST(sealed_memory_never_reaches_the_driver) {
+	int seal = _i == 0 ? F_SEAL_WRITE : F_SEAL_FUTURE_WRITE;
+	struct stile_egl *egl = create_with(without_images);
+	struct stile_image *before = images_import_odd(device, 64, 64, 256, 0, 256 * 64);
+	struct stile_image *after = images_seal_and_reopen(device, before, seal);
+	struct stile_image *images[] = { before, after };
+	for (size_t i = 0; i < 2; i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_egl_image *imported;
+		ck_assert_int_eq(stile_egl_import_image(egl, images[i], &why, &imported), -EACCES);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.error, -EACCES);
+		ck_assert_uint_gt(strlen(why.text), 0);
+		stile_image_unref(images[i]);
+	}
+	stile_egl_destroy(egl);
+}
+END_TEST
+
+/*
+ * Drivers whose modifiers are all tiled: one counts more than it was given room for, one more than
+ * it writes at all, one answers the first question only.
+ */
+enum { LISTED = 10 };
+enum { COUNTS_PAST_THE_ROOM, COUNTS_PAST_WHAT_IT_WRITES, COUNTS_ONLY, MODIFIER_DRIVERS };
+static int modifier_driver;
+
+static EGLBoolean list_badly(EGLDisplay display, EGLint format, EGLint max, EGLuint64KHR *modifiers,
+	EGLBoolean *external_only, EGLint *count) {
+	(void)display;
+	(void)format;
+	(void)external_only;
+	*count = modifier_driver == COUNTS_PAST_THE_ROOM ? 1000 * (max + 1) : 2 * LISTED;
+	EGLint writes = modifier_driver == COUNTS_PAST_THE_ROOM ? max : LISTED;
+	for (EGLint i = 0; i < max && i < writes; i++) {
+		modifiers[i] = (EGLuint64KHR)I915_FORMAT_MOD_X_TILED + (EGLuint64KHR)i;
+	}
+	return max == 0 || modifier_driver != COUNTS_ONLY;
+}
+
+static stile_egl_proc listing_badly(const char *name) {
+	return strcmp(name, "eglQueryDmaBufModifiersEXT") == 0 ? (stile_egl_proc)list_badly
+							       : eglGetProcAddress(name);
+}
+
+/* Wrong code: as many read as were counted, of which some are rubbish, or 0, which is LINEAR. */
+START_TEST(modifiers_that_are_counted_but_not_listed_are_not_taken) {
+	modifier_driver = _i;
+	struct stile_egl *egl = create_with(listing_badly);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_egl_image *imported;
+	ck_assert_int_eq(stile_egl_import_image(egl, image, &why, &imported), -EOPNOTSUPP);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.reason, STILE_REASON_MODIFIER);
+	stile_image_unref(image);
+	stile_egl_destroy(egl);
+}
+END_TEST
 
 START_TEST(import_of_a_read_only_image_is_refused) {
 	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
@@ -298,6 +407,64 @@ START_TEST(destroy_cancels_the_fences_of_work_that_goes_on) {
 }
 END_TEST
 
+/* What the next look at a sync fails with; EGL_SUCCESS: it is the driver's. */
+static atomic_int look_error;
+static _Thread_local EGLint last_error = EGL_SUCCESS;
+
+static EGLint look_badly(EGLDisplay display, EGLSync sync, EGLint flags, EGLTime timeout) {
+	EGLint error = atomic_exchange(&look_error, EGL_SUCCESS);
+	if (error == EGL_SUCCESS) {
+		return eglClientWaitSync(display, sync, flags, timeout);
+	}
+	last_error = error;
+	return EGL_FALSE;
+}
+
+static EGLint tell_error(void) {
+	EGLint error = last_error;
+	last_error = EGL_SUCCESS;
+	return error != EGL_SUCCESS ? error : eglGetError();
+}
+
+static stile_egl_proc looking_badly(const char *name) {
+	if (strcmp(name, "eglClientWaitSync") == 0) {
+		return (stile_egl_proc)look_badly;
+	}
+	return strcmp(name, "eglGetError") == 0 ? (stile_egl_proc)tell_error
+						: eglGetProcAddress(name);
+}
+
+/* Wrong code: want of memory taken for the end of work that goes on; a lost context for a pause. */
+START_TEST(only_a_lost_context_ends_a_fence_before_its_work) {
+	bool lost = _i == 1;
+	struct stile_egl *egl = create_with(looking_badly);
+	struct stile_image *word = gl_hold_create_image(device);
+	struct gl_hold hold;
+	struct stile_fence *fence;
+	gl_hold_begin(&hold, &drawer, word);
+	look_error = lost ? EGL_CONTEXT_LOST : EGL_BAD_ALLOC;
+	ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+	while (look_error != EGL_SUCCESS) {
+		runner_sleep_ms(1);
+	}
+	if (lost) {
+		ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+		ck_assert_int_eq(stile_fence_get_status(fence), -EIO);
+	} else {
+		runner_sleep_ms(20);
+		ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	}
+	gl_hold_open(word);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), lost ? -EIO : 1);
+	stile_fence_unref(fence);
+	glFinish();
+	stile_egl_destroy(egl);
+	gl_hold_finish(&hold);
+	stile_image_unref(word);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------- */
 
 static Suite *make_suite(void) {
@@ -310,6 +477,10 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, start_gles, stop_gles);
 	tcase_add_checked_fixture(tcase, open_device, destroy_device);
 	tcase_add_loop_test(tcase, create_says_what_is_missing, 0, 4);
+	tcase_add_test(tcase, create_with_an_impossible_size_leaves_nothing_stale);
+	tcase_add_loop_test(tcase, sealed_memory_never_reaches_the_driver, 0, 2);
+	tcase_add_loop_test(tcase, modifiers_that_are_counted_but_not_listed_are_not_taken, 0,
+		MODIFIER_DRIVERS);
 	tcase_add_test(tcase, import_of_a_read_only_image_is_refused);
 	tcase_add_test(tcase, import_of_nv12_works_or_is_refused_with_the_driver_s_word);
 	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
@@ -317,6 +488,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_thread_without_a_context_is_refused);
 	tcase_add_test(tcase, a_wait_ends_with_its_deadline);
 	tcase_add_test(tcase, a_wait_for_gl_s_own_work_is_the_server_s_or_reported_as_blocking);
+	tcase_add_loop_test(tcase, only_a_lost_context_ends_a_fence_before_its_work, 0, 2);
 	tcase_add_test(tcase, destroy_cancels_the_fences_of_work_that_goes_on);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -175,7 +175,7 @@ static bool read_cpu(struct scene *scene, struct stile_fence *wait) {
 	if (skips) {
 		/* The gate's own fence, which nothing waits for here, stands for "no wait". */
 		stile_fence_signal(scene->gate.fence);
-		ck_assert_int_eq(job_read(job, stile_fence_ref(scene->gate.fence)), 0);
+		ck_assert_int_eq(job_read(job, "none", stile_fence_ref(scene->gate.fence)), 0);
 		assert_held(wait);
 		gate_open(&scene->gate);
 		wait_until_done(wait);
@@ -185,7 +185,7 @@ static bool read_cpu(struct scene *scene, struct stile_fence *wait) {
 			gate_open_later(&scene->gate);
 			gate_submitted(&scene->gate);
 		}
-		ck_assert_int_eq(job_read(job, wait), 0);
+		ck_assert_int_eq(job_read(job, "any", wait), 0);
 		if (holds) {
 			ck_assert_int_eq(job->hops[HOP_CPU].path.kind, STILE_PATH_CPU_WAIT);
 			gate_join(&scene->gate);
@@ -437,7 +437,7 @@ START_TEST(a_process_that_dies_before_its_drawing_is_done_ends_its_fence_with_an
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(stile_fence_wait(drawn_c, job_deadline()), 0);
 	ck_assert_int_eq(stile_fence_get_status(drawn_c), -EOWNERDEAD);
-	ck_assert_int_eq(job_read(&scene.job, drawn_c), -EIO);
+	ck_assert_int_eq(job_read(&scene.job, "any", drawn_c), -EIO);
 	ck_assert_int_eq(runner_reap(pid), -SIGKILL);
 	stile_image_unref(c);
 	close(ends[0]);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,6 +80,23 @@ START_TEST(create_says_what_is_missing) {
 	struct stile_vulkan *vulkan;
 	info.size = 3;
 	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), -EINVAL);
+}
+END_TEST
+
+/* Wrong code: the report emptied only once the struct was understood. */
+START_TEST(create_with_an_impossible_size_leaves_nothing_stale) {
+	struct stile_vulkan_info info = good_info();
+	info.size = 3;
+	struct stile_report why = {
+		.size = sizeof(why), .reason = STILE_REASON_DRIVER, .error = -99, .text = "stale"
+	};
+	struct stile_vulkan *vulkan;
+	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), -EINVAL);
+	ck_assert_ptr_null(vulkan);
+	ck_assert_int_eq(why.error, -EINVAL);
+	ck_assert_int_eq(why.reason, STILE_REASON_USAGE);
+	ck_assert_uint_gt(strlen(why.text), 0);
+	ck_assert_str_ne(why.text, "stale");
 }
 END_TEST
 
@@ -187,6 +206,32 @@ START_TEST(failed_import_neither_leaks_nor_closes_twice) {
 }
 END_TEST
 
+/* Wrong code: memory that cannot be mapped for writing given to a driver, which crashes on it. */
+START_TEST(sealed_memory_never_reaches_the_driver) {
+	int seal = _i == 0 ? F_SEAL_WRITE : F_SEAL_FUTURE_WRITE;
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	driver_closes = false;
+	info.get_instance_proc_addr = get_instance_proc;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	struct stile_image *before = images_import_odd(device, 64, 64, 256, 0, 256 * 64);
+	struct stile_image *after = images_seal_and_reopen(device, before, seal);
+	struct stile_image *images[] = { before, after };
+	for (size_t i = 0; i < 2; i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_vulkan_image *imported;
+		ck_assert_int_eq(stile_vulkan_import_image(vulkan, images[i],
+					 VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
+			-EACCES);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.error, -EACCES);
+		ck_assert_uint_gt(strlen(why.text), 0);
+		stile_image_unref(images[i]);
+	}
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
 /* ---- Fences into Vulkan ------------------------------------------------------------------- */
 
 static bool is_reached(const struct stile_vulkan_wait *wait, uint64_t timeout_ns) {
@@ -283,6 +328,19 @@ START_TEST(fences_of_one_context_do_not_wait_for_later_ones) {
 }
 END_TEST
 
+/* Wrong code: the semaphore cut off, so that the caller waits for nothing. */
+START_TEST(a_wait_without_room_for_the_semaphore_is_einval) {
+	static const size_t sizes[] = { 0, sizeof(size_t), sizeof(struct stile_vulkan_wait) - 1 };
+	struct gate gate;
+	struct stile_vulkan_wait wait = { .size = sizes[_i] };
+	gate_init(&gate);
+	ck_assert_int_eq(stile_vulkan_wait_fence(drawer.stile, gate.fence, NULL, &wait), -EINVAL);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_vulkan_wait_fence(drawer.stile, gate.fence, NULL, &wait), -EINVAL);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
 /* The driver's objects are counted where they are made. */
 static unsigned semaphores_created;
 
@@ -370,6 +428,64 @@ START_TEST(a_fence_of_the_queue_ends_after_what_was_submitted_before) {
 }
 END_TEST
 
+/* What the next wait gives without waiting; VK_SUCCESS: it is the driver's. */
+static atomic_int wait_result;
+
+static VKAPI_ATTR VkResult VKAPI_CALL wait_badly(
+	VkDevice vk_device, const VkSemaphoreWaitInfo *info, uint64_t timeout) {
+	VkResult result = (VkResult)atomic_exchange(&wait_result, VK_SUCCESS);
+	return result == VK_SUCCESS ? vkWaitSemaphores(vk_device, info, timeout) : result;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_device_proc(
+	VkDevice vk_device, const char *name) {
+	return strcmp(name, "vkWaitSemaphores") == 0 ? (PFN_vkVoidFunction)wait_badly
+						     : vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_instance_proc(
+	VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0
+		? (PFN_vkVoidFunction)badly_waiting_device_proc
+		: vkGetInstanceProcAddr(instance, name);
+}
+
+/* Wrong code: want of memory taken for the end of work that goes on; a lost device for a pause. */
+START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
+	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY,
+		VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST };
+	bool lost = results[_i] == VK_ERROR_DEVICE_LOST;
+	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan *vulkan;
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_fence *fence;
+	struct gate gate;
+	info.get_instance_proc_addr = badly_waiting_instance_proc;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	gate_init(&gate);
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
+	submit_behind(&wait);
+	wait_result = results[_i];
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	while (wait_result != VK_SUCCESS) {
+		runner_sleep_ms(1);
+	}
+	if (lost) {
+		ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+		ck_assert_int_eq(stile_fence_get_status(fence), -EIO);
+	} else {
+		runner_sleep_ms(20);
+		ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	}
+	gate_open(&gate);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), lost ? -EIO : 1);
+	stile_fence_unref(fence);
+	stile_fence_unref(gate.fence);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
 static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned queue_locked;
 
@@ -434,15 +550,19 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
 	tcase_add_checked_fixture(tcase, open_device, destroy_device);
 	tcase_add_test(tcase, create_says_what_is_missing);
+	tcase_add_test(tcase, create_with_an_impossible_size_leaves_nothing_stale);
 	tcase_add_test(tcase, import_refuses_with_the_numbers);
 	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
 	tcase_add_loop_test(tcase, failed_import_neither_leaks_nor_closes_twice, 0, 2);
+	tcase_add_loop_test(tcase, sealed_memory_never_reaches_the_driver, 0, 2);
 	tcase_add_test(tcase, a_signalled_fence_needs_no_semaphore);
 	tcase_add_test(tcase, an_errored_fence_still_lets_the_device_go_on);
 	tcase_add_test(tcase, fences_of_many_contexts_cross_in_any_order);
 	tcase_add_test(tcase, fences_of_one_context_do_not_wait_for_later_ones);
+	tcase_add_loop_test(tcase, a_wait_without_room_for_the_semaphore_is_einval, 0, 3);
 	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
 	tcase_add_test(tcase, a_fence_of_the_queue_ends_after_what_was_submitted_before);
+	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
 	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
 	tcase_add_test(tcase, destroy_ends_bridges_and_fences);
 	suite_add_tcase(suite, tcase);

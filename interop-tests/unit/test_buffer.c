@@ -243,6 +243,70 @@ START_TEST(read_only_descriptor_gives_no_right_to_write) {
 }
 END_TEST
 
+static const int write_seals[] = { F_SEAL_WRITE, F_SEAL_FUTURE_WRITE };
+
+/* Wrong code: rights taken from how the descriptor was opened alone; drivers crash on such memory. */
+START_TEST(memory_sealed_against_writing_is_for_reading_only) {
+	int fd = memory_create(4096, F_SEAL_SHRINK | write_seals[_i]);
+	struct stile_report report = { .size = sizeof(report) };
+	struct stile_buffer *buffer;
+	ck_assert_int_eq(stile_buffer_import_fd(device, fd, BOTH, &report, &buffer), -EACCES);
+	ck_assert_ptr_null(buffer);
+	ck_assert_int_eq(report.reason, STILE_REASON_FD_ACCESS);
+	ck_assert_ptr_nonnull(strstr(report.text, "sealed"));
+	buffer = import(fd, READ);
+	void *address = buffer;
+	int out = 0;
+	ck_assert_int_eq(stile_buffer_mmap(buffer, WRITE, &address), -EACCES);
+	ck_assert_ptr_null(address);
+	ck_assert_int_eq(stile_buffer_export_fd(buffer, WRITE, &out), -EACCES);
+	ck_assert_int_eq(out, -1);
+	close(export(buffer, READ));
+	stile_buffer_unref(buffer);
+	close(fd);
+}
+END_TEST
+
+/* Wrong code: rights looked up once, at the import; the peer seals later. */
+START_TEST(memory_sealed_after_the_import_is_not_written_any_more) {
+	int fd = memory_create(4096, F_SEAL_SHRINK);
+	struct stile_buffer *buffer = import(fd, BOTH);
+	close(export(buffer, WRITE));
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, write_seals[_i]), 0);
+	void *address = buffer;
+	int out = 0;
+	ck_assert_int_eq(stile_buffer_mmap(buffer, BOTH, &address), -EACCES);
+	ck_assert_ptr_null(address);
+	ck_assert_int_eq(stile_buffer_export_fd(buffer, BOTH, &out), -EACCES);
+	ck_assert_int_eq(out, -1);
+	ck_assert_int_eq(buffer_get_mapping(buffer, BOTH, &address), -EACCES);
+	close(export(buffer, READ));
+	stile_buffer_unref(buffer);
+	close(fd);
+}
+END_TEST
+
+/* Wrong code: the writable descriptor for all, so that a reader of the picture may draw into it. */
+START_TEST(reading_export_gives_no_right_to_write_where_there_is_a_way) {
+	int fd = memory_create(4096, F_SEAL_SHRINK);
+	int reader = memory_reopen(fd, O_RDONLY);
+	/* In either order: the object is the same. */
+	struct stile_buffer *one = _i == 0 ? import(fd, BOTH) : import(reader, READ);
+	struct stile_buffer *other = _i == 0 ? import(reader, READ) : import(fd, BOTH);
+	ck_assert_ptr_eq(one, other);
+	int out = export(one, READ);
+	ck_assert_int_eq(fcntl(out, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(out);
+	out = export(one, BOTH);
+	ck_assert_int_eq(fcntl(out, F_GETFL) & O_ACCMODE, O_RDWR);
+	close(out);
+	stile_buffer_unref(one);
+	stile_buffer_unref(other);
+	close(reader);
+	close(fd);
+}
+END_TEST
+
 START_TEST(writes_through_one_view_show_in_the_other) {
 	struct stile_buffer *buffer = create(1);
 	void *one, *other;
@@ -340,6 +404,14 @@ static int open_read_only(void) {
 	return open_how(O_RDONLY);
 }
 
+static int open_write_sealed(void) {
+	return memory_create(4096, F_SEAL_SHRINK | F_SEAL_WRITE);
+}
+
+static int open_future_write_sealed(void) {
+	return memory_create(4096, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE);
+}
+
 static int open_write_only(void) {
 	return open_how(O_WRONLY);
 }
@@ -368,6 +440,9 @@ static const struct refusal refusals[] = {
 	{ "no shrink seal", open_grow_sealed, READ, -EPERM, STILE_REASON_FD_SEALS },
 	{ "read-only, to write", open_read_only, WRITE, -EACCES, STILE_REASON_FD_ACCESS },
 	{ "read-only, for both", open_read_only, BOTH, -EACCES, STILE_REASON_FD_ACCESS },
+	{ "write seal, to write", open_write_sealed, WRITE, -EACCES, STILE_REASON_FD_ACCESS },
+	{ "future write seal, for both", open_future_write_sealed, BOTH, -EACCES,
+		STILE_REASON_FD_ACCESS },
 	{ "write-only, to read", open_write_only, READ, -EACCES, STILE_REASON_FD_ACCESS },
 	{ "write-only, to write", open_write_only, WRITE, -EACCES, STILE_REASON_FD_ACCESS },
 };
@@ -533,6 +608,10 @@ static Suite *suite(void) {
 	TCase *access = ledger_tcase_create("access");
 	tcase_add_checked_fixture(access, setup, teardown);
 	tcase_add_test(access, read_only_descriptor_gives_no_right_to_write);
+	tcase_add_loop_test(access, memory_sealed_against_writing_is_for_reading_only, 0, 2);
+	tcase_add_loop_test(access, memory_sealed_after_the_import_is_not_written_any_more, 0, 2);
+	tcase_add_loop_test(
+		access, reading_export_gives_no_right_to_write_where_there_is_a_way, 0, 2);
 	tcase_add_test(access, writes_through_one_view_show_in_the_other);
 	tcase_add_test(access, exported_descriptor_is_cloexec_and_new);
 	tcase_add_loop_test(access, unknown_usage_is_einval_everywhere, 0, 4);

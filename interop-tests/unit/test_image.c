@@ -256,6 +256,12 @@ static void set_rows_of_a_page(struct stile_image_info *info, uint64_t value) {
 	info->planes[0].pitch = 4096;
 }
 
+/* Four rows, as many as drivers touch, that are this far apart. */
+static void set_pitch_of_4_rows(struct stile_image_info *info, uint64_t value) {
+	info->height = 4;
+	info->planes[0].pitch = (uint32_t)value;
+}
+
 struct create_case {
 	const char *what;
 	uint32_t fourcc;
@@ -359,6 +365,14 @@ static int open_unsealed(uint64_t bytes) {
 	return memory_create(bytes, 0);
 }
 
+static int open_write_sealed(uint64_t bytes) {
+	return memory_create(bytes, F_SEAL_SHRINK | F_SEAL_WRITE);
+}
+
+static int open_future_write_sealed(uint64_t bytes) {
+	return memory_create(bytes, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE);
+}
+
 static int open_other_seals(uint64_t bytes) {
 	return memory_create(bytes, F_SEAL_GROW | F_SEAL_SEAL);
 }
@@ -368,6 +382,9 @@ static int open_other_seals(uint64_t bytes) {
  * 44800 bytes; or 64 × 64 of NV12, both planes with a pitch of 64, the second from 4096 to 6144.
  */
 enum { XRGB_PITCH = 448, XRGB_BYTES = 44800, NV12_BYTES = 6144 };
+
+/* One more than an int can say. */
+#define INT_BYTES (UINT64_C(1) << 31)
 
 static struct stile_image_info describe(uint32_t fourcc, int fd) {
 	struct stile_image_info info;
@@ -425,6 +442,10 @@ static const struct import_case bad_imports[] = {
 		STILE_REASON_FD_SEALS, 0, { "F_SEAL_SHRINK" } },
 	{ "no shrink seal", XRGB, open_other_seals, XRGB_BYTES, set_nothing, 0, -EPERM,
 		STILE_REASON_FD_SEALS, 0, { "F_SEAL_SHRINK" } },
+	{ "write seal, to be written", XRGB, open_write_sealed, XRGB_BYTES, set_usage, WRITE,
+		-EACCES, STILE_REASON_FD_ACCESS, 0, { "sealed against writing" } },
+	{ "future write seal, for both", XRGB, open_future_write_sealed, XRGB_BYTES, set_usage,
+		BOTH, -EACCES, STILE_REASON_FD_ACCESS, 0, { "sealed against writing" } },
 	{ "second fd -1", NV12, open_sealed, NV12_BYTES, set_fd1, 0, -EBADF, STILE_REASON_FD_CLOSED,
 		1, { "-1" } },
 	/* The memory. */
@@ -448,6 +469,20 @@ static const struct import_case bad_imports[] = {
 		STILE_REASON_BOUNDS, 1, { "8192", "10240" } },
 	{ "pitch as large as can be", XRGB, open_sealed, XRGB_BYTES, set_pitch, UINT32_MAX - 15,
 		-ERANGE, STILE_REASON_BOUNDS, 0, { "4294967280" } },
+	/* It is there, without any page of it: but drivers count in an int. */
+	{ "rows that end at 4 GiB", XRGB, open_sealed, UINT64_C(4) << 30, set_pitch_of_4_rows,
+		0x40000000, -ERANGE, STILE_REASON_BOUNDS, 0, { "4294967296", "2147483647" } },
+	{ "a pitch that is negative in an int", XRGB, open_sealed, UINT64_C(8) << 30,
+		set_pitch_of_4_rows, 0x80000000, -ERANGE, STILE_REASON_BOUNDS, 0,
+		{ "8589934592", "2147483647" } },
+	{ "an offset that is 0 in an int", XRGB, open_sealed, (UINT64_C(4) << 30) + XRGB_BYTES,
+		set_offset, UINT64_C(4) << 30, -ERANGE, STILE_REASON_BOUNDS, 0,
+		{ "4295012096", "2147483647" } },
+	{ "one byte more than an int", XRGB, open_sealed, INT_BYTES, set_offset,
+		INT_BYTES - XRGB_BYTES, -ERANGE, STILE_REASON_BOUNDS, 0,
+		{ "2147483648", "2147483647" } },
+	{ "second plane behind an int", NV12, open_sealed, INT_BYTES + NV12_BYTES, set_offset1,
+		INT_BYTES, -ERANGE, STILE_REASON_BOUNDS, 1, { "2147485696", "2147483647" } },
 	/* Pitch and offset. */
 	{ "pitch too small", XRGB, open_sealed, XRGB_BYTES, set_pitch, 384, -EINVAL,
 		STILE_REASON_PITCH, 0, { "384", "400" } },
@@ -607,6 +642,30 @@ static const struct import_case good_imports[] = {
 		.bytes = XRGB_BYTES,
 		.set = set_usage,
 		.value = READ },
+	{ .what = "write seal, to be read",
+		.fourcc = XRGB,
+		.open = open_write_sealed,
+		.bytes = XRGB_BYTES,
+		.set = set_usage,
+		.value = READ },
+	{ .what = "future write seal, to be read",
+		.fourcc = XRGB,
+		.open = open_future_write_sealed,
+		.bytes = XRGB_BYTES,
+		.set = set_usage,
+		.value = READ },
+	{ .what = "as far as an int goes",
+		.fourcc = XRGB,
+		.open = open_sealed,
+		.bytes = INT_BYTES + 4096,
+		.set = set_offset,
+		.value = INT_BYTES - XRGB_BYTES - 16 },
+	{ .what = "the largest pitch that fits",
+		.fourcc = XRGB,
+		.open = open_sealed,
+		.bytes = INT_BYTES + 4096,
+		.set = set_pitch_of_4_rows,
+		.value = INT_BYTES / 4 - 16 },
 	{ .what = "writable, to be read",
 		.fourcc = XRGB,
 		.open = open_sealed,
@@ -698,15 +757,76 @@ START_TEST(memory_that_has_grown_is_refused_with_the_reason) {
 	ck_assert_int_eq(ftruncate(fd, XRGB_BYTES), 0);
 	struct stile_image_info info = describe(XRGB, fd);
 	struct stile_report report = { .size = sizeof(report) };
+	struct stile_report checked = { .size = sizeof(checked) };
 	struct stile_image *image;
 	ck_assert_int_eq(stile_image_import(device, &info, &report, &image), -ERANGE);
 	ck_assert_ptr_null(image);
 	ck_assert_int_eq(report.reason, STILE_REASON_BOUNDS);
 	ck_assert_ptr_nonnull(strstr(report.text, "4096"));
+	/* Wrong code: a check that asks the file, and promises what the import does not keep. */
+	ck_assert_int_eq(stile_image_check(device, &info, &checked), -ERANGE);
+	ck_assert_int_eq(checked.reason, STILE_REASON_BOUNDS);
+	ck_assert_str_eq(checked.text, report.text);
 	stile_buffer_unref(buffer);
+	ck_assert_int_eq(stile_image_check(device, &info, &checked), 0);
 	ck_assert_int_eq(stile_image_import(device, &info, &report, &image), 0);
 	stile_image_unref(image);
 	close(fd);
+}
+END_TEST
+
+/* ---- What the struct itself gets wrong ----------------------------------------------------- */
+
+/* A report of an earlier call, of which nothing may be left. */
+static struct stile_report stale_report(void) {
+	struct stile_report report;
+	memset(&report, 0xa5, sizeof(report));
+	report.size = sizeof(report);
+	snprintf(report.text, sizeof(report.text), "stale");
+	return report;
+}
+
+static void check_usage_report(const struct stile_report *report, int ret) {
+	ck_assert_int_eq(report->error, ret);
+	ck_assert_int_eq(report->reason, STILE_REASON_USAGE);
+	ck_assert_uint_eq(report->plane, 0);
+	ck_assert_uint_gt(strlen(report->text), 0);
+	ck_assert_str_ne(report->text, "stale");
+}
+
+/* Wrong code: the report emptied only once the struct was understood. */
+START_TEST(impossible_size_is_in_the_report) {
+	static const size_t sizes[] = { 0, 4, SIZE_MAX };
+	struct stile_report report = stale_report();
+	struct stile_image_info info = { .size = sizes[_i] };
+	struct stile_image *image = (struct stile_image *)&info;
+	ck_assert_int_eq(stile_image_import(device, &info, &report, &image), -EINVAL);
+	ck_assert_ptr_null(image);
+	check_usage_report(&report, -EINVAL);
+
+	report = stale_report();
+	ck_assert_int_eq(stile_image_check(device, &info, &report), -EINVAL);
+	check_usage_report(&report, -EINVAL);
+
+	report = stale_report();
+	image = create(NV12, 2, 2);
+	struct stile_constraints wanted = { .size = sizes[_i] };
+	ck_assert_int_eq(stile_image_check_constraints(image, &wanted, &report), -EINVAL);
+	check_usage_report(&report, -EINVAL);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: as above, for a struct that is newer than the library. */
+START_TEST(unknown_fields_are_in_the_report) {
+	struct {
+		struct stile_image_info info;
+		uint64_t unknown;
+	} newer = { .info = { .size = sizeof(newer) }, .unknown = 1 };
+	struct stile_report report = stale_report();
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_import(device, &newer.info, &report, &image), -E2BIG);
+	check_usage_report(&report, -E2BIG);
 }
 END_TEST
 
@@ -808,7 +928,7 @@ static const struct constraint_case constraint_cases[] = {
 	{ "linear only", WANT(.modifiers = linear, .modifier_count = 1), 0, STILE_REASON_NONE, 0 },
 	{ "tiled only", WANT(.modifiers = tiled, .modifier_count = 2), -EOPNOTSUPP,
 		STILE_REASON_MODIFIER, 0 },
-	{ "no size", { .size = 0 }, -EINVAL, STILE_REASON_NONE, 0 },
+	{ "no size", { .size = 0 }, -EINVAL, STILE_REASON_USAGE, 0 },
 };
 
 START_TEST(constraint_that_is_not_met_is_named) {
@@ -929,6 +1049,8 @@ static Suite *suite(void) {
 	tcase_add_loop_test(imported, good_import_is_taken, 0, ARRAY_LENGTH(good_imports));
 	tcase_add_test(imported, planes_may_be_in_different_memory);
 	tcase_add_test(imported, memory_that_has_grown_is_refused_with_the_reason);
+	tcase_add_loop_test(imported, impossible_size_is_in_the_report, 0, 3);
+	tcase_add_test(imported, unknown_fields_are_in_the_report);
 	suite_add_tcase(s, imported);
 
 	TCase *exported = ledger_tcase_create("exported");

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <stile/device.h>
 #include <stile/fence.h>
@@ -273,13 +274,42 @@ START_TEST(fence_signalled_after_destroy_calls_nobody) {
 }
 END_TEST
 
-START_TEST(waiting_notification_can_be_cancelled_after_destroy) {
+/* Destroying the device took it back already: cancel finds it idle, and touches no device. */
+START_TEST(waiting_notification_is_taken_back_by_destroy) {
 	struct note note;
 	note_init(&note);
 	note_ask(&note, fence);
 	stile_device_destroy(device);
 	device = NULL;
-	ck_assert(stile_notify_cancel(&note.notify));
+	ck_assert(!stile_notify_cancel(&note.notify));
+}
+END_TEST
+
+static void never_run(struct stile_fence *done, struct stile_notify *notify, void *user) {
+	(void)done;
+	(void)notify;
+	(void)user;
+	ck_abort_msg("called after its device was destroyed");
+}
+
+/*
+ * What destroying took back is the caller's again. Wrong code: the callback left on the fence, which
+ * the address sanitizer sees; or a device asked that is gone.
+ */
+START_TEST(storage_may_go_as_soon_as_the_device_is_destroyed) {
+	struct stile_notify *notify = malloc(sizeof(*notify));
+	ck_assert_ptr_nonnull(notify);
+	stile_notify_init(notify, device);
+	ck_assert_int_eq(stile_fence_notify(fence, notify, never_run, NULL), 0);
+	if (_i == 1) {
+		stile_fence_signal(fence);
+	}
+	stile_device_destroy(device);
+	device = NULL;
+	ck_assert(!stile_notify_cancel(notify));
+	memset(notify, 0xa5, sizeof(*notify));
+	free(notify);
+	stile_fence_signal(fence);
 }
 END_TEST
 
@@ -401,6 +431,173 @@ START_TEST(cancel_against_dispatch_never_touches_a_dead_fence) {
 }
 END_TEST
 
+struct rearm {
+	struct stile_notify notify;
+	struct stile_fence *next; /* what it is to hear of after the first one */
+	atomic_bool entered;
+	atomic_int runs;
+	bool linger;
+	bool cancelled;
+};
+
+static void rearm_run(struct stile_fence *done, struct stile_notify *notify, void *user) {
+	struct rearm *rearm = user;
+	rearm->runs++;
+	if (done == rearm->next) {
+		return;
+	}
+	if (rearm->linger) {
+		failing_linger(20);
+	}
+	int ret = stile_fence_notify(rearm->next, notify, rearm_run, rearm);
+	failing_linger(0);
+	runner_require(ret == 0, "asking again from the function: %d", ret);
+}
+
+static void *rearm_cancel_lingering(void *arg) {
+	struct rearm *rearm = arg;
+	failing_linger(30);
+	rearm->entered = true;
+	rearm->cancelled = stile_notify_cancel(&rearm->notify);
+	failing_linger(0);
+	return NULL;
+}
+
+static int counted;
+
+static void count_run(struct stile_fence *done, struct stile_callback *callback) {
+	(void)done;
+	(void)callback;
+	counted++;
+}
+
+/*
+ * Taking it back from one fence while its function asks for another one. Wrong code: what is taken
+ * out of the first fence's list is linked into the second's, whose later callbacks are lost.
+ */
+START_TEST(cancel_against_asking_again_keeps_both_fences_whole) {
+	for (int round = 0; round < 8; round++) {
+		struct stile_fence *first = plain_fence_create();
+		struct rearm rearm = { .next = plain_fence_create() };
+		struct stile_callback before, behind;
+		counted = 0;
+		ck_assert_int_eq(stile_fence_add_callback(rearm.next, &before, count_run), 0);
+		stile_notify_init(&rearm.notify, device);
+		ck_assert_int_eq(stile_fence_notify(first, &rearm.notify, rearm_run, &rearm), 0);
+		pthread_t thread;
+		ck_assert_int_eq(pthread_create(&thread, NULL, rearm_cancel_lingering, &rearm), 0);
+		while (!rearm.entered) {
+		}
+		/* In the middle of it, or before or after. */
+		runner_sleep_ms((unsigned)round);
+		stile_fence_signal(first);
+		stile_device_dispatch(device);
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(stile_fence_add_callback(rearm.next, &behind, count_run), 0);
+		stile_fence_signal(rearm.next);
+		ck_assert_int_eq(counted, 2);
+		stile_device_dispatch(device);
+		ck_assert_int_eq(stile_device_dispatch(device), 0);
+		/* Taken back before the first or the second time: not both, not neither. */
+		ck_assert_int_eq(rearm.runs == 2, !rearm.cancelled);
+		stile_fence_unref(rearm.next);
+		stile_fence_unref(first);
+	}
+}
+END_TEST
+
+static void *rearm_dispatch(void *arg) {
+	(void)arg;
+	while (stile_device_dispatch(device) == 0) {
+	}
+	return NULL;
+}
+
+/*
+ * What cancel gave back is the caller's, also if another thread was just asking for it. Wrong code:
+ * that thread goes on to link it into the fence; the address sanitizer sees what it touches.
+ */
+START_TEST(cancelled_while_being_asked_for_is_on_no_list) {
+	struct rearm *rearm = calloc(1, sizeof(*rearm));
+	ck_assert_ptr_nonnull(rearm);
+	struct stile_fence *first = plain_fence_create(), *next = plain_fence_create();
+	rearm->next = next;
+	rearm->linger = true;
+	stile_notify_init(&rearm->notify, device);
+	ck_assert_int_eq(stile_fence_notify(first, &rearm->notify, rearm_run, rearm), 0);
+	stile_fence_signal(first);
+	if (_i == 1) {
+		stile_fence_signal(next);
+	}
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, rearm_dispatch, NULL), 0);
+	while (rearm->runs == 0) {
+	}
+	while (!stile_notify_cancel(&rearm->notify)) {
+	}
+	memset(&rearm->notify, 0xa5, sizeof(rearm->notify));
+	pthread_join(thread, NULL);
+	free(rearm);
+	ck_assert_ptr_null(next->first);
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
+	stile_fence_signal(next);
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
+	stile_fence_unref(first);
+	stile_fence_unref(next);
+}
+END_TEST
+
+struct churn {
+	struct stile_notify notify;
+	atomic_bool stop;
+};
+
+static void churn_run(struct stile_fence *done, struct stile_notify *notify, void *user) {
+	(void)notify;
+	(void)user;
+	ck_assert_int_eq(stile_fence_get_status(done), 1);
+}
+
+static void *churn_cancel(void *arg) {
+	struct churn *churn = arg;
+	while (!churn->stop) {
+		stile_notify_cancel(&churn->notify);
+	}
+	return NULL;
+}
+
+/* Wrong code: any moment at which cancel and another thread both have the node. */
+START_TEST(notification_survives_any_order_of_asking_and_cancelling) {
+	struct churn churn = { .stop = false };
+	stile_notify_init(&churn.notify, device);
+	struct stile_fence *fences[4];
+	for (size_t i = 0; i < ARRAY_LENGTH(fences); i++) {
+		fences[i] = plain_fence_create();
+	}
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, churn_cancel, &churn), 0);
+	for (size_t round = 0; round < 20000; round++) {
+		struct stile_fence **at = &fences[round % ARRAY_LENGTH(fences)];
+		int ret = stile_fence_notify(*at, &churn.notify, churn_run, NULL);
+		ck_assert(ret == 0 || ret == -EBUSY);
+		if (round % 3 == 0) {
+			stile_fence_signal(*at);
+			stile_fence_unref(*at);
+			*at = plain_fence_create();
+		}
+		stile_device_dispatch(device);
+	}
+	churn.stop = true;
+	pthread_join(thread, NULL);
+	stile_notify_cancel(&churn.notify);
+	for (size_t i = 0; i < ARRAY_LENGTH(fences); i++) {
+		ck_assert_ptr_null(fences[i]->first);
+		stile_fence_unref(fences[i]);
+	}
+	ck_assert(!due());
+}
+END_TEST
+
 static Suite *suite(void) {
 	Suite *s = suite_create("notify");
 	TCase *notify = ledger_tcase_create("notify");
@@ -417,10 +614,14 @@ static Suite *suite(void) {
 	tcase_add_test(notify, function_may_free_its_node_and_the_fence);
 	tcase_add_test(notify, destroy_drops_what_is_due);
 	tcase_add_test(notify, fence_signalled_after_destroy_calls_nobody);
-	tcase_add_test(notify, waiting_notification_can_be_cancelled_after_destroy);
+	tcase_add_test(notify, waiting_notification_is_taken_back_by_destroy);
 	tcase_add_test(notify, cancel_against_signal_has_one_winner);
 	tcase_add_test(notify, device_may_go_as_soon_as_dispatch_has_told);
 	tcase_add_test(notify, cancel_against_dispatch_never_touches_a_dead_fence);
+	tcase_add_loop_test(notify, storage_may_go_as_soon_as_the_device_is_destroyed, 0, 2);
+	tcase_add_test(notify, cancel_against_asking_again_keeps_both_fences_whole);
+	tcase_add_loop_test(notify, cancelled_while_being_asked_for_is_on_no_list, 0, 2);
+	tcase_add_test(notify, notification_survives_any_order_of_asking_and_cancelling);
 	suite_add_tcase(s, notify);
 	return s;
 }

@@ -185,6 +185,61 @@ START_TEST(imported_fence_can_be_exported_again) {
 }
 END_TEST
 
+static void finish_with(struct stile_fence *fence, int error) {
+	if (error != 0) {
+		ck_assert_int_eq(stile_fence_set_error(fence, error), 0);
+	}
+	stile_fence_signal(fence);
+}
+
+/*
+ * Who passes a fence on need not stay. Wrong code: a stream of its own, which ends with the middle
+ * one's copy while the producer is still at work.
+ */
+START_TEST(passed_on_fence_follows_the_first_producer) {
+	int error = _i < WAYS ? 0 : -EIO;
+	struct stile_fence *fence = plain_fence_create();
+	int first = export(fence), second;
+	struct stile_fence *middle = import(first);
+	close(first);
+	struct stile_path path = { .size = sizeof(path), .blocked_ns = 7 };
+	ck_assert_int_eq(stile_fence_export_fd(middle, KIND, 0, &path, &second), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+	ck_assert_int_eq(path.blocked_ns, 0);
+	ck_assert_int_eq(fcntl(second, F_GETFD), FD_CLOEXEC);
+	stile_fence_unref(middle);
+	struct stile_fence *last = import(second);
+	ck_assert_int_eq(stile_fence_wait(last, 0), -ETIME);
+	finish_with(fence, error);
+	ck_assert_int_eq(learn(last, _i % WAYS), error == 0 ? 1 : error);
+	ck_assert_int_eq(stile_fence_get_timestamp(last), stile_fence_get_timestamp(fence));
+	close(second);
+	stile_fence_unref(last);
+	stile_fence_unref(fence);
+}
+END_TEST
+
+/* Wrong code: a handle passed on that says nothing new, path HANDLE or BRIDGE for what is over. */
+START_TEST(imported_fence_that_is_over_is_exported_as_over) {
+	int error = _i == 0 ? 0 : -EIO;
+	struct stile_fence *fence = plain_fence_create();
+	int first = export(fence), second;
+	struct stile_fence *middle = import(first);
+	close(first);
+	finish_with(fence, error);
+	stile_fence_unref(fence);
+	struct stile_path path = { .size = sizeof(path), .kind = STILE_PATH_CPU_WAIT };
+	ck_assert_int_eq(stile_fence_export_fd(middle, KIND, 0, &path, &second), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_NONE);
+	ck_assert(plain_fd_is_readable(second));
+	struct stile_fence *last = import(second);
+	ck_assert_int_eq(stile_fence_get_status(last), error == 0 ? 1 : error);
+	close(second);
+	stile_fence_unref(last);
+	stile_fence_unref(middle);
+}
+END_TEST
+
 /* ---- Descriptors --------------------------------------------------------------------------- */
 
 START_TEST(exported_descriptor_is_cloexec_and_new) {
@@ -486,6 +541,24 @@ START_TEST(socket_without_a_peer_is_an_error) {
 }
 END_TEST
 
+/*
+ * A holder can have all others look behind the record's end. Wrong code: readable, yet "nothing
+ * yet", for ever, with a thread that spins.
+ */
+START_TEST(socket_that_shows_nothing_is_an_error) {
+	int ends[2], behind = 4096;
+	mail_pair(ends);
+	ck_assert_int_eq(setsockopt(ends[1], SOL_SOCKET, SO_PEEK_OFF, &behind, sizeof(behind)), 0);
+	struct stile_fence *fence = import(ends[1]);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	ck_assert_int_eq(send(ends[0], &good, sizeof(good), MSG_NOSIGNAL), sizeof(good));
+	ck_assert_int_eq(learn(fence, _i), -EBADMSG);
+	stile_fence_unref(fence);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 /* ---- Who is left --------------------------------------------------------------------------- */
 
 /* F-20 across the descriptor. Wrong code: the holder waits for ever. */
@@ -664,6 +737,21 @@ START_TEST(killed_producer_is_eownerdead) {
 }
 END_TEST
 
+/* Wrong code: a stream of the middle process, which lives on and never ends it. */
+START_TEST(killed_producer_is_eownerdead_for_the_third_party_too) {
+	struct peer peer = peer_start();
+	int fd = export(peer.fence);
+	struct stile_fence *last = import(fd);
+	close(fd);
+	ck_assert_int_eq(stile_fence_get_status(last), 0);
+	kill(peer.pid, SIGKILL);
+	ck_assert_int_eq(runner_reap(peer.pid), -SIGKILL);
+	ck_assert_int_eq(learn(last, _i), -EOWNERDEAD);
+	stile_fence_unref(last);
+	peer_end(&peer);
+}
+END_TEST
+
 /* What was said before dying counts. */
 START_TEST(killed_after_signalling_is_what_it_said) {
 	struct peer peer = peer_start();
@@ -758,6 +846,118 @@ START_TEST(fork_at_any_moment_copies_no_sending_end) {
 }
 END_TEST
 
+/* ---- Fork ---------------------------------------------------------------------------------- */
+
+/*
+ * A consumer that forks: what a child does to what it inherited. In roles, which the tests start
+ * by exec. A child that hangs is ended by its alarm.
+ */
+struct consumer {
+	struct stile_device *device;
+	struct stile_fence *fence; /* the producer's, pending */
+	struct stile_fence *copy;  /* what was imported of it */
+};
+
+static void consumer_init(struct consumer *consumer) {
+	runner_require(stile_device_open("swgpu", NULL, &consumer->device) == 0, "no device");
+	consumer->fence = plain_fence_create();
+	int fd = export(consumer->fence);
+	runner_require(
+		stile_fence_import_fd(consumer->device, KIND, fd, &consumer->copy) == 0, "import");
+	close(fd);
+}
+
+/* The child's exit status; 1 if it hung. */
+static int consumer_fork(struct consumer *consumer, int (*child)(struct consumer *consumer)) {
+	enum { HANG_S = 30 };
+	pid_t pid = fork();
+	runner_require(pid >= 0, "no child");
+	if (pid == 0) {
+		alarm(HANG_S);
+		_exit(child(consumer));
+	}
+	return runner_reap(pid) != 0;
+}
+
+/* Does the watch of the parent still work? Gives everything up. */
+static int consumer_finish(struct consumer *consumer) {
+	int early = stile_fence_wait(consumer->copy, 0);
+	stile_fence_signal(consumer->fence);
+	int status = plain_fence_finish(consumer->copy);
+	stile_fence_unref(consumer->copy);
+	stile_fence_unref(consumer->fence);
+	stile_device_destroy(consumer->device);
+	return early == -ETIME && status == 1 ? 0 : 2;
+}
+
+static int child_drops(struct consumer *consumer) {
+	stile_fence_unref(consumer->copy);
+	return 0;
+}
+
+static int fork_dropper(void) {
+	struct consumer consumer;
+	consumer_init(&consumer);
+	stile_fence_enable_signaling(consumer.copy);
+	int ret = consumer_fork(&consumer, child_drops);
+	return ret | consumer_finish(&consumer);
+}
+
+static int child_waits(struct consumer *consumer) {
+	return stile_fence_wait(consumer->copy, INT64_MAX) == 0 &&
+			stile_fence_get_status(consumer->copy) == -ECHILD
+		? 0
+		: 3;
+}
+
+static int fork_waiter(void) {
+	struct consumer consumer;
+	consumer_init(&consumer);
+	int ret = consumer_fork(&consumer, child_waits);
+	return ret | consumer_finish(&consumer);
+}
+
+static int child_destroys(struct consumer *consumer) {
+	stile_fence_unref(consumer->copy);
+	stile_device_destroy(consumer->device);
+	return 0;
+}
+
+static int fork_destroyer(void) {
+	struct consumer consumer = { 0 };
+	runner_require(stile_device_open("swgpu", NULL, &consumer.device) == 0, "no device");
+	int ret = consumer_fork(&consumer, child_destroys);
+	stile_device_destroy(consumer.device);
+	return ret;
+}
+
+static int fork_destroyer_with_watch(void) {
+	struct consumer consumer;
+	consumer_init(&consumer);
+	stile_fence_enable_signaling(consumer.copy);
+	int ret = consumer_fork(&consumer, child_destroys);
+	return ret | consumer_finish(&consumer);
+}
+
+/* Wrong code: the child takes the descriptor out of the epoll instance, which is the parent's too. */
+START_TEST(child_that_drops_a_fence_leaves_the_parents_watch_alone) {
+	ck_assert_int_eq(runner_reap(runner_spawn("fork-dropper", NULL, 0)), 0);
+}
+END_TEST
+
+/* Wrong code: the child waits for a thread it does not have, or takes the parent's event. */
+START_TEST(wait_in_a_child_ends_with_echild) {
+	ck_assert_int_eq(runner_reap(runner_spawn("fork-waiter", NULL, 0)), 0);
+}
+END_TEST
+
+/* Wrong code: the child joins threads that are the parent's. */
+START_TEST(device_can_be_destroyed_in_a_child) {
+	static const char *const roles[] = { "fork-destroyer", "fork-destroyer-with-watch" };
+	ck_assert_int_eq(runner_reap(runner_spawn(roles[_i], NULL, 0)), 0);
+}
+END_TEST
+
 /* ---- Failures ------------------------------------------------------------------------------ */
 
 struct attempt {
@@ -845,6 +1045,8 @@ static Suite *suite(void) {
 	tcase_add_test(crossing, every_holder_sees_it_for_ever);
 	tcase_add_test(crossing, exports_are_independent);
 	tcase_add_loop_test(crossing, imported_fence_can_be_exported_again, 0, WAYS);
+	tcase_add_loop_test(crossing, passed_on_fence_follows_the_first_producer, 0, 2 * WAYS);
+	tcase_add_loop_test(crossing, imported_fence_that_is_over_is_exported_as_over, 0, 2);
 	suite_add_tcase(s, crossing);
 
 	TCase *fds = ledger_tcase_create("descriptors");
@@ -864,6 +1066,7 @@ static Suite *suite(void) {
 		rubbish, only_a_whole_valid_record_is_success, 0, ARRAY_LENGTH(forgeries) * WAYS);
 	tcase_add_loop_test(rubbish, drained_socket_is_an_error, 0, WAYS);
 	tcase_add_loop_test(rubbish, socket_without_a_peer_is_an_error, 0, WAYS);
+	tcase_add_loop_test(rubbish, socket_that_shows_nothing_is_an_error, 0, WAYS);
 	suite_add_tcase(s, rubbish);
 
 	TCase *left = ledger_tcase_create("who is left");
@@ -878,11 +1081,20 @@ static Suite *suite(void) {
 	tcase_add_checked_fixture(processes, setup, teardown);
 	tcase_add_loop_test(processes, end_crosses_from_another_process, 0, 2 * WAYS);
 	tcase_add_loop_test(processes, killed_producer_is_eownerdead, 0, WAYS);
+	tcase_add_loop_test(
+		processes, killed_producer_is_eownerdead_for_the_third_party_too, 0, WAYS);
 	tcase_add_loop_test(processes, killed_after_signalling_is_what_it_said, 0, WAYS);
 	tcase_add_loop_test(processes, forked_child_does_not_keep_the_stream_alive, 0, WAYS);
 	tcase_add_loop_test(processes, forked_child_cannot_signal_for_its_parent, 0, WAYS);
 	tcase_add_test(processes, fork_at_any_moment_copies_no_sending_end);
 	suite_add_tcase(s, processes);
+
+	TCase *forks = ledger_tcase_create("fork");
+	tcase_add_checked_fixture(forks, setup, teardown);
+	tcase_add_test(forks, child_that_drops_a_fence_leaves_the_parents_watch_alone);
+	tcase_add_test(forks, wait_in_a_child_ends_with_echild);
+	tcase_add_loop_test(forks, device_can_be_destroyed_in_a_child, 0, 2);
+	suite_add_tcase(s, forks);
 
 	TCase *failures = ledger_tcase_create("failures");
 	tcase_add_checked_fixture(failures, setup, teardown);
@@ -897,6 +1109,10 @@ int main(int argc, char **argv) {
 	static const struct runner_role roles[] = {
 		{ "producer", producer },
 		{ "fork-racer", fork_racer },
+		{ "fork-dropper", fork_dropper },
+		{ "fork-waiter", fork_waiter },
+		{ "fork-destroyer", fork_destroyer },
+		{ "fork-destroyer-with-watch", fork_destroyer_with_watch },
 		{ NULL, NULL },
 	};
 	return runner_main(argc, argv, suite, roles);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/abi.h"
 #include "src/array.h"
 #include "src/egl/egl.h"
 #include "src/os.h"
@@ -108,16 +107,17 @@ int stile_egl_create(
 	const struct stile_egl_info *info, struct stile_report *report, struct stile_egl **out) {
 	*out = NULL;
 	struct stile_egl_info known;
-	int ret = abi_copy_in(&known, sizeof(known), info);
-	if (ret == 0) {
-		ret = report_begin(report);
-	}
+	int ret = report_copy_in(report, &known, sizeof(known), info);
 	if (ret < 0) {
 		return ret;
 	}
 	struct stile_egl *egl = calloc(1, sizeof(*egl));
+	struct stile_report why;
 	if (egl == NULL) {
-		return -ENOMEM;
+		ret = report_refuse(
+			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		report_give(report, &why);
+		return ret;
 	}
 	egl->info = known;
 	egl->context = stile_fence_context_alloc(1);
@@ -125,7 +125,6 @@ int stile_egl_create(
 	pthread_mutex_init(&egl->lock, NULL);
 	pthread_cond_init(&egl->changed, NULL);
 
-	struct stile_report why;
 	ret = egl_init(egl, &why);
 	if (ret < 0) {
 		report_give(report, &why);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "src/array.h"
 #include "src/egl/egl.h"
@@ -100,8 +101,14 @@ static bool waiter_look(struct stile_egl *egl, struct egl_fence *fence, bool old
 		return false;
 	}
 	if (result != EGL_CONDITION_SATISFIED) {
-		egl_log(egl, STILE_LOG_ERROR, "eglClientWaitSync: %s",
-			egl_error_name(egl->egl.GetError()));
+		EGLint error = egl->egl.GetError();
+		if (error == EGL_BAD_ALLOC) {
+			/* Want of memory passes, and says nothing of the work. */
+			const struct timespec pause = { .tv_nsec = SLICE_NS };
+			nanosleep(&pause, NULL);
+			return false;
+		}
+		egl_log(egl, STILE_LOG_ERROR, "eglClientWaitSync: %s", egl_error_name(error));
 		stile_fence_set_error(&fence->base, -EIO);
 	}
 	return true;
@@ -169,7 +176,7 @@ int stile_egl_fence_create(struct stile_egl *egl, struct stile_fence **out) {
 		EGLint error = egl->egl.GetError();
 		egl_log(egl, STILE_LOG_ERROR, "eglCreateSync: %s", egl_error_name(error));
 		free(fence);
-		return egl_errno(error);
+		return error == EGL_BAD_ALLOC ? -ENOMEM : -EIO;
 	}
 	/* The waiter has no context to flush; without it the sync might never be reached. */
 	egl->egl.glFlush();

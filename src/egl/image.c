@@ -35,40 +35,77 @@ static const struct {
 /* ---- Would the display take it? ----------------------------------------------------------- */
 
 static bool egl_has_format(struct stile_egl *egl, uint32_t fourcc) {
-	EGLint formats[256];
-	EGLint n = 0;
-	if (!egl->egl.QueryDmaBufFormatsEXT(
-		    egl->info.display, ARRAY_LENGTH(formats), formats, &n)) {
+	EGLint count = 0;
+	if (!egl->egl.QueryDmaBufFormatsEXT(egl->info.display, 0, NULL, &count) || count <= 0) {
 		return false;
 	}
-	for (EGLint i = 0; i < n; i++) {
-		if ((uint32_t)formats[i] == fourcc) {
-			return true;
+	EGLint *formats = calloc((size_t)count, sizeof(*formats)), n = 0;
+	bool found = false;
+	if (formats != NULL &&
+		egl->egl.QueryDmaBufFormatsEXT(egl->info.display, count, formats, &n)) {
+		for (EGLint i = 0; i < n && i < count; i++) {
+			found = found || (uint32_t)formats[i] == fourcc;
 		}
 	}
-	return false;
+	free(formats);
+	return found;
+}
+
+/* Does the display list the modifier? *count: how many it lists; some drivers count more than fit. */
+static bool egl_has_modifier(
+	struct stile_egl *egl, uint32_t fourcc, uint64_t modifier, EGLint *count) {
+	*count = 0;
+	if (!egl->egl.QueryDmaBufModifiersEXT(
+		    egl->info.display, (EGLint)fourcc, 0, NULL, NULL, count) ||
+		*count <= 0) {
+		*count = 0;
+		return false;
+	}
+	EGLuint64KHR *modifiers = calloc((size_t)*count, sizeof(*modifiers));
+	for (EGLint i = 0; modifiers != NULL && i < *count; i++) {
+		/* 0 is LINEAR: what the driver counts and does not write is not that. */
+		modifiers[i] = DRM_FORMAT_MOD_INVALID;
+	}
+	EGLint n = 0;
+	bool found = false;
+	if (modifiers != NULL &&
+		egl->egl.QueryDmaBufModifiersEXT(
+			egl->info.display, (EGLint)fourcc, *count, modifiers, NULL, &n)) {
+		for (EGLint i = 0; i < n && i < *count; i++) {
+			found = found || modifiers[i] == modifier;
+		}
+	}
+	free(modifiers);
+	return found;
 }
 
 static int check_modifier(
 	struct stile_egl *egl, const struct stile_image_info *info, struct stile_report *why) {
-	EGLuint64KHR modifiers[64];
-	EGLint n = 0;
-	if (!egl->egl.QueryDmaBufModifiersEXT(egl->info.display, (EGLint)info->fourcc,
-		    ARRAY_LENGTH(modifiers), modifiers, NULL, &n)) {
-		n = 0;
-	}
-	for (EGLint i = 0; i < n; i++) {
-		if (modifiers[i] == info->modifier) {
-			return 0;
-		}
+	EGLint count;
+	if (egl_has_modifier(egl, info->fourcc, info->modifier, &count)) {
+		return 0;
 	}
 	/* A display that lists no modifiers takes the one layout that needs no name. */
-	if (n == 0 && info->modifier == DRM_FORMAT_MOD_LINEAR) {
+	if (count == 0 && info->modifier == DRM_FORMAT_MOD_LINEAR) {
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
 		"the display does not take modifier 0x%" PRIx64 " for %s; it lists %d others",
-		info->modifier, stile_format_get(info->fourcc)->name, n);
+		info->modifier, stile_format_get(info->fourcc)->name, count);
+}
+
+/* EGL takes offsets and pitches as int: what does not fit would be cut, and mean other memory. */
+static int check_range(const struct stile_image_info *info, struct stile_report *why) {
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		if (info->planes[i].offset > INT32_MAX || info->planes[i].pitch > INT32_MAX) {
+			return report_refuse(why, -ERANGE, STILE_REASON_OFFSET, i, INT32_MAX,
+				info->planes[i].offset,
+				"plane %u: offset %" PRIu64
+				" or pitch %u does not fit in EGL's int",
+				i, info->planes[i].offset, info->planes[i].pitch);
+		}
+	}
+	return 0;
 }
 
 static int check_display(
@@ -83,6 +120,9 @@ static int check_display(
 	const struct stile_image_info *info = stile_image_get_info(image);
 	*why = (struct stile_report){ .size = sizeof(*why) };
 	int ret = stile_image_check_constraints(image, &limits, why);
+	if (ret == 0) {
+		ret = check_range(info, why);
+	}
 	if (ret < 0) {
 		return ret;
 	}
@@ -137,7 +177,8 @@ static int image_import(struct stile_egl_image *self, struct stile_report *why) 
 	struct stile_image_info info = { .size = sizeof(info) };
 	ret = stile_image_export(self->image, &info);
 	if (ret < 0) {
-		return report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+		return report_refuse(why, ret,
+			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
 			"no descriptor for the driver: %s", strerror(-ret));
 	}
 	EGLAttrib attributes[MAX_ATTRIBUTES];
@@ -166,13 +207,16 @@ int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
 		return -EINVAL;
 	}
 	struct stile_egl_image *self = calloc(1, sizeof(*self));
+	struct stile_report why;
 	if (self == NULL) {
-		return -ENOMEM;
+		int ret = report_refuse(
+			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		report_give(report, &why);
+		return ret;
 	}
 	self->egl = egl;
 	self->image = stile_image_ref(image);
 
-	struct stile_report why;
 	int ret = image_import(self, &why);
 	if (ret < 0) {
 		report_give(report, &why);

@@ -246,7 +246,8 @@ static void crossing_free(struct crossing *crossing) {
 
 int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fence,
 	struct stile_path *path, struct stile_vulkan_wait *wait) {
-	if (abi_check_out(wait) < 0 || path_check(path) < 0) {
+	/* A wait that the caller has no room for would be a dependency lost. */
+	if (abi_check_out(wait) < 0 || wait->size < sizeof(*wait) || path_check(path) < 0) {
 		return -EINVAL;
 	}
 	struct stile_vulkan_wait found = { .semaphore = VK_NULL_HANDLE };

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/abi.h"
 #include "src/array.h"
 #include "src/os.h"
 #include "src/report.h"
@@ -177,16 +176,17 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	struct stile_vulkan **out) {
 	*out = NULL;
 	struct stile_vulkan_info known;
-	int ret = abi_copy_in(&known, sizeof(known), info);
-	if (ret == 0) {
-		ret = report_begin(report);
-	}
+	int ret = report_copy_in(report, &known, sizeof(known), info);
 	if (ret < 0) {
 		return ret;
 	}
 	struct stile_vulkan *vulkan = calloc(1, sizeof(*vulkan));
+	struct stile_report why;
 	if (vulkan == NULL) {
-		return -ENOMEM;
+		ret = report_refuse(
+			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		report_give(report, &why);
+		return ret;
 	}
 	vulkan->info = known;
 	vulkan->context = stile_fence_context_alloc(1);
@@ -195,7 +195,6 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	pthread_cond_init(&vulkan->waiter_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_changed, NULL);
 
-	struct stile_report why;
 	ret = vulkan_init(vulkan, &why);
 	if (ret < 0) {
 		report_give(report, &why);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "src/array.h"
 #include "src/vulkan/vulkan.h"
@@ -109,6 +110,20 @@ static uint64_t waiter_next(struct stile_vulkan *vulkan) {
 	return value;
 }
 
+/*
+ * Want of memory passes, and says nothing of the work: whoever took it for the end would touch
+ * memory that is still being drawn into. Anything else is the end of the device.
+ */
+static void waiter_fail(struct stile_vulkan *vulkan, VkResult result) {
+	if (vulkan_errno(result) == -ENOMEM) {
+		const struct timespec pause = { .tv_nsec = 10000000 };
+		nanosleep(&pause, NULL);
+		return;
+	}
+	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the queue: %s", vulkan_result_name(result));
+	fences_finish(waiter_take(vulkan, UINT64_MAX), -EIO);
+}
+
 void *vulkan_waiter_run(void *arg) {
 	struct stile_vulkan *vulkan = arg;
 	uint64_t value;
@@ -119,12 +134,10 @@ void *vulkan_waiter_run(void *arg) {
 			result = vulkan->vk.GetSemaphoreCounterValue(
 				vulkan->info.device, vulkan->work, &reached);
 		}
-		if (result != VK_SUCCESS) {
-			vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the queue: %s",
-				vulkan_result_name(result));
-			fences_finish(waiter_take(vulkan, UINT64_MAX), -EIO);
-		} else {
+		if (result == VK_SUCCESS) {
 			fences_finish(waiter_take(vulkan, reached), 0);
+		} else {
+			waiter_fail(vulkan, result);
 		}
 	}
 	return NULL;

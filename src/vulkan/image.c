@@ -254,7 +254,8 @@ static int image_bind(struct stile_vulkan_image *self, struct stile_report *why)
 	}
 	int fd = driver_fd_open(buffer);
 	if (fd < 0) {
-		return report_refuse(why, fd, STILE_REASON_RESOURCES, 0, 0, 0,
+		return report_refuse(why, fd,
+			fd == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
 			"no descriptor for the driver: %s", strerror(-fd));
 	}
 	/* As large as the driver needs: what it maps is then what was checked. */
@@ -300,14 +301,17 @@ int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *i
 		return -EINVAL;
 	}
 	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	struct stile_report why;
 	if (self == NULL) {
-		return -ENOMEM;
+		int ret = report_refuse(
+			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		report_give(report, &why);
+		return ret;
 	}
 	self->vulkan = vulkan;
 	self->image = stile_image_ref(image);
 	self->format = format_from_fourcc(stile_image_get_info(image)->fourcc);
 
-	struct stile_report why;
 	int ret = image_import(self, usage, &why);
 	if (ret < 0) {
 		report_give(report, &why);
