@@ -87,7 +87,7 @@ static int setup_display(struct gles_drawer *drawer) {
 
 /* ---- Program ------------------------------------------------------------------------------ */
 
-static const char vertex_source[] =
+const char gles_fullscreen_vertex[] =
 	"#version 300 es\n"
 	"void main() {\n"
 	"	vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0;\n"
@@ -125,18 +125,27 @@ static GLuint compile(GLenum type, const char *source) {
 	return shader;
 }
 
-static int setup_program(struct gles_drawer *drawer) {
-	GLuint vertex = compile(GL_VERTEX_SHADER, vertex_source);
-	GLuint fragment = compile(GL_FRAGMENT_SHADER, fragment_source);
+GLuint gles_program_create(const char *vertex_text, const char *fragment_text) {
+	GLuint vertex = compile(GL_VERTEX_SHADER, vertex_text);
+	GLuint fragment = compile(GL_FRAGMENT_SHADER, fragment_text);
 	GLint ok = 0;
-	drawer->program = glCreateProgram();
-	glAttachShader(drawer->program, vertex);
-	glAttachShader(drawer->program, fragment);
-	glLinkProgram(drawer->program);
+	GLuint program = glCreateProgram();
+	glAttachShader(program, vertex);
+	glAttachShader(program, fragment);
+	glLinkProgram(program);
 	glDeleteShader(vertex);
 	glDeleteShader(fragment);
-	glGetProgramiv(drawer->program, GL_LINK_STATUS, &ok);
+	glGetProgramiv(program, GL_LINK_STATUS, &ok);
 	if (!ok) {
+		glDeleteProgram(program);
+		return 0;
+	}
+	return program;
+}
+
+static int setup_program(struct gles_drawer *drawer) {
+	drawer->program = gles_program_create(gles_fullscreen_vertex, fragment_source);
+	if (drawer->program == 0) {
 		return fail("the program does not link");
 	}
 	drawer->rows = glGetUniformLocation(drawer->program, "rows");

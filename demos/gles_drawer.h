@@ -39,6 +39,12 @@ struct gles_drawer {
 int gles_drawer_init(struct gles_drawer *drawer);
 void gles_drawer_finish(struct gles_drawer *drawer);
 
+/** The vertex shader for one triangle that covers everything: three vertices, no buffer. */
+extern const char gles_fullscreen_vertex[];
+
+/** A program of these two; 0 if they do not fit, said on stderr. */
+GLuint gles_program_create(const char *vertex_text, const char *fragment_text);
+
 /** Import the two images; of the same extent, ABGR8888. */
 int gles_drawer_set_images(
 	struct gles_drawer *drawer, struct stile_image *from, struct stile_image *to);

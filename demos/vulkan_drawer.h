@@ -53,6 +53,9 @@ int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate);
 int vulkan_setup_pipeline(struct vulkan_drawer *drawer);
 void vulkan_setup_finish(struct vulkan_drawer *drawer);
 
+/** What Stile is told of the device. */
+struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *drawer);
+
 /** Import the two images; of the same extent, ABGR8888. */
 int vulkan_drawer_set_images(
 	struct vulkan_drawer *drawer, struct stile_image *from, struct stile_image *to);

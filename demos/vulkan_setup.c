@@ -133,6 +133,20 @@ static int create_device(struct vulkan_drawer *drawer) {
 	return 0;
 }
 
+struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *drawer) {
+	return (struct stile_vulkan_info){
+		.size = sizeof(struct stile_vulkan_info),
+		.get_instance_proc_addr = vkGetInstanceProcAddr,
+		.instance = drawer->instance,
+		.physical_device = drawer->physical_device,
+		.device = drawer->device,
+		.extensions = extensions,
+		.extension_count = LENGTH(extensions),
+		.queue = drawer->queue,
+		.queue_family = drawer->queue_family,
+	};
+}
+
 int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate) {
 	int ret = create_instance(drawer, validate);
 	if (ret == 0) {
@@ -145,17 +159,7 @@ int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate) {
 		return ret;
 	}
 	struct stile_report why = { .size = sizeof(why) };
-	struct stile_vulkan_info info = {
-		.size = sizeof(info),
-		.get_instance_proc_addr = vkGetInstanceProcAddr,
-		.instance = drawer->instance,
-		.physical_device = drawer->physical_device,
-		.device = drawer->device,
-		.extensions = extensions,
-		.extension_count = LENGTH(extensions),
-		.queue = drawer->queue,
-		.queue_family = drawer->queue_family,
-	};
+	struct stile_vulkan_info info = vulkan_drawer_describe(drawer);
 	ret = stile_vulkan_create(&info, &why, &drawer->stile);
 	if (ret < 0) {
 		fprintf(stderr, "Stile for Vulkan: %s\n", why.text);

@@ -16,27 +16,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "src/abi.h"
+#include "src/log.h"
 #include "src/os.h"
 #include "src/watch.h"
 
 void device_log(
 	const struct stile_device *device, enum stile_log_level level, const char *fmt, ...) {
-	if (device->log == NULL) {
-		return;
-	}
-	int before = errno;
-	char text[512];
 	va_list args;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	log_print(device->log, device->log_user, level, fmt, args);
 	va_end(args);
-	device->log(device->log_user, level, text);
-	errno = before;
 }
 
 int stile_device_open(

@@ -64,24 +64,9 @@ struct handoff {
 
 /* ---- Both APIs ----------------------------------------------------------------------------- */
 
-static const char *const extensions[] = {
-	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
-	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
-	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
-};
-
 static int create_adapters(struct handoff *handoff) {
-	struct stile_vulkan_info vulkan = {
-		.size = sizeof(vulkan),
-		.get_instance_proc_addr = count_instance_proc,
-		.instance = handoff->vulkan.instance,
-		.physical_device = handoff->vulkan.physical_device,
-		.device = handoff->vulkan.device,
-		.extensions = extensions,
-		.extension_count = 3,
-		.queue = handoff->vulkan.queue,
-		.queue_family = handoff->vulkan.queue_family,
-	};
+	struct stile_vulkan_info vulkan = vulkan_drawer_describe(&handoff->vulkan);
+	vulkan.get_instance_proc_addr = count_instance_proc;
 	struct stile_egl_info egl = {
 		.size = sizeof(egl),
 		.get_proc_address = count_egl_proc,

@@ -10,13 +10,6 @@
 
 enum { WORDS = 64 };
 
-static const char vertex_source[] =
-	"#version 300 es\n"
-	"void main() {\n"
-	"	vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0;\n"
-	"	gl_Position = vec4(corner, 0.0, 1.0);\n"
-	"}\n";
-
 /*
  * Each round reads another texel, so that no compiler can take the read out of the loop. A pixel
  * gives up after some microseconds, since llvmpipe ends long loops in its own way; the many pixels,
@@ -64,27 +57,6 @@ void gl_hold_open(void *arg) {
 	stile_buffer_munmap(buffer, memory);
 }
 
-static GLuint compile(GLenum type, const char *source) {
-	GLuint shader = glCreateShader(type);
-	glShaderSource(shader, 1, &source, NULL);
-	glCompileShader(shader);
-	return shader;
-}
-
-static void create_program(struct gl_hold *hold) {
-	GLuint vertex = compile(GL_VERTEX_SHADER, vertex_source);
-	GLuint fragment = compile(GL_FRAGMENT_SHADER, fragment_source);
-	GLint ok = 0;
-	hold->program = glCreateProgram();
-	glAttachShader(hold->program, vertex);
-	glAttachShader(hold->program, fragment);
-	glLinkProgram(hold->program);
-	glDeleteShader(vertex);
-	glDeleteShader(fragment);
-	glGetProgramiv(hold->program, GL_LINK_STATUS, &ok);
-	require(ok == GL_TRUE);
-}
-
 static void import_word(
 	struct gl_hold *hold, struct gles_drawer *drawer, struct stile_image *image) {
 	PFNGLEGLIMAGETARGETTEXTURE2DOESPROC image_target_texture =
@@ -100,7 +72,8 @@ static void import_word(
 
 void gl_hold_begin(struct gl_hold *hold, struct gles_drawer *drawer, struct stile_image *image) {
 	*hold = (struct gl_hold){ 0 };
-	create_program(hold);
+	hold->program = gles_program_create(gles_fullscreen_vertex, fragment_source);
+	require(hold->program != 0);
 	import_word(hold, drawer, image);
 
 	glGenRenderbuffers(1, &hold->scratch);

@@ -35,25 +35,6 @@ static void destroy_device(void) {
 
 /* ---- Making an adapter -------------------------------------------------------------------- */
 
-static const char *const extensions[] = {
-	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
-	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
-	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
-};
-
-static struct stile_vulkan_info good_info(void) {
-	return (struct stile_vulkan_info){
-		.size = sizeof(struct stile_vulkan_info),
-		.get_instance_proc_addr = vkGetInstanceProcAddr,
-		.instance = drawer.instance,
-		.physical_device = drawer.physical_device,
-		.device = drawer.device,
-		.extensions = extensions,
-		.extension_count = 3,
-		.queue = drawer.queue,
-	};
-}
-
 static void check_create(const struct stile_vulkan_info *info, int error) {
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_vulkan *vulkan = (struct stile_vulkan *)&why;
@@ -64,16 +45,16 @@ static void check_create(const struct stile_vulkan_info *info, int error) {
 }
 
 START_TEST(create_says_what_is_missing) {
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	info.get_instance_proc_addr = NULL;
 	check_create(&info, -EINVAL);
-	info = good_info();
+	info = vulkan_drawer_describe(&drawer);
 	info.queue = VK_NULL_HANDLE;
 	check_create(&info, -EINVAL);
-	info = good_info();
+	info = vulkan_drawer_describe(&drawer);
 	info.extension_count = 1;
 	check_create(&info, -EOPNOTSUPP);
-	info = good_info();
+	info = vulkan_drawer_describe(&drawer);
 	info.lock_queue = (void (*)(void *))abort;
 	check_create(&info, -EINVAL);
 
@@ -85,7 +66,7 @@ END_TEST
 
 /* Wrong code: the report emptied only once the struct was understood. */
 START_TEST(create_with_an_impossible_size_leaves_nothing_stale) {
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	info.size = 3;
 	struct stile_report why = {
 		.size = sizeof(why), .reason = STILE_REASON_DRIVER, .error = -99, .text = "stale"
@@ -182,7 +163,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
 
 START_TEST(failed_import_neither_leaks_nor_closes_twice) {
 	driver_closes = _i == 1;
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	struct stile_vulkan_image *imported;
 	info.get_instance_proc_addr = get_instance_proc;
@@ -209,7 +190,7 @@ END_TEST
 /* Wrong code: memory that cannot be mapped for writing given to a driver, which crashes on it. */
 START_TEST(sealed_memory_never_reaches_the_driver) {
 	int seal = _i == 0 ? F_SEAL_WRITE : F_SEAL_FUTURE_WRITE;
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	driver_closes = false;
 	info.get_instance_proc_addr = get_instance_proc;
@@ -364,7 +345,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_instance_proc(
 }
 
 START_TEST(a_thousand_contexts_in_turn_need_one_semaphore) {
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	info.get_instance_proc_addr = counting_instance_proc;
 	semaphores_created = 0;
@@ -455,7 +436,7 @@ START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
 	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY,
 		VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST };
 	bool lost = results[_i] == VK_ERROR_DEVICE_LOST;
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
 	struct stile_fence *fence;
@@ -499,7 +480,7 @@ static void unlock_queue(void *user) {
 }
 
 START_TEST(the_queue_is_used_under_its_lock) {
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	struct stile_fence *fence;
 	info.lock_queue = lock_queue;
@@ -520,7 +501,7 @@ END_TEST
 
 /* Nothing hangs, nothing is freed too early, whatever is still under way. */
 START_TEST(destroy_ends_bridges_and_fences) {
-	struct stile_vulkan_info info = good_info();
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
 	struct stile_vulkan *vulkan;
 	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
 	struct stile_fence *fence;

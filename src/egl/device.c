@@ -11,19 +11,15 @@
 
 #include "src/array.h"
 #include "src/egl/egl.h"
+#include "src/log.h"
 #include "src/os.h"
 #include "src/report.h"
 
 void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char *fmt, ...) {
-	if (egl->info.log == NULL) {
-		return;
-	}
-	char text[512];
 	va_list args;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	log_print(egl->info.log, egl->info.log_user, level, fmt, args);
 	va_end(args);
-	egl->info.log(egl->info.log_user, level, text);
 }
 
 static bool list_has(const char *list, const char *name) {

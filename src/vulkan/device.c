@@ -7,26 +7,21 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/array.h"
+#include "src/log.h"
 #include "src/os.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
 void vulkan_log(
 	const struct stile_vulkan *vulkan, enum stile_log_level level, const char *fmt, ...) {
-	if (vulkan->info.log == NULL) {
-		return;
-	}
-	char text[512];
 	va_list args;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	log_print(vulkan->info.log, vulkan->info.log_user, level, fmt, args);
 	va_end(args);
-	vulkan->info.log(vulkan->info.log_user, level, text);
 }
 
 static bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name) {
