@@ -54,6 +54,7 @@ int stile_device_open(
 	device->log = known.log;
 	device->log_user = known.log_user;
 	device->refs = 1;
+	device->owner = getpid();
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_cond_init(&device->armed, NULL);
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <stile/device.h>
 
@@ -24,6 +25,7 @@ struct stile_device {
 	void *log_user;
 
 	uint32_t refs;
+	pid_t owner; /* a child made by fork shares due_fd, which then is the parent's alone */
 	pthread_mutex_t lock;
 
 	/* All below is under the lock. */

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <stile/fence.h>
 
@@ -56,6 +57,18 @@ static void notify_set_state(struct stile_notify *notify, uint32_t state) {
 	__atomic_store_n(&notify->state, state, __ATOMIC_RELEASE);
 }
 
+/* The lock is held. Is something due? Told by the descriptor, in the process whose it is. */
+static void device_show_due(struct stile_device *device, bool due) {
+	if (device->owner != getpid()) {
+		return;
+	}
+	if (due) {
+		os_eventfd_raise(device->due_fd);
+	} else {
+		os_eventfd_clear(device->due_fd);
+	}
+}
+
 /* Under the fence's lock. */
 static void notify_fence_signaled(struct stile_fence *fence, struct stile_callback *callback) {
 	struct stile_notify *notify = CONTAINER_OF(callback, struct stile_notify, callback);
@@ -67,7 +80,7 @@ static void notify_fence_signaled(struct stile_fence *fence, struct stile_callba
 		notify_set_state(notify, NOTIFY_DUE);
 		if (device->due.first == NULL) {
 			/* Under the lock: once it is dispatched, the device may go. */
-			os_eventfd_raise(device->due_fd);
+			device_show_due(device, true);
 		}
 		list_append(&device->due, notify);
 	}
@@ -132,7 +145,7 @@ int stile_fence_notify(
 static void device_remove_due(struct stile_device *device, struct stile_notify *notify) {
 	list_remove(&device->due, notify);
 	if (device->due.first == NULL) {
-		os_eventfd_clear(device->due_fd);
+		device_show_due(device, false);
 	}
 	notify_set_state(notify, NOTIFY_IDLE);
 }

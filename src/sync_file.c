@@ -273,7 +273,7 @@ static const char *fd_fence_get_timeline_name(struct stile_fence *fence) {
 
 static void fd_fence_release(struct stile_fence *fence) {
 	struct fd_fence *self = fd_fence_of(fence);
-	watch_disarm(self->watch, self->fd);
+	watch_release(self->watch, self->fd);
 	close(self->fd);
 	watch_unref(self->watch);
 	free(self);
@@ -324,11 +324,11 @@ int sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
 		ret = self->fd;
 		goto err_self;
 	}
-	ret = watch_reserve(watch, self->fd);
+	ret = stile_fence_init(&self->base, &fd_fence_ops, stile_fence_context_alloc(1), 1);
 	if (ret < 0) {
 		goto err_fd;
 	}
-	ret = stile_fence_init(&self->base, &fd_fence_ops, stile_fence_context_alloc(1), 1);
+	ret = watch_reserve(watch, self->fd);
 	if (ret < 0) {
 		goto err_fd;
 	}

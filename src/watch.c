@@ -178,22 +178,39 @@ void watch_unref(struct watch *watch) {
 	}
 }
 
+static uint64_t watch_event_of(const struct watch_slot *slot, int fd) {
+	return (uint64_t)slot->generation << 32 | (uint32_t)fd;
+}
+
+/* The lock is held. */
+static int watch_make_room(struct watch *watch, int fd) {
+	size_t needed = (size_t)fd + 1;
+	if (needed <= watch->slot_count) {
+		return 0;
+	}
+	size_t count = needed > 2 * watch->slot_count ? needed : 2 * watch->slot_count;
+	struct watch_slot *slots = realloc(watch->slots, count * sizeof(*slots));
+	if (slots == NULL) {
+		return -ENOMEM;
+	}
+	for (size_t i = watch->slot_count; i < count; i++) {
+		slots[i] = (struct watch_slot){ 0 };
+	}
+	watch->slots = slots;
+	watch->slot_count = count;
+	return 0;
+}
+
 int watch_reserve(struct watch *watch, int fd) {
-	int ret = 0;
 	pthread_mutex_lock(&watch->lock);
-	if ((size_t)fd >= watch->slot_count) {
-		size_t count = (size_t)fd + 1 > 2 * watch->slot_count ? (size_t)fd + 1
-								      : 2 * watch->slot_count;
-		struct watch_slot *slots = realloc(watch->slots, count * sizeof(*slots));
-		if (slots != NULL) {
-			for (size_t i = watch->slot_count; i < count; i++) {
-				slots[i] = (struct watch_slot){ 0 };
-			}
-			watch->slots = slots;
-			watch->slot_count = count;
-		} else {
-			ret = -ENOMEM;
-		}
+	int ret = watch_make_room(watch, fd);
+	if (ret == 0) {
+		/* Asks for nothing yet; an end of the stream, which comes unasked, finds no fence. */
+		struct epoll_event event = {
+			.events = EPOLLONESHOT,
+			.data.u64 = watch_event_of(&watch->slots[fd], fd),
+		};
+		ret = epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -ENOMEM : 0;
 	}
 	pthread_mutex_unlock(&watch->lock);
 	return ret;
@@ -209,25 +226,20 @@ int watch_arm(struct watch *watch, int fd, struct stile_fence *fence) {
 	slot->generation++;
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLONESHOT,
-		.data.u64 = (uint64_t)slot->generation << 32 | (uint32_t)fd,
+		.data.u64 = watch_event_of(slot, fd),
 	};
-	int ret = epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -ENOMEM : 0;
-	if (ret < 0) {
-		slot->fence = NULL;
-	}
+	/* Allocates nothing: it was added before. */
+	epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, fd, &event);
 	pthread_mutex_unlock(&watch->lock);
-	return ret;
+	return 0;
 }
 
-void watch_disarm(struct watch *watch, int fd) {
+void watch_release(struct watch *watch, int fd) {
 	if (watch_is_inherited(watch)) {
 		return;
 	}
 	pthread_mutex_lock(&watch->lock);
-	struct watch_slot *slot = &watch->slots[fd];
-	if (slot->fence != NULL) {
-		slot->fence = NULL;
-		epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-	}
+	watch->slots[fd].fence = NULL;
+	epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	pthread_mutex_unlock(&watch->lock);
 }

@@ -21,16 +21,19 @@ struct watch *watch_ref(struct watch *watch);
 /** NULL is ignored. Does not return before the thread has ended, if it was the last. */
 void watch_unref(struct watch *watch);
 
-/** Make room for `fd`, so that arming it cannot fail for want of memory of ours. 0 or -ENOMEM. */
+/**
+ * Prepare to look at `fd`, so that arming it can no longer fail for want of memory: a fence that
+ * ended by that would release its consumers early. 0 or -ENOMEM.
+ */
 int watch_reserve(struct watch *watch, int fd);
 
 /**
- * Begin to look at `fd`. Called under the fence's lock. 0, -ENOMEM (the kernel's), or -ECHILD in a
- * child made by fork, which has no such thread.
+ * Begin to look at a reserved descriptor. Called under the fence's lock. 0, or -ECHILD in a child
+ * made by fork, which has no such thread.
  */
 int watch_arm(struct watch *watch, int fd, struct stile_fence *fence);
 
-/** Stop looking at `fd`, which is still open. What was never armed is ignored. */
-void watch_disarm(struct watch *watch, int fd);
+/** Forget a reserved descriptor, armed or not, which is still open. */
+void watch_release(struct watch *watch, int fd);
 
 #endif

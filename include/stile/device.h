@@ -15,7 +15,8 @@ STILE_BEGIN_DECLS
  *
  * One owner: stile_device_open(), stile_device_destroy(). Buffers and images
  * keep what they need of it alive. A child made by fork has none of its
- * threads: all that the child may do is give things up, or exec.
+ * threads, and may find its locks held for ever: all that the child should do
+ * is exec or _exit.
  * Thread-safety: internal; stile_device_destroy() external.
  */
 struct stile_device;

@@ -239,8 +239,9 @@ STILE_API bool stile_fence_is_signaled(struct stile_fence *fence);
  * @retval 0          pending
  * @retval 1          signalled, the work succeeded
  * @retval negative   signalled, the work failed with this errno; for a fence
- *                    from another process -EOWNERDEAD if that process died
- *                    and -EBADMSG if what it sent is not valid
+ *                    from another process -EOWNERDEAD if that process died,
+ *                    -EBADMSG if what it sent is not valid, and -ECHILD in a
+ *                    child made by fork
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_fence_get_status(
@@ -314,7 +315,7 @@ STILE_API bool stile_fence_remove_callback(
  * Choose the device whose stile_device_dispatch() delivers a notification.
  *
  * @param notify  the caller's storage, not in use
- * @param device  borrowed; must outlive the notification
+ * @param device  borrowed; destroying it takes the notification back
  * @since 0.1
  */
 STILE_API void stile_notify_init(
@@ -325,8 +326,8 @@ STILE_API void stile_notify_init(
  * applications. Always runs from dispatch, also for a fence that is signalled
  * already. Never blocks.
  *
- * @param fence   borrowed; the caller keeps a reference until fn is entered or
- *                the notification was cancelled
+ * @param fence   borrowed; the caller keeps a reference until fn is entered,
+ *                the notification was cancelled or the device destroyed
  * @param notify  initialised, not in use; in use until fn is entered
  * @param fn      the function
  * @param user    handed to it

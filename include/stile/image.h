@@ -164,7 +164,8 @@ STILE_API STILE_MUST_CHECK int stile_image_check_constraints(
  *                   all descriptors are -1
  *
  * @retval 0        *info is valid
- * @retval -EINVAL  info->size is impossible
+ * @retval -EINVAL  info->size is impossible, or info has no room for all planes
+ * @retval -EACCES  the memory was sealed against writing since it was imported
  * @retval -EMFILE  the process has no descriptor left
  * @since 0.1
  */

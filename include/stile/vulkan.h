@@ -200,7 +200,7 @@ STILE_API VkImageMemoryBarrier stile_vulkan_release(
  *                   adapter's queue
  *
  * @retval 0        *wait is valid
- * @retval -EINVAL  a size is impossible
+ * @retval -EINVAL  a size is impossible, or wait has no room for the answer
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
  * @since 0.1

@@ -418,8 +418,20 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_badly(
 	return result == VK_SUCCESS ? vkWaitSemaphores(vk_device, info, timeout) : result;
 }
 
+/* What the next signal gives without signalling. */
+static atomic_int signal_result;
+
+static VKAPI_ATTR VkResult VKAPI_CALL signal_badly(
+	VkDevice vk_device, const VkSemaphoreSignalInfo *info) {
+	VkResult result = (VkResult)atomic_exchange(&signal_result, VK_SUCCESS);
+	return result == VK_SUCCESS ? vkSignalSemaphore(vk_device, info) : result;
+}
+
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_device_proc(
 	VkDevice vk_device, const char *name) {
+	if (strcmp(name, "vkSignalSemaphore") == 0) {
+		return (PFN_vkVoidFunction)signal_badly;
+	}
 	return strcmp(name, "vkWaitSemaphores") == 0 ? (PFN_vkVoidFunction)wait_badly
 						     : vkGetDeviceProcAddr(vk_device, name);
 }
@@ -430,6 +442,25 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_instance_proc(
 		? (PFN_vkVoidFunction)badly_waiting_device_proc
 		: vkGetInstanceProcAddr(instance, name);
 }
+
+/* Wrong code: a signal that found no memory is lost, and the device waits for ever. */
+START_TEST(a_signal_that_fails_for_want_of_memory_is_tried_again) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct stile_vulkan *vulkan;
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct gate gate;
+	info.get_instance_proc_addr = badly_waiting_instance_proc;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	gate_init(&gate);
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
+	signal_result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	gate_open(&gate);
+	ck_assert(is_reached(&wait, soon));
+	ck_assert_int_eq(signal_result, VK_SUCCESS);
+	stile_fence_unref(gate.fence);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
 
 /* Wrong code: want of memory taken for the end of work that goes on; a lost device for a pause. */
 START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
@@ -545,6 +576,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_fence_of_the_queue_ends_after_what_was_submitted_before);
 	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
 	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
+	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
 	tcase_add_test(tcase, destroy_ends_bridges_and_fences);
 	suite_add_tcase(suite, tcase);
 	return suite;

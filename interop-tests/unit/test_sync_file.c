@@ -939,6 +939,28 @@ static int fork_destroyer_with_watch(void) {
 	return ret | consumer_finish(&consumer);
 }
 
+static void never_called(struct stile_fence *fence, struct stile_notify *notify, void *user) {
+	(void)fence;
+	(void)notify;
+	(void)user;
+	abort();
+}
+
+static int fork_destroyer_while_due(void) {
+	struct consumer consumer = { 0 };
+	struct stile_notify notify;
+	struct stile_fence *fence = plain_fence_create();
+	runner_require(stile_device_open("swgpu", NULL, &consumer.device) == 0, "no device");
+	stile_notify_init(&notify, consumer.device);
+	stile_fence_signal(fence);
+	runner_require(stile_fence_notify(fence, &notify, never_called, NULL) == 0, "not asked");
+	int ret = consumer_fork(&consumer, child_destroys);
+	bool readable = plain_fd_is_readable(stile_device_get_fd(consumer.device));
+	stile_device_destroy(consumer.device);
+	stile_fence_unref(fence);
+	return ret | !readable;
+}
+
 /* Wrong code: the child takes the descriptor out of the epoll instance, which is the parent's too. */
 START_TEST(child_that_drops_a_fence_leaves_the_parents_watch_alone) {
 	ck_assert_int_eq(runner_reap(runner_spawn("fork-dropper", NULL, 0)), 0);
@@ -953,7 +975,9 @@ END_TEST
 
 /* Wrong code: the child joins threads that are the parent's. */
 START_TEST(device_can_be_destroyed_in_a_child) {
-	static const char *const roles[] = { "fork-destroyer", "fork-destroyer-with-watch" };
+	/* The last one: what is due stays visible, though the eventfd is the child's too. */
+	static const char *const roles[] = { "fork-destroyer", "fork-destroyer-with-watch",
+		"fork-destroyer-while-due" };
 	ck_assert_int_eq(runner_reap(runner_spawn(roles[_i], NULL, 0)), 0);
 }
 END_TEST
@@ -1013,25 +1037,13 @@ START_TEST(import_survives_every_failure) {
 	static const int errors[] = { -ENOMEM, -EMFILE, -EAGAIN, 0 };
 	struct attempt attempt = { .fence = plain_fence_create() };
 	attempt.fd = export(attempt.fence);
-	ck_assert_uint_ge(failing_sweep(attempt_import, after_import, &attempt, errors), 9);
+	/*
+	 * Among them the kernel's memory for the watch: wrong code asks for it when somebody waits,
+	 * and can then but end the fence early.
+	 */
+	ck_assert_uint_ge(failing_sweep(attempt_import, after_import, &attempt, errors), 10);
 	close(attempt.fd);
 	stile_fence_unref(attempt.fence);
-}
-END_TEST
-
-/* Wrong code: a fence that nobody watches stays pending. */
-START_TEST(fence_that_cannot_be_watched_ends_with_an_error) {
-	struct stile_fence *fence = plain_fence_create();
-	int fd = export(fence);
-	struct stile_fence *copy = import(fd);
-	failing_begin(1);
-	int ret = stile_fence_wait(copy, INT64_MAX);
-	ck_assert_str_eq(failing_end(), "epoll_ctl");
-	ck_assert_int_eq(ret, 0);
-	ck_assert_int_eq(stile_fence_get_status(copy), -ENOMEM);
-	close(fd);
-	stile_fence_unref(copy);
-	stile_fence_unref(fence);
 }
 END_TEST
 
@@ -1093,14 +1105,13 @@ static Suite *suite(void) {
 	tcase_add_checked_fixture(forks, setup, teardown);
 	tcase_add_test(forks, child_that_drops_a_fence_leaves_the_parents_watch_alone);
 	tcase_add_test(forks, wait_in_a_child_ends_with_echild);
-	tcase_add_loop_test(forks, device_can_be_destroyed_in_a_child, 0, 2);
+	tcase_add_loop_test(forks, device_can_be_destroyed_in_a_child, 0, 3);
 	suite_add_tcase(s, forks);
 
 	TCase *failures = ledger_tcase_create("failures");
 	tcase_add_checked_fixture(failures, setup, teardown);
 	tcase_add_test(failures, export_survives_every_failure);
 	tcase_add_test(failures, import_survives_every_failure);
-	tcase_add_test(failures, fence_that_cannot_be_watched_ends_with_an_error);
 	suite_add_tcase(s, failures);
 	return s;
 }
@@ -1113,6 +1124,7 @@ int main(int argc, char **argv) {
 		{ "fork-waiter", fork_waiter },
 		{ "fork-destroyer", fork_destroyer },
 		{ "fork-destroyer-with-watch", fork_destroyer_with_watch },
+		{ "fork-destroyer-while-due", fork_destroyer_while_due },
 		{ NULL, NULL },
 	};
 	return runner_main(argc, argv, suite, roles);

@@ -53,7 +53,11 @@ static void lane_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint
 		.semaphore = semaphore,
 		.value = value,
 	};
-	VkResult result = vulkan->vk.SignalSemaphore(vulkan->info.device, &info);
+	/* Not told, the device would wait for ever. */
+	VkResult result;
+	do {
+		result = vulkan->vk.SignalSemaphore(vulkan->info.device, &info);
+	} while (vulkan_passes(result));
 	if (result != VK_SUCCESS) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "vkSignalSemaphore: %s",
 			vulkan_result_name(result));

@@ -226,7 +226,8 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 		.semaphore = vulkan->kick,
 		.value = 1,
 	};
-	vulkan->vk.SignalSemaphore(vulkan->info.device, &kick);
+	while (vulkan_passes(vulkan->vk.SignalSemaphore(vulkan->info.device, &kick))) {
+	}
 	pthread_join(vulkan->waiter, NULL);
 	pthread_join(vulkan->bridge, NULL);
 
@@ -235,7 +236,8 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 	if (vulkan->info.lock_queue != NULL) {
 		vulkan->info.lock_queue(vulkan->info.queue_user);
 	}
-	vulkan->vk.QueueWaitIdle(vulkan->info.queue);
+	while (vulkan_passes(vulkan->vk.QueueWaitIdle(vulkan->info.queue))) {
+	}
 	if (vulkan->info.unlock_queue != NULL) {
 		vulkan->info.unlock_queue(vulkan->info.queue_user);
 	}

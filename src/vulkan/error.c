@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <time.h>
 
 #include "src/array.h"
 #include "src/vulkan/vulkan.h"
@@ -28,6 +29,11 @@ int vulkan_errno(VkResult result) {
 		}
 	}
 	return -EIO;
+}
+
+bool vulkan_passes(VkResult result) {
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	return vulkan_errno(result) == -ENOMEM && nanosleep(&pause, NULL) <= 0;
 }
 
 const char *vulkan_result_name(VkResult result) {

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "src/array.h"
 #include "src/vulkan/vulkan.h"
@@ -115,9 +114,7 @@ static uint64_t waiter_next(struct stile_vulkan *vulkan) {
  * memory that is still being drawn into. Anything else is the end of the device.
  */
 static void waiter_fail(struct stile_vulkan *vulkan, VkResult result) {
-	if (vulkan_errno(result) == -ENOMEM) {
-		const struct timespec pause = { .tv_nsec = 10000000 };
-		nanosleep(&pause, NULL);
+	if (vulkan_passes(result)) {
 		return;
 	}
 	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the queue: %s", vulkan_result_name(result));

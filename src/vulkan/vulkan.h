@@ -65,6 +65,8 @@ struct stile_vulkan {
 /* error.c */
 /** The one table: what a VkResult is as an errno. */
 int vulkan_errno(VkResult result);
+/** Is it want of memory, which passes? Then some time has gone by: try again. */
+bool vulkan_passes(VkResult result);
 const char *vulkan_result_name(VkResult result);
 
 /* device.c */
