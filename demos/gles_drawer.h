@@ -4,6 +4,7 @@
 
 #include <GLES3/gl3.h>
 
+#include <stile/carrier.h>
 #include <stile/egl.h>
 
 #include "demos/transform.h"

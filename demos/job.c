@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include <stile/carrier.h>
 #include <stile/swgpu.h>
+#include <stile/wait.h>
 
 #include "demos/transform.h"
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <stile/carrier.h>
 #include <stile/fence.h>
 
 int pass_send(int socket, const void *data, size_t bytes, const int *fds, size_t fd_count) {

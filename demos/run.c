@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <stile/wait.h>
+
 #include "demos/gles_drawer.h"
 #include "demos/job.h"
 #include "demos/pass.h"

@@ -2,6 +2,7 @@
 #ifndef DEMOS_VULKAN_DRAWER_H
 #define DEMOS_VULKAN_DRAWER_H
 
+#include <stile/carrier.h>
 #include <stile/vulkan.h>
 
 #include "demos/transform.h"

@@ -5,7 +5,7 @@
 
 #include <stile/device.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 
 extern const struct stile_backend_ops stile_backend_swgpu;
 

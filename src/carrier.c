@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <stile/carrier.h>
 #include <stile/fence.h>
 
 #include "src/device.h"

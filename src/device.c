@@ -2,11 +2,15 @@
 /*
  * Lock order, outer first:
  *
- *     a fence's lock
+ *     an array's lock           (to enable it enables its members; a chain does that with none held)
+ *     > any other fence's lock
  *       > device->lock            (a notification becomes due in a fence callback)
  *       > the watcher's lock      (a fence is enabled: its descriptor is armed)
  *       > the senders' lock       (a fence callback ends a software sync file)
+ *       > the expiry's lock       (somebody listens to a user fence, or it ends)
  *       > a swgpu queue's lock    (a fence callback opens a gate)
+ *         > src/reclaim.c's lock  (a last reference may go anywhere)
+ *           > src/check.c's       (the checker hears of locks wherever they are taken)
  *
  * Those below a fence's lock never nest in each other. No application callback, log handler,
  * backend op or wait runs under any lock, but fence callbacks and ops under their fence's.

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <stile/device.h>
+#include <stile/notify.h>
 
 #include "src/backend.h"
 

@@ -3,32 +3,46 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stile/array.h>
+#include <stile/chain.h>
 
 #include "src/abi.h"
+#include "src/check.h"
+#include "src/defer.h"
+#include "src/expiry.h"
 #include "src/os.h"
+#include "src/reclaim.h"
 
 /*
  * The public struct has plain integers, so that C99 and C++ can embed it; atomics are in here.
  *
  * `state` is written with read-modify-write operations only. SIGNALED is set under the lock, with
  * release order, after `error` and `timestamp_ns`: whoever reads it with acquire order sees both
- * (contract F-23, F-24). WAITER says that somebody sleeps on `state` as a futex.
- *
- * Lock order: a fence's lock, then whatever its ops and callbacks take: the watcher's, the
- * notification list's, the sender list's, a queue's. No fence's lock is taken under any of these.
+ * (contract F-23, F-24). WAITER says that somebody sleeps on `state` as a futex; ARMED that the
+ * expiry's thread knows the fence.
  */
 enum {
 	STATE_SIGNALED = 1u << 0,
 	STATE_ENABLED = 1u << 1,
 	STATE_WAITER = 1u << 2,
+	STATE_ARMED = 1u << 3,
+	STATE_USER = 1u << 4,
 };
 
 enum { MAX_ERRNO = 4095 };
 
+#define DEFAULT_EXPIRY_NS INT64_C(10000000000)
+
 static uint64_t next_context = 1;
 
 uint64_t stile_fence_context_alloc(uint32_t count) {
-	assert(count > 0);
+	if (count == 0) {
+		check_warn("a block of 0 fence contexts was asked for");
+	}
 	return __atomic_fetch_add(&next_context, count, __ATOMIC_RELAXED);
 }
 
@@ -36,22 +50,105 @@ static uint32_t fence_state(const struct stile_fence *fence) {
 	return __atomic_load_n(&fence->state, __ATOMIC_ACQUIRE);
 }
 
-int stile_fence_init(struct stile_fence *fence, const struct stile_fence_ops *ops, uint64_t context,
-	uint64_t seqno) {
-	int ret = abi_check_table(ops, sizeof(*ops));
+/* ---- Locks -------------------------------------------------------------------------------- */
+
+void stile_lock_init(struct stile_lock *lock, const char *name) {
+	*lock = (struct stile_lock){ .name = name };
+}
+
+void stile_lock_acquire(struct stile_lock *lock) {
+	check_lock(lock->name, lock->name);
+	defer_hold();
+	os_lock(&lock->word);
+}
+
+void stile_lock_release(struct stile_lock *lock) {
+	check_unlock(lock->name);
+	os_unlock(&lock->word);
+	defer_release();
+}
+
+/* For reports of the lock-order checker; the leaves' driver names may ask the fence itself. */
+static const char *lock_name(const struct stile_fence *fence) {
+	if (stile_fence_is_array(fence)) {
+		return "fence array";
+	}
+	return stile_fence_is_chain(fence) ? "fence chain" : "fence";
+}
+
+/* Locks of one kind of fence are one class: the table of its ops stands for the kind. */
+static void lock_word(struct stile_fence *fence) {
+	if (fence->shared_lock != NULL) {
+		stile_lock_acquire(fence->shared_lock);
+		return;
+	}
+	check_lock(fence->ops, lock_name(fence));
+	defer_hold();
+	os_lock(&fence->lock);
+}
+
+/*
+ * Wakes before the deferred work: that is for others. The address is all that is used of a fence
+ * that may have gone by now.
+ */
+static void unlock_word(struct stile_fence *fence, bool wake) {
+	uint32_t *state = &fence->state;
+	if (fence->shared_lock != NULL) {
+		check_unlock(fence->shared_lock->name);
+		os_unlock(&fence->shared_lock->word);
+	} else {
+		check_unlock(fence->ops);
+		os_unlock(&fence->lock);
+	}
+	if (wake) {
+		os_futex_wake_all(state);
+	}
+	defer_release();
+}
+
+void stile_fence_lock(struct stile_fence *fence) {
+	lock_word(fence);
+}
+
+void stile_fence_unlock(struct stile_fence *fence) {
+	unlock_word(fence, false);
+}
+
+/* ---- Making and dropping one -------------------------------------------------------------- */
+
+void fence_make_user(struct stile_fence *fence, int32_t owner, int64_t expiry_ns) {
+	__atomic_fetch_or(&fence->state, STATE_USER, __ATOMIC_RELAXED);
+	fence->owner = owner;
+	fence->expiry_ns = expiry_ns;
+}
+
+int stile_fence_init_shared(struct stile_fence *fence, const struct stile_fence_ops *ops,
+	struct stile_lock *lock, uint64_t context, uint64_t seqno) {
+	int ret = ops->size == sizeof(*ops) ? 0 : abi_check_table(ops, sizeof(*ops));
 	if (ret < 0) {
 		return ret;
 	}
-	if (ops->get_driver_name == NULL || ops->get_timeline_name == NULL) {
+	if (ops->get_driver_name == NULL || ops->get_timeline_name == NULL ||
+		(ops->flags & ~(uint32_t)(STILE_FENCE_SEQNO64 | STILE_FENCE_USER)) != 0) {
 		return -EINVAL;
 	}
 	*fence = (struct stile_fence){
 		.ops = ops,
+		.shared_lock = lock,
 		.context = context,
 		.seqno = seqno,
+		.expiry_ns = INT64_MAX,
 		.refs = 1,
 	};
+	if (ops->flags & STILE_FENCE_USER) {
+		fence_make_user(fence, getpid(), os_clock_ns() + DEFAULT_EXPIRY_NS);
+	}
 	return 0;
+}
+
+int stile_fence_init(struct stile_fence *fence, const struct stile_fence_ops *ops, uint64_t context,
+	uint64_t seqno) {
+	return stile_fence_init_shared(fence, ops, NULL, context, seqno);
 }
 
 struct stile_fence *stile_fence_ref(struct stile_fence *fence) {
@@ -72,6 +169,31 @@ bool fence_ref_unless_zero(struct stile_fence *fence) {
 	return false;
 }
 
+bool fence_is_last_ref(const struct stile_fence *fence) {
+	return __atomic_load_n(&fence->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
+struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot) {
+	unsigned section = reclaim_begin();
+	struct stile_fence *fence;
+	while ((fence = __atomic_load_n(slot, __ATOMIC_SEQ_CST)) != NULL) {
+		if (fence_ref_unless_zero(fence)) {
+			/* Its memory may have died and been made another fence before we got it. */
+			if (__atomic_load_n(slot, __ATOMIC_SEQ_CST) == fence) {
+				break;
+			}
+			stile_fence_unref(fence);
+		}
+	}
+	reclaim_end(section);
+	return fence;
+}
+
+struct stile_fence *stile_fence_exchange_slot(
+	struct stile_fence **slot, struct stile_fence *fence) {
+	return __atomic_exchange_n(slot, fence, __ATOMIC_SEQ_CST);
+}
+
 /* Nobody can signal a fence without a reference: its callbacks hear of it (F-20). */
 static bool fence_is_abandoned(struct stile_fence *fence) {
 	return (fence_state(fence) & STATE_SIGNALED) == 0 && fence->first != NULL;
@@ -81,20 +203,30 @@ void stile_fence_unref(struct stile_fence *fence) {
 	if (fence == NULL) {
 		return;
 	}
-	/* Release our writes to whoever frees; acquire theirs if that is us. */
-	while (__atomic_fetch_sub(&fence->refs, 1, __ATOMIC_ACQ_REL) == 1) {
+	/*
+	 * Release our writes to whoever frees; acquire theirs if that is us. Sequentially consistent,
+	 * because of those who look at slots: src/reclaim.c.
+	 */
+	while (__atomic_fetch_sub(&fence->refs, 1, __ATOMIC_SEQ_CST) == 1) {
 		if (!fence_is_abandoned(fence)) {
-			if (fence->ops->release != NULL) {
-				fence->ops->release(fence);
+			if (fence_state(fence) & STATE_ARMED) {
+				expiry_disarm(fence);
 			}
+			reclaim_fence(fence);
 			return;
 		}
+		check_warn("the last reference of pending fence %llu:%llu (%s) went while somebody "
+			   "listened: it ends with -EDEADLK",
+			(unsigned long long)fence->context, (unsigned long long)fence->seqno,
+			fence->ops->get_timeline_name(fence));
 		/* Callbacks may take references, so there has to be one again. */
 		__atomic_store_n(&fence->refs, 1, __ATOMIC_RELAXED);
 		stile_fence_set_error(fence, -EDEADLK);
 		stile_fence_signal(fence);
 	}
 }
+
+/* ---- Signalling --------------------------------------------------------------------------- */
 
 int stile_fence_set_error(struct stile_fence *fence, int error) {
 	if (error < -MAX_ERRNO || error >= 0) {
@@ -127,16 +259,15 @@ static struct stile_callback *fence_pop_callback(struct stile_fence *fence) {
 	return callback;
 }
 
-/* The lock is held. True if this call did it and somebody sleeps. */
-static bool fence_signal_locked(struct stile_fence *fence) {
-	if (fence_state(fence) & STATE_SIGNALED) {
-		return false;
-	}
+/* The lock is held, the fence pending. True if somebody sleeps. */
+static bool fence_end_locked(struct stile_fence *fence) {
 	if (__atomic_load_n(&fence->timestamp_ns, __ATOMIC_RELAXED) == 0) {
 		fence_set_timestamp(fence, os_clock_ns());
 	}
 	uint32_t before = __atomic_fetch_or(&fence->state, STATE_SIGNALED, __ATOMIC_ACQ_REL);
-
+	if (before & STATE_ARMED) {
+		expiry_disarm(fence);
+	}
 	struct stile_callback *callback;
 	while ((callback = fence_pop_callback(fence)) != NULL) {
 		callback->fn(fence, callback);
@@ -144,32 +275,139 @@ static bool fence_signal_locked(struct stile_fence *fence) {
 	return (before & STATE_WAITER) != 0;
 }
 
-void stile_fence_signal(struct stile_fence *fence) {
-	os_lock(&fence->lock);
+/*
+ * Nobody was asked to signal, so nobody listens or sleeps, and there is nothing to do under the lock:
+ * whoever comes to listen sees that the fence has ended when setting ENABLED. False: somebody may.
+ */
+static bool fence_end_unheard(struct stile_fence *fence, int64_t timestamp_ns) {
+	uint32_t state = fence_state(fence);
+	if (fence->shared_lock != NULL || (state & (STATE_SIGNALED | STATE_ENABLED)) != 0) {
+		return false;
+	}
+	/* Two may signal at once: the first one's time stands, and does not change when it is seen. */
+	int64_t none = 0;
+	if (timestamp_ns == 0) {
+		timestamp_ns = os_clock_ns();
+	}
+	__atomic_compare_exchange_n(&fence->timestamp_ns, &none, timestamp_ns, false,
+		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	do {
+		if (__atomic_compare_exchange_n(&fence->state, &state, state | STATE_SIGNALED, true,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+			return true;
+		}
+	} while ((state & (STATE_SIGNALED | STATE_ENABLED)) == 0);
+	return false;
+}
+
+/* The one way to end a fence. An error or a time of 0 leaves what is there. True: it had ended. */
+static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns) {
+	if (error == 0 && fence_end_unheard(fence, timestamp_ns)) {
+		return false;
+	}
+	uint32_t section = check_signalling_begin();
+	lock_word(fence);
+	bool ended = (fence_state(fence) & STATE_SIGNALED) != 0, wake = false;
 	/* A callback may drop the reference that the caller relies on. */
 	bool guarded = fence->first != NULL;
 	if (guarded) {
 		stile_fence_ref(fence);
 	}
-	bool wake = fence_signal_locked(fence);
-	os_unlock(&fence->lock);
-	if (wake) {
-		os_futex_wake_all(&fence->state);
+	if (!ended) {
+		if (error != 0) {
+			__atomic_store_n(&fence->error, error, __ATOMIC_RELAXED);
+		}
+		if (timestamp_ns != 0) {
+			fence_set_timestamp(fence, timestamp_ns);
+		}
+		wake = fence_end_locked(fence);
 	}
+	unlock_word(fence, wake);
+	check_signalling_end(section);
 	if (guarded) {
 		stile_fence_unref(fence);
 	}
+	return ended;
+}
+
+void stile_fence_signal(struct stile_fence *fence) {
+	fence_end(fence, 0, 0);
+}
+
+void stile_fence_signal_timestamp(struct stile_fence *fence, int64_t timestamp_ns) {
+	fence_end(fence, 0, timestamp_ns);
+}
+
+bool stile_fence_check_and_signal(struct stile_fence *fence) {
+	return fence_end(fence, 0, 0);
+}
+
+void stile_fence_signal_timestamp_locked(struct stile_fence *fence, int64_t timestamp_ns) {
+	if (fence_state(fence) & STATE_SIGNALED) {
+		return;
+	}
+	if (timestamp_ns != 0) {
+		fence_set_timestamp(fence, timestamp_ns);
+	}
+	uint32_t section = check_signalling_begin();
+	uint32_t *state = &fence->state;
+	if (fence_end_locked(fence)) {
+		os_futex_wake_all(state);
+	}
+	check_signalling_end(section);
+}
+
+void stile_fence_signal_locked(struct stile_fence *fence) {
+	stile_fence_signal_timestamp_locked(fence, 0);
+}
+
+/* ---- How it stands ------------------------------------------------------------------------ */
+
+int64_t stile_fence_get_expiry(const struct stile_fence *fence) {
+	return __atomic_load_n(&fence->expiry_ns, __ATOMIC_RELAXED);
+}
+
+static bool fence_is_overdue(struct stile_fence *fence) {
+	int64_t expiry_ns = stile_fence_get_expiry(fence);
+	return expiry_ns != INT64_MAX && os_clock_ns() >= expiry_ns;
+}
+
+/* A user fence that nobody ended in time ends now. */
+static bool fence_expire_if_overdue(struct stile_fence *fence) {
+	if (!fence_is_overdue(fence)) {
+		return false;
+	}
+	fence_end(fence, -ETIMEDOUT, 0);
+	return true;
+}
+
+static bool fence_ask(struct stile_fence *fence) {
+	return fence->ops->signaled != NULL && fence->ops->signaled(fence);
 }
 
 bool stile_fence_is_signaled(struct stile_fence *fence) {
 	if (fence_state(fence) & STATE_SIGNALED) {
 		return true;
 	}
-	if (fence->ops->signaled == NULL || !fence->ops->signaled(fence)) {
-		return false;
+	if (fence_ask(fence)) {
+		stile_fence_signal(fence);
+		return true;
 	}
-	stile_fence_signal(fence);
-	return true;
+	return fence_expire_if_overdue(fence);
+}
+
+bool stile_fence_is_signaled_locked(struct stile_fence *fence) {
+	if (fence_state(fence) & STATE_SIGNALED) {
+		return true;
+	}
+	bool done = fence_ask(fence);
+	if (!done && fence_is_overdue(fence)) {
+		done = stile_fence_set_error(fence, -ETIMEDOUT) == 0;
+	}
+	if (done) {
+		stile_fence_signal_locked(fence);
+	}
+	return done;
 }
 
 int stile_fence_get_status(struct stile_fence *fence) {
@@ -203,53 +441,135 @@ uint64_t stile_fence_get_seqno(const struct stile_fence *fence) {
 	return fence->seqno;
 }
 
-/* The lock is held. Ask the implementer, once. True if that signalled it and somebody sleeps. */
-static bool fence_enable_locked(struct stile_fence *fence) {
-	uint32_t before = __atomic_fetch_or(&fence->state, STATE_ENABLED, __ATOMIC_ACQ_REL);
-	if ((before & (STATE_ENABLED | STATE_SIGNALED)) != 0 ||
-		fence->ops->enable_signaling == NULL) {
+bool stile_fence_is_user(const struct stile_fence *fence) {
+	return (fence_state(fence) & STATE_USER) != 0;
+}
+
+int32_t stile_fence_get_owner(const struct stile_fence *fence) {
+	return fence->owner;
+}
+
+int stile_fence_set_expiry(struct stile_fence *fence, int64_t expiry_ns) {
+	if (expiry_ns <= 0 || !stile_fence_is_user(fence)) {
+		return -EINVAL;
+	}
+	lock_word(fence);
+	expiry_move(fence, expiry_ns);
+	/* Who sleeps has to look at the clock again. */
+	unlock_word(fence, (fence_state(fence) & STATE_WAITER) != 0);
+	return 0;
+}
+
+bool stile_fence_is_later(const struct stile_fence *fence, const struct stile_fence *other) {
+	if (fence->context != other->context) {
+		check_warn("fences of contexts %llu and %llu have no order",
+			(unsigned long long)fence->context, (unsigned long long)other->context);
 		return false;
 	}
-	return !fence->ops->enable_signaling(fence) && fence_signal_locked(fence);
+	if (fence->ops->flags & STILE_FENCE_SEQNO64) {
+		return fence->seqno > other->seqno;
+	}
+	return (int32_t)((uint32_t)fence->seqno - (uint32_t)other->seqno) > 0;
+}
+
+bool stile_fence_is_later_or_same(
+	const struct stile_fence *fence, const struct stile_fence *other) {
+	return fence == other || stile_fence_is_later(fence, other);
+}
+
+struct stile_fence *stile_fence_get_later(struct stile_fence *fence, struct stile_fence *other) {
+	if (fence->context != other->context) {
+		check_warn("fences of contexts %llu and %llu have no order",
+			(unsigned long long)fence->context, (unsigned long long)other->context);
+		return NULL;
+	}
+	struct stile_fence *later = stile_fence_is_later(fence, other) ? fence : other;
+	return stile_fence_is_signaled(later) ? NULL : later;
+}
+
+int stile_fence_describe(struct stile_fence *fence, char *text, size_t size) {
+	int status = stile_fence_get_status(fence);
+	char standing[160] = "pending";
+	if (status < 0) {
+		snprintf(standing, sizeof(standing), "failed: %s (%d)", strerror(-status), status);
+	} else if (status > 0) {
+		snprintf(standing, sizeof(standing), "signalled");
+	} else if (stile_fence_is_user(fence)) {
+		snprintf(standing, sizeof(standing), "pending, owed by process %d",
+			(int)fence->owner);
+	}
+	return snprintf(text, size, "%llu:%llu %s (%s) %s", (unsigned long long)fence->context,
+		(unsigned long long)fence->seqno, stile_fence_get_timeline_name(fence),
+		stile_fence_get_driver_name(fence), standing);
+}
+
+void stile_fence_set_deadline(struct stile_fence *fence, int64_t deadline_ns) {
+	if (fence->ops->set_deadline != NULL && !stile_fence_is_signaled(fence)) {
+		fence->ops->set_deadline(fence, deadline_ns);
+	}
+}
+
+/* ---- Listening ---------------------------------------------------------------------------- */
+
+/* The lock is held. Ask the implementer, once. True if that ended it and somebody sleeps. */
+static bool fence_enable_locked(struct stile_fence *fence) {
+	if (fence_state(fence) & STATE_ENABLED) {
+		return false;
+	}
+	uint32_t before = __atomic_fetch_or(&fence->state, STATE_ENABLED, __ATOMIC_ACQ_REL);
+	if ((before & STATE_SIGNALED) != 0 || fence->ops->enable_signaling == NULL) {
+		return false;
+	}
+	return !fence->ops->enable_signaling(fence) && (fence_state(fence) & STATE_SIGNALED) == 0 &&
+		fence_end_locked(fence);
 }
 
 void stile_fence_enable_signaling(struct stile_fence *fence) {
 	if (fence_state(fence) & (STATE_ENABLED | STATE_SIGNALED)) {
 		return;
 	}
-	os_lock(&fence->lock);
-	bool wake = fence_enable_locked(fence);
-	os_unlock(&fence->lock);
-	if (wake) {
-		os_futex_wake_all(&fence->state);
+	lock_word(fence);
+	unlock_word(fence, fence_enable_locked(fence));
+}
+
+bool fence_is_enabled(const struct stile_fence *fence) {
+	return (fence_state(fence) & STATE_ENABLED) != 0;
+}
+
+/* The lock is held. */
+static void fence_queue_callback(struct stile_fence *fence, struct stile_callback *callback) {
+	callback->prev = fence->last;
+	if (fence->last != NULL) {
+		fence->last->next = callback;
+	} else {
+		fence->first = callback;
+	}
+	fence->last = callback;
+	if (stile_fence_get_expiry(fence) != INT64_MAX &&
+		(__atomic_fetch_or(&fence->state, STATE_ARMED, __ATOMIC_RELAXED) & STATE_ARMED) ==
+			0) {
+		expiry_arm(fence);
 	}
 }
 
 int stile_fence_add_callback(
 	struct stile_fence *fence, struct stile_callback *callback, stile_callback_fn fn) {
-	os_lock(&fence->lock);
 	*callback = (struct stile_callback){ .fn = fn };
+	if (fence_state(fence) & STATE_SIGNALED) {
+		return -ENOENT;
+	}
+	lock_word(fence);
 	bool wake = fence_enable_locked(fence);
 	bool pending = (fence_state(fence) & STATE_SIGNALED) == 0;
 	if (pending) {
-		callback->prev = fence->last;
-		if (fence->last != NULL) {
-			fence->last->next = callback;
-		} else {
-			fence->first = callback;
-		}
-		fence->last = callback;
+		fence_queue_callback(fence, callback);
 	}
-	os_unlock(&fence->lock);
-
-	if (wake) {
-		os_futex_wake_all(&fence->state);
-	}
+	unlock_word(fence, wake);
 	return pending ? 0 : -ENOENT;
 }
 
 bool stile_fence_remove_callback(struct stile_fence *fence, struct stile_callback *callback) {
-	os_lock(&fence->lock);
+	lock_word(fence);
 	bool queued = callback->prev != NULL || fence->first == callback;
 	if (queued) {
 		if (callback->prev != NULL) {
@@ -265,31 +585,50 @@ bool stile_fence_remove_callback(struct stile_fence *fence, struct stile_callbac
 		callback->next = NULL;
 		callback->prev = NULL;
 	}
-	os_unlock(&fence->lock);
+	unlock_word(fence, false);
 	return queued;
+}
+
+/* ---- Sleeping ----------------------------------------------------------------------------- */
+
+int fence_sleep(struct stile_fence *fence, int64_t deadline_ns) {
+	uint32_t state = fence_state(fence);
+	while ((state & STATE_SIGNALED) == 0) {
+		if ((state & STATE_WAITER) == 0) {
+			state = __atomic_fetch_or(&fence->state, STATE_WAITER, __ATOMIC_ACQ_REL);
+			state |= STATE_WAITER;
+			continue;
+		}
+		int64_t expiry_ns = stile_fence_get_expiry(fence);
+		int64_t until_ns = deadline_ns < expiry_ns ? deadline_ns : expiry_ns;
+		int ret = os_futex_wait(&fence->state, state, until_ns);
+		state = fence_state(fence);
+		if (ret == -ETIME && (state & STATE_SIGNALED) == 0) {
+			if (fence_expire_if_overdue(fence)) {
+				return 0;
+			}
+			if (until_ns == deadline_ns) {
+				return -ETIME;
+			}
+		}
+	}
+	return 0;
 }
 
 int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 	if (deadline_ns < 0) {
 		return -EINVAL;
 	}
+	check_wait();
 	stile_fence_enable_signaling(fence);
-
-	uint32_t state = fence_state(fence);
-	while ((state & STATE_SIGNALED) == 0) {
-		if (deadline_ns == 0) {
-			return -ETIME;
-		}
-		if ((state & STATE_WAITER) == 0) {
-			state = __atomic_fetch_or(&fence->state, STATE_WAITER, __ATOMIC_ACQ_REL);
-			state |= STATE_WAITER;
-			continue;
-		}
-		int ret = os_futex_wait(&fence->state, state, deadline_ns);
-		state = fence_state(fence);
-		if (ret == -ETIME && (state & STATE_SIGNALED) == 0) {
-			return -ETIME;
-		}
+	if (fence_state(fence) & STATE_SIGNALED) {
+		return 0;
 	}
-	return 0;
+	if (deadline_ns == 0) {
+		return fence_expire_if_overdue(fence) ? 0 : -ETIME;
+	}
+	if (fence->ops->wait != NULL) {
+		return fence->ops->wait(fence, deadline_ns);
+	}
+	return fence_sleep(fence, deadline_ns);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/format.h"
 
-#include "src/array.h"
+#include "src/macros.h"
 
 #define RGB(name_, opaque_) \
 	{ \

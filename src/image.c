@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "src/abi.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/buffer.h"
 #include "src/device.h"
 #include "src/format.h"

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include <stile/fence.h>
+#include <stile/notify.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/device.h"
 #include "src/os.h"
 

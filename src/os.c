@@ -19,48 +19,51 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum { LOCK_FREE = 0, LOCK_HELD = 1, LOCK_CONTENDED = 2 };
-
 int64_t os_clock_ns(void) {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int os_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+/* The BITSET form is the one that takes an absolute monotonic time. */
+static int futex_wait(int op, uint32_t *word, uint32_t expected, int64_t deadline_ns) {
 	struct timespec until = {
 		.tv_sec = (time_t)(deadline_ns / 1000000000),
 		.tv_nsec = (long)(deadline_ns % 1000000000),
 	};
-	/* The BITSET form is the one that takes an absolute monotonic time. */
-	long ret = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-		deadline_ns == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+	long ret = syscall(SYS_futex, word, op, expected, deadline_ns == INT64_MAX ? NULL : &until,
+		NULL, FUTEX_BITSET_MATCH_ANY);
 	if (ret == 0) {
 		return 0;
 	}
 	return errno == ETIMEDOUT ? -ETIME : -EAGAIN;
 }
 
+int os_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+	return futex_wait(FUTEX_WAIT_BITSET_PRIVATE, word, expected, deadline_ns);
+}
+
 void os_futex_wake_all(uint32_t *word) {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void os_lock(uint32_t *lock) {
-	uint32_t seen = LOCK_FREE;
-	if (__atomic_compare_exchange_n(
-		    lock, &seen, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		return;
-	}
+int os_futex_wait_shared(uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+	return futex_wait(FUTEX_WAIT_BITSET, word, expected, deadline_ns);
+}
+
+void os_futex_wake_shared(uint32_t *word) {
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void os_lock_contended(uint32_t *lock) {
 	/* Whoever slept takes it as contended: it cannot know whether others sleep still. */
-	while (__atomic_exchange_n(lock, LOCK_CONTENDED, __ATOMIC_ACQUIRE) != LOCK_FREE) {
-		os_futex_wait(lock, LOCK_CONTENDED, INT64_MAX);
+	while (__atomic_exchange_n(lock, OS_LOCK_CONTENDED, __ATOMIC_ACQUIRE) != OS_LOCK_FREE) {
+		os_futex_wait(lock, OS_LOCK_CONTENDED, INT64_MAX);
 	}
 }
 
-void os_unlock(uint32_t *lock) {
-	if (__atomic_exchange_n(lock, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_CONTENDED) {
-		syscall(SYS_futex, lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	}
+void os_unlock_contended(uint32_t *lock) {
+	syscall(SYS_futex, lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg) {

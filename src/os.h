@@ -16,9 +16,13 @@ int64_t os_clock_ns(void);
 int os_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
 void os_futex_wake_all(uint32_t *word);
 
+/** The same for a word that other processes may map too. */
+int os_futex_wait_shared(uint32_t *word, uint32_t expected, int64_t deadline_ns);
+void os_futex_wake_shared(uint32_t *word);
+
 /** A lock of four bytes that needs no initialisation but zero and no destruction. */
-void os_lock(uint32_t *lock);
-void os_unlock(uint32_t *lock);
+static inline void os_lock(uint32_t *lock);
+static inline void os_unlock(uint32_t *lock);
 
 /** Start a thread with all signals blocked. 0 or -EAGAIN. */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
@@ -44,5 +48,26 @@ void os_eventfd_raise(int fd);
 void os_eventfd_clear(int fd);
 
 uint64_t os_page_size(void);
+
+/* ---- What is worth being inlined ---- */
+
+enum { OS_LOCK_FREE = 0, OS_LOCK_HELD = 1, OS_LOCK_CONTENDED = 2 };
+
+void os_lock_contended(uint32_t *lock);
+void os_unlock_contended(uint32_t *lock);
+
+static inline void os_lock(uint32_t *lock) {
+	uint32_t seen = OS_LOCK_FREE;
+	if (!__atomic_compare_exchange_n(
+		    lock, &seen, OS_LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		os_lock_contended(lock);
+	}
+}
+
+static inline void os_unlock(uint32_t *lock) {
+	if (__atomic_exchange_n(lock, OS_LOCK_FREE, __ATOMIC_RELEASE) == OS_LOCK_CONTENDED) {
+		os_unlock_contended(lock);
+	}
+}
 
 #endif

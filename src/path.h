@@ -2,7 +2,7 @@
 #ifndef SRC_PATH_H
 #define SRC_PATH_H
 
-#include <stile/fence.h>
+#include <stile/carrier.h>
 
 /** Say how a dependency crossed. NULL is fine; its size was checked before. */
 void path_give(struct stile_path *to, enum stile_path_kind kind, int64_t blocked_ns);

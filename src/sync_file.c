@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/fence.h"
 #include "src/os.h"
 #include "src/watch.h"

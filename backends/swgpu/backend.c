@@ -2,7 +2,7 @@
 #include "src/backend.h"
 
 #include "backends/swgpu/swgpu.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/device.h"
 
 static const uint64_t modifiers[] = { DRM_FORMAT_MOD_LINEAR };

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "backends/swgpu/swgpu.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/backend.h"
 #include "src/buffer.h"
 #include "src/device.h"

@@ -10,10 +10,31 @@
 
 STILE_BEGIN_DECLS
 
-struct stile_device;
 struct stile_fence;
 struct stile_callback;
-struct stile_notify;
+
+/**
+ * A lock that many fences may share; also one that belongs to their
+ * implementer. In the caller's memory, zero is a valid lock without a name.
+ * The fields are private. Not recursive.
+ *
+ * Thread-safety: internal; stile_lock_init() external.
+ */
+struct stile_lock {
+	const char *name;
+	uint32_t word;
+};
+
+/** Flags of struct stile_fence_ops. */
+enum {
+	/** Order by the whole 64-bit seqno, which never wraps around. */
+	STILE_FENCE_SEQNO64 = 1u << 0,
+	/**
+	 * The end depends on a program, not on a kernel or driver that
+	 * guarantees it: such a fence has an owner and an expiry.
+	 */
+	STILE_FENCE_USER = 1u << 1,
+};
 
 /**
  * What the implementer of a fence provides. Each function gets the fence; an
@@ -49,11 +70,30 @@ struct stile_fence_ops {
 
 	/**
 	 * Optional: the last reference is gone and nobody can see the fence any
-	 * more; free it. Any thread, possibly later than the last unref, and
-	 * possibly while the lock of *another* fence is held. Must not block.
-	 * If NULL, the memory is left alone.
+	 * more, not even by stile_fence_ref_slot(); free it. Any thread, also
+	 * one that has nothing to do with the fence, possibly later than the
+	 * last unref, and possibly while the lock of *another* fence is held.
+	 * Must not block. If NULL, the memory is left alone.
 	 */
 	void (*release)(struct stile_fence *fence);
+
+	/**
+	 * Optional: replaces the sleep of stile_fence_wait(), where this kind
+	 * of fence can be waited for better. 0 once the fence is signalled (by
+	 * this op if need be), -ETIME at the deadline (an absolute time, never
+	 * 0). No lock held; many threads at once.
+	 */
+	int (*wait)(struct stile_fence *fence, int64_t deadline_ns);
+
+	/**
+	 * Optional: somebody hopes for the end by then; a hint. Any thread, any
+	 * number of times, also at once; the earliest counts, the past is now.
+	 * Without the fence lock held. Must not block.
+	 */
+	void (*set_deadline)(struct stile_fence *fence, int64_t deadline_ns);
+
+	/** STILE_FENCE_...; unknown bits are refused by stile_fence_init(). */
+	uint32_t flags;
 };
 
 /**
@@ -71,15 +111,19 @@ struct stile_fence_ops {
  */
 struct stile_fence {
 	const struct stile_fence_ops *ops;
+	struct stile_lock *shared_lock;
 	uint64_t context;
 	uint64_t seqno;
 	int64_t timestamp_ns;
+	int64_t expiry_ns;
 	struct stile_callback *first;
 	struct stile_callback *last;
+	void *expiry_node[3];
 	uint32_t lock;
 	uint32_t state;
 	uint32_t refs;
 	int32_t error;
+	int32_t owner;
 };
 
 /**
@@ -105,54 +149,6 @@ struct stile_callback {
 };
 
 /**
- * Run from stile_device_dispatch() after a fence was signalled, with no lock
- * held: everything is allowed.
- */
-typedef void (*stile_notify_fn)(
-	struct stile_fence *fence, struct stile_notify *notify, void *user);
-
-/**
- * Storage for one notification, the caller's. The fields are private.
- *
- * Thread-safety: internal; stile_notify_init() external.
- */
-struct stile_notify {
-	struct stile_callback callback;
-	struct stile_device *device;
-	struct stile_fence *fence;
-	struct stile_notify *next;
-	struct stile_notify *prev;
-	stile_notify_fn fn;
-	void *user;
-	uint32_t state;
-};
-
-/** What a descriptor that carries a fence is. It cannot be told by looking. */
-enum stile_fd_kind {
-	/**
-	 * A software sync file: one end of a socket through which the process
-	 * that owes the work tells its end, or by dying tells that it won't.
-	 */
-	STILE_FD_SOFTWARE_SYNC_FILE = 1,
-};
-
-/** How a dependency crossed from one form to another, the best first. */
-enum stile_path_kind {
-	STILE_PATH_NONE = 0,     /**< nothing to wait for: it was signalled */
-	STILE_PATH_HANDLE = 1,   /**< the object itself was passed on */
-	STILE_PATH_BRIDGE = 2,   /**< a library thread tells the other side */
-	STILE_PATH_CPU_WAIT = 3, /**< the calling thread waited */
-};
-
-/** Report of a conversion; the caller sets `size`, the call the rest. */
-struct stile_path {
-	size_t size; /**< sizeof(struct stile_path) */
-	enum stile_path_kind kind;
-	int64_t blocked_ns; /**< measured: for how long the calling thread
-	                                was held up by the wait; 0 if not at all */
-};
-
-/**
  * Take numbers for ordered streams of work. Never blocks.
  *
  * @param count  how many contexts, at least 1
@@ -171,13 +167,72 @@ STILE_API uint64_t stile_fence_context_alloc(uint32_t count);
  * @param seqno    place in the stream; rises with the order of completion
  *
  * @retval 0       the fence is ready
- * @retval -EINVAL a mandatory op is missing, or ops->size is impossible
+ * @retval -EINVAL a mandatory op is missing, ops->size is impossible, or a
+ *                 flag is unknown
  * @retval -E2BIG  the table is newer than the library and uses ops it does
  *                 not know
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_fence_init(struct stile_fence *fence,
 	const struct stile_fence_ops *ops, uint64_t context, uint64_t seqno);
+
+/**
+ * The same with a lock that other fences share: where an implementer looks at
+ * all its fences under one lock, signalling them needs no other.
+ *
+ * @param fence    as stile_fence_init()
+ * @param ops      as stile_fence_init()
+ * @param lock     borrowed; must stay as long as the fence
+ * @param context  as stile_fence_init()
+ * @param seqno    as stile_fence_init()
+ *
+ * @retval 0       the fence is ready
+ * @retval -EINVAL as stile_fence_init()
+ * @retval -E2BIG  as stile_fence_init()
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_fence_init_shared(
+	struct stile_fence *fence, const struct stile_fence_ops *ops,
+	struct stile_lock *lock, uint64_t context, uint64_t seqno);
+
+/**
+ * Make a lock.
+ *
+ * @param lock  memory for it
+ * @param name  of its kind, for the lock-order checker; a static string
+ * @since 0.1
+ */
+STILE_API void stile_lock_init(struct stile_lock *lock, const char *name);
+
+/**
+ * Take a lock; blocks while others have it, but never for long: nothing that
+ * runs under it may block. Must be given up by the same thread.
+ *
+ * @param lock  borrowed
+ * @since 0.1
+ */
+STILE_API void stile_lock_acquire(struct stile_lock *lock);
+
+/**
+ * Give a lock up. Containers that were completed by what was signalled under
+ * it are signalled now, if it was the last lock that this thread held.
+ *
+ * @param lock  borrowed
+ * @since 0.1
+ */
+STILE_API void stile_lock_release(struct stile_lock *lock);
+
+/**
+ * Take the lock of a fence, its own or the one it shares. Whoever does so
+ * after the fence was signalled knows that all its callbacks have run.
+ *
+ * @param fence  borrowed
+ * @since 0.1
+ */
+STILE_API void stile_fence_lock(struct stile_fence *fence);
+
+/** Give it up again, as stile_lock_release(). @since 0.1 */
+STILE_API void stile_fence_unlock(struct stile_fence *fence);
 
 /**
  * Take a reference. Never blocks.
@@ -191,12 +246,34 @@ STILE_API struct stile_fence *stile_fence_ref(struct stile_fence *fence);
 /**
  * Drop a reference. When it was the last one of a fence that is pending and
  * has callbacks, the fence first ends with -EDEADLK, since nobody is left who
- * could signal it. Never blocks.
+ * could signal it: a mistake, which is told (stile_check_set_handler()). Never
+ * blocks.
  *
  * @param fence  the reference to give up; NULL is ignored
  * @since 0.1
  */
 STILE_API void stile_fence_unref(struct stile_fence *fence);
+
+/**
+ * Take a reference on the fence in a slot that others replace at the same
+ * time, by stile_fence_exchange_slot(). Never blocks.
+ *
+ * @param slot  where the fence is; borrowed
+ * @return a new reference on what is there, the caller's; NULL if nothing is
+ * @since 0.1
+ */
+STILE_API struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot);
+
+/**
+ * Replace the fence in such a slot. Never blocks.
+ *
+ * @param slot   borrowed
+ * @param fence  a reference, which the slot takes over; may be NULL
+ * @return what was there, its reference now the caller's; may be NULL
+ * @since 0.1
+ */
+STILE_API struct stile_fence *stile_fence_exchange_slot(
+	struct stile_fence **slot, struct stile_fence *fence);
 
 /**
  * Say how the work failed, before signalling. Never blocks.
@@ -222,6 +299,39 @@ STILE_API int stile_fence_set_error(struct stile_fence *fence, int error);
 STILE_API void stile_fence_signal(struct stile_fence *fence);
 
 /**
+ * As stile_fence_signal(), for a caller that has the fence's lock.
+ *
+ * @param fence  borrowed
+ * @since 0.1
+ */
+STILE_API void stile_fence_signal_locked(struct stile_fence *fence);
+
+/**
+ * As stile_fence_signal(), where it is known when the work was done.
+ *
+ * @param fence         borrowed
+ * @param timestamp_ns  CLOCK_MONOTONIC, above 0
+ * @since 0.1
+ */
+STILE_API void stile_fence_signal_timestamp(
+	struct stile_fence *fence, int64_t timestamp_ns);
+
+/**
+ * As stile_fence_signal_timestamp(), with the fence's lock held. @since 0.1
+ */
+STILE_API void stile_fence_signal_timestamp_locked(
+	struct stile_fence *fence, int64_t timestamp_ns);
+
+/**
+ * As stile_fence_signal(), and tell who was first.
+ *
+ * @param fence  borrowed
+ * @return true: it had been signalled before; false: this call did it
+ * @since 0.1
+ */
+STILE_API bool stile_fence_check_and_signal(struct stile_fence *fence);
+
+/**
  * Is the work done? Looks at the fence and, where it is pending, asks the
  * implementer; if that says yes, the fence is signalled from here. Never
  * blocks.
@@ -230,6 +340,14 @@ STILE_API void stile_fence_signal(struct stile_fence *fence);
  * @since 0.1
  */
 STILE_API bool stile_fence_is_signaled(struct stile_fence *fence);
+
+/**
+ * As stile_fence_is_signaled(), for a caller that has the fence's lock.
+ *
+ * @param fence  borrowed
+ * @since 0.1
+ */
+STILE_API bool stile_fence_is_signaled_locked(struct stile_fence *fence);
 
 /**
  * How it stands. Never blocks.
@@ -257,7 +375,8 @@ STILE_API STILE_MUST_CHECK int stile_fence_get_status(
 STILE_API int64_t stile_fence_get_timestamp(struct stile_fence *fence);
 
 /**
- * The implementer's names, for messages; see struct stile_fence_ops.
+ * The implementer's names, for messages; see struct stile_fence_ops. They stay
+ * readable after the fence was signalled.
  *
  * @param fence  borrowed
  * @since 0.1
@@ -272,6 +391,125 @@ STILE_API uint64_t stile_fence_get_context(const struct stile_fence *fence);
 
 /** The seqno given to stile_fence_init(). @since 0.1 */
 STILE_API uint64_t stile_fence_get_seqno(const struct stile_fence *fence);
+
+/**
+ * Does the fence end after another one of the same context? By seqno: the low
+ * 32 bits, which may wrap around, or all 64 bits with STILE_FENCE_SEQNO64.
+ * Never blocks.
+ *
+ * @param fence  borrowed
+ * @param other  borrowed, of the same context; another one is a mistake of the
+ *               caller, which is told (stile_check_set_handler()): false then
+ * @since 0.1
+ */
+STILE_API bool stile_fence_is_later(
+	const struct stile_fence *fence, const struct stile_fence *other);
+
+/**
+ * As stile_fence_is_later(), and true for one and the same fence. @since 0.1
+ */
+STILE_API bool stile_fence_is_later_or_same(
+	const struct stile_fence *fence, const struct stile_fence *other);
+
+/**
+ * Which of two fences of one context to wait for.
+ *
+ * @param fence  borrowed
+ * @param other  borrowed
+ * @return the later one, borrowed; NULL if that is signalled, or the contexts
+ *         differ
+ * @since 0.1
+ */
+STILE_API struct stile_fence *stile_fence_get_later(
+	struct stile_fence *fence, struct stile_fence *other);
+
+/**
+ * One line for people: context:seqno, the names, how it stands; for a fence
+ * that depends on a program, who owes it and until when. Never blocks.
+ *
+ * @param fence  borrowed
+ * @param text   where to write, always ended by a NUL; may be NULL if size is 0
+ * @param size   bytes there are
+ * @return bytes needed, without the NUL, as snprintf()
+ * @since 0.1
+ */
+STILE_API int stile_fence_describe(
+	struct stile_fence *fence, char *text, size_t size);
+
+/**
+ * Does its end depend on a program (STILE_FENCE_USER)? Such a fence never
+ * enters a kernel reservation. Never blocks.
+ *
+ * @param fence  borrowed
+ * @since 0.1
+ */
+STILE_API bool stile_fence_is_user(const struct stile_fence *fence);
+
+/**
+ * The process that owes the end of a STILE_FENCE_USER fence.
+ *
+ * @param fence  borrowed
+ * @return a process id; 0: not known, or no user fence
+ * @since 0.1
+ */
+STILE_API int32_t stile_fence_get_owner(const struct stile_fence *fence);
+
+/**
+ * When a STILE_FENCE_USER fence ends by itself, with -ETIMEDOUT: 10 s after it
+ * was made, if not set. INT64_MAX: never. Never blocks.
+ *
+ * @param fence  borrowed
+ * @since 0.1
+ */
+STILE_API int64_t stile_fence_get_expiry(const struct stile_fence *fence);
+
+/**
+ * Set it. Never blocks.
+ *
+ * @param fence      borrowed
+ * @param expiry_ns  CLOCK_MONOTONIC; INT64_MAX: never, which only an owner
+ *                   should choose that cannot fail
+ *
+ * @retval 0         set
+ * @retval -EINVAL   the time is not above 0, or it is no user fence
+ * @since 0.1
+ */
+STILE_API int stile_fence_set_expiry(
+	struct stile_fence *fence, int64_t expiry_ns);
+
+/**
+ * Say by when the end is hoped for: a hint to the implementer, which
+ * containers pass on to their members. Nothing happens if there is nobody to
+ * tell or the fence is signalled. Never blocks.
+ *
+ * @param fence        borrowed
+ * @param deadline_ns  CLOCK_MONOTONIC
+ * @since 0.1
+ */
+STILE_API void stile_fence_set_deadline(
+	struct stile_fence *fence, int64_t deadline_ns);
+
+/**
+ * A fence that was signalled long ago, for where one is needed and nothing is
+ * to be waited for; context 0, seqno 0. Never blocks.
+ *
+ * @return a new reference on the one of the process
+ * @since 0.1
+ */
+STILE_API struct stile_fence *stile_fence_get_stub(void);
+
+/**
+ * One of one's own, with a time of one's own. Never blocks.
+ *
+ * @param timestamp_ns  when it was signalled, CLOCK_MONOTONIC
+ * @param[out] out      new reference, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_fence_create_stub(
+	int64_t timestamp_ns, struct stile_fence **out);
 
 /**
  * Ask the implementer to see to it that the fence gets signalled; waits and
@@ -310,118 +548,6 @@ STILE_API STILE_MUST_CHECK int stile_fence_add_callback(
  */
 STILE_API bool stile_fence_remove_callback(
 	struct stile_fence *fence, struct stile_callback *callback);
-
-/**
- * Choose the device whose stile_device_dispatch() delivers a notification.
- *
- * @param notify  the caller's storage, not in use
- * @param device  borrowed; destroying it takes the notification back
- * @since 0.1
- */
-STILE_API void stile_notify_init(
-	struct stile_notify *notify, struct stile_device *device);
-
-/**
- * Have a function run from dispatch once the fence is signalled; for
- * applications. Always runs from dispatch, also for a fence that is signalled
- * already. Never blocks.
- *
- * @param fence   borrowed; the caller keeps a reference until fn is entered,
- *                the notification was cancelled or the device destroyed
- * @param notify  initialised, not in use; in use until fn is entered
- * @param fn      the function
- * @param user    handed to it
- *
- * @retval 0       fn will be called
- * @retval -EBUSY  the notification is in use
- * @since 0.1
- */
-STILE_API STILE_MUST_CHECK int stile_fence_notify(struct stile_fence *fence,
-	struct stile_notify *notify, stile_notify_fn fn, void *user);
-
-/**
- * Take a notification back. Does not wait for a function that is running;
- * waits for the fence's callbacks if they run just now. May be called after
- * the device was destroyed, which takes all of them back.
- *
- * @param notify  initialised
- * @return true: fn will not be called; false: it was not in use, or fn has
- *         been entered (on another thread perhaps still running)
- * @since 0.1
- */
-STILE_API bool stile_notify_cancel(struct stile_notify *notify);
-
-/**
- * Wait until the fence is signalled. Success says that the work has ended,
- * not how: see stile_fence_get_status().
- *
- * @param fence        borrowed
- * @param deadline_ns  absolute CLOCK_MONOTONIC time; 0 polls, INT64_MAX waits
- *                     for ever
- *
- * @retval 0       signalled
- * @retval -ETIME  not by then
- * @retval -EINVAL the deadline is negative
- * @since 0.1
- */
-STILE_API STILE_MUST_CHECK int stile_fence_wait(
-	struct stile_fence *fence, int64_t deadline_ns);
-
-/**
- * Take over a fence from a descriptor, mostly another process's.
- *
- * A fence whose producer dies before it signals ends with -EOWNERDEAD; what
- * cannot be understood ends it with -EBADMSG: silence and rubbish are never
- * success. A thread of the device watches the descriptor from the first wait
- * or callback on. A child made by fork has no such thread: there, the first
- * wait ends the child's copy of the fence with -ECHILD; one that was watched
- * before the fork can only be looked at, by stile_fence_get_status(): a wait
- * for it ends with its deadline. Never blocks.
- *
- * @param device    borrowed; may be destroyed before the fence, which then
- *                  goes on to work
- * @param kind      what the descriptor is
- * @param fd        borrowed, never closed; duplicated
- * @param[out] out  new reference, the caller's; NULL on failure
- *
- * @retval 0        *out is valid
- * @retval -EBADF   fd is not an open descriptor
- * @retval -EINVAL  unknown kind, or the descriptor is not of this kind
- * @retval -EAGAIN  the system refused a thread
- * @retval -EMFILE  the process has no descriptor left
- * @retval -ENFILE  the system has no descriptor left
- * @retval -ENOMEM  out of memory
- * @since 0.1
- */
-STILE_API STILE_MUST_CHECK int stile_fence_import_fd(
-	struct stile_device *device, enum stile_fd_kind kind, int fd,
-	struct stile_fence **out);
-
-/**
- * Make a descriptor that another process can wait for.
- *
- * It becomes readable when the fence is signalled and stays so. If this
- * process ends first, the other side learns that. A pending fence that came
- * from such a descriptor itself gives that one again. Never blocks.
- *
- * @param fence      borrowed; the descriptor follows it without keeping it
- *                   alive: see stile_fence_unref() for what happens when the
- *                   last reference goes
- * @param kind       what to make
- * @param flags      0
- * @param[out] path  how it crosses; may be NULL
- * @param[out] fd    new descriptor, CLOEXEC, the caller's; -1 on failure
- *
- * @retval 0        *fd is valid
- * @retval -EINVAL  unknown kind or flags, or path->size is impossible
- * @retval -EMFILE  the process has no descriptor left
- * @retval -ENFILE  the system has no descriptor left
- * @retval -ENOMEM  out of memory
- * @since 0.1
- */
-STILE_API STILE_MUST_CHECK int stile_fence_export_fd(struct stile_fence *fence,
-	enum stile_fd_kind kind, uint32_t flags, struct stile_path *path,
-	int *fd);
 
 STILE_END_DECLS
 

@@ -7,6 +7,7 @@
 
 #include <vulkan/vulkan_core.h>
 
+#include <stile/carrier.h>
 #include <stile/fence.h>
 #include <stile/image.h>
 #include <stile/log.h>

@@ -9,7 +9,9 @@
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
 
+#include <stile/carrier.h>
 #include <stile/swgpu.h>
+#include <stile/wait.h>
 
 #include "demos/gles_drawer.h"
 #include "demos/job.h"

@@ -14,7 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <stile/carrier.h>
 #include <stile/swgpu.h>
+#include <stile/wait.h>
 
 #include "demos/gles_drawer.h"
 #include "demos/job.h"

@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <stile/check.h>
 
 #include "interop-tests/support/runner.h"
 
@@ -56,7 +59,10 @@ static void note_fd(struct page *page, int fd) {
 	}
 }
 
-/* Sanitizers have threads of their own: only those that are named as the library's count. */
+/*
+ * Sanitizers have threads of their own: only those that are named as the library's count. The one
+ * that lets user fences expire is the process's, and ends when it likes.
+ */
 static void note_thread(struct page *page, int thread) {
 	char path[64], name[32] = "";
 	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", thread);
@@ -66,7 +72,7 @@ static void note_thread(struct page *page, int thread) {
 		name[n < 0 ? 0 : n] = '\0';
 		close(fd);
 	}
-	page->threads += strncmp(name, "stile-", 6) == 0;
+	page->threads += strncmp(name, "stile-", 6) == 0 && strcmp(name, "stile-expiry\n") != 0;
 }
 
 static void note(struct page *page) {
@@ -103,11 +109,36 @@ static void complain(void) {
 	ck_abort_msg("%s", text);
 }
 
+/* What the library complained of during this test: misuse, or a lock order. */
+static pthread_mutex_t complaint_lock = PTHREAD_MUTEX_INITIALIZER;
+static char complaint[4096]; /* the first one; "": none */
+static const char *expected; /* what it has to contain; NULL: there has to be none */
+
+static void note_complaint(void *user, const char *text) {
+	(void)user;
+	pthread_mutex_lock(&complaint_lock);
+	if (complaint[0] == '\0') {
+		snprintf(complaint, sizeof(complaint), "%s", text);
+	}
+	pthread_mutex_unlock(&complaint_lock);
+}
+
 void ledger_open(void) {
+	complaint[0] = '\0';
+	expected = NULL;
+	stile_check_set_handler(note_complaint, NULL);
 	note(&before);
 }
 
 void ledger_close(void) {
+	stile_check_set_handler(NULL, NULL);
+	if (expected == NULL) {
+		ck_assert_msg(complaint[0] == '\0', "the library complains: %s", complaint);
+	} else {
+		ck_assert_msg(strstr(complaint, expected) != NULL,
+			"the library should complain of \"%s\", and says: \"%s\"", expected,
+			complaint);
+	}
 	note(&after);
 	for (unsigned waited = 0; !balanced() && waited < GRACE_MS; waited++) {
 		runner_sleep_ms(1);
@@ -116,6 +147,10 @@ void ledger_close(void) {
 	if (!balanced()) {
 		complain();
 	}
+}
+
+void ledger_expect_complaint(const char *part) {
+	expected = part;
 }
 
 TCase *ledger_tcase_create(const char *name) {

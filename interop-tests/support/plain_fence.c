@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include <stile/wait.h>
+
 #include "interop-tests/support/runner.h"
 
 enum { HANG_S = 60 };

@@ -8,7 +8,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
 #include "src/abi.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/path.h"
 #include "src/report.h"
 

@@ -9,7 +9,7 @@
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/backend.h"
 #include "src/device.h"
 

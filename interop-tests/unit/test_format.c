@@ -6,7 +6,7 @@
 
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/format.h"
 
 /* By hand from drm_fourcc.h: the fourcc's text, its planes as bytes, hsub, vsub. */

@@ -15,7 +15,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/runner.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/os.h"
 
 enum {

@@ -8,12 +8,13 @@
 
 #include <stile/device.h>
 #include <stile/fence.h>
+#include <stile/notify.h>
 
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
-#include "src/array.h"
+#include "src/macros.h"
 
 static struct stile_device *device;
 static struct stile_fence *fence;

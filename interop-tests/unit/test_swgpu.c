@@ -14,7 +14,7 @@
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/backend.h"
 #include "src/device.h"
 #include "src/format.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/egl/egl.h"
 #include "src/log.h"
 #include "src/os.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/egl/egl.h"
 
 static const struct {

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "src/array.h"
+#include <stile/wait.h>
+
+#include "src/macros.h"
 #include "src/egl/egl.h"
 #include "src/os.h"
 #include "src/path.h"

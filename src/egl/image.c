@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/egl/egl.h"
 #include "src/report.h"
 

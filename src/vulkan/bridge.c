@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "src/abi.h"
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/path.h"
 #include "src/vulkan/vulkan.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/log.h"
 #include "src/os.h"
 #include "src/report.h"

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/vulkan/vulkan.h"
 
 static const struct {

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/vulkan/vulkan.h"
 
 struct vulkan_fence {

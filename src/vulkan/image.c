@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/array.h"
+#include "src/macros.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 

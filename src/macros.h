@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SRC_ARRAY_H
-#define SRC_ARRAY_H
+#ifndef SRC_MACROS_H
+#define SRC_MACROS_H
 
 #include <stddef.h>
 

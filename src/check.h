@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_CHECK_H
+#define SRC_CHECK_H
+
+/* The lock-order checker as the library itself uses it; the model is told in check.c. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <stile/check.h>
+
+/* 0: off; else a number that was not used before. By atomic access only. */
+extern uint32_t check_epoch;
+
+static inline bool check_is_on(void) {
+	return __builtin_expect(__atomic_load_n(&check_epoch, __ATOMIC_RELAXED) != 0, 0);
+}
+
+/** Behind check_lock() and check_unlock(). */
+void check_key_acquire(const void *key, const char *name);
+void check_key_release(const void *key);
+
+/**
+ * A lock of the library is about to be taken, was unlocked. All locks with the same key are one
+ * class, and may be held together.
+ *
+ * @param key   what the class is known by, such as an ops table
+ * @param name  for reports; copied when the class is new
+ */
+static inline void check_lock(const void *key, const char *name) {
+	if (check_is_on()) {
+		check_key_acquire(key, name);
+	}
+}
+
+static inline void check_unlock(const void *key) {
+	if (check_is_on()) {
+		check_key_release(key);
+	}
+}
+
+static inline void check_wait(void) {
+	if (check_is_on()) {
+		stile_might_wait();
+	}
+}
+
+static inline void check_alloc(void) {
+	if (check_is_on()) {
+		stile_might_alloc();
+	}
+}
+
+static inline uint32_t check_signalling_begin(void) {
+	return check_is_on() ? stile_signalling_begin() : 0;
+}
+
+static inline void check_signalling_end(uint32_t cookie) {
+	if (cookie != 0) {
+		stile_signalling_end(cookie);
+	}
+}
+
+/** Tell the handler of a misuse, whether the checker is on or off. One sentence; errno is kept. */
+void check_warn(const char *fmt, ...) STILE_PRINTF(1, 2);
+
+/** For tests, while no other thread is at it: forget all classes and all that was learned. */
+void check_reset(void);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waits for several fences, and waits that can be cancelled. Each wait sleeps on one word: its own,
+ * or that of the cancel token, which then is the word that fences wake as well: so raising it takes
+ * no lock and no list, and is safe in a signal handler.
+ */
+#include <stile/wait.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "src/check.h"
+#include "src/fence.h"
+#include "src/macros.h"
+#include "src/os.h"
+
+/* The word: the token was raised; above it, a count of events. */
+enum { CANCEL_RAISED = 1u << 0, CANCEL_EVENT = 1u << 1 };
+
+/* As many as fit the stack without a thought. */
+enum { FEW = 64 };
+
+void stile_cancel_init(struct stile_cancel *cancel) {
+	*cancel = (struct stile_cancel){ 0 };
+}
+
+void stile_cancel_raise(struct stile_cancel *cancel) {
+	int before = errno;
+	__atomic_fetch_or(&cancel->word, CANCEL_RAISED, __ATOMIC_RELEASE);
+	os_futex_wake_all(&cancel->word);
+	errno = before;
+}
+
+bool stile_cancel_is_raised(const struct stile_cancel *cancel) {
+	return (__atomic_load_n(&cancel->word, __ATOMIC_ACQUIRE) & CANCEL_RAISED) != 0;
+}
+
+struct waiter {
+	struct stile_callback callback;
+	uint32_t *word;
+};
+
+/* Under the fence's lock: the waiting thread cannot leave before it has that lock. */
+static void waiter_wake(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	struct waiter *waiter = CONTAINER_OF(callback, struct waiter, callback);
+	__atomic_fetch_add(waiter->word, CANCEL_EVENT, __ATOMIC_RELEASE);
+	os_futex_wake_all(waiter->word);
+}
+
+static bool find_signaled(struct stile_fence *const *fences, size_t count, size_t *index) {
+	for (size_t i = 0; i < count; i++) {
+		if (stile_fence_is_signaled(fences[i])) {
+			*index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Sleep on the word of the waiters until a fence is found signalled. */
+static int sleep_any(struct stile_fence *const *fences, size_t count, uint32_t *word,
+	int64_t deadline_ns, size_t *index) {
+	for (;;) {
+		uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+		if (find_signaled(fences, count, index)) {
+			return 0;
+		}
+		if (seen & CANCEL_RAISED) {
+			return -EINTR;
+		}
+		if (os_futex_wait(word, seen, deadline_ns) == -ETIME) {
+			return find_signaled(fences, count, index) ? 0 : -ETIME;
+		}
+	}
+}
+
+static int wait_any(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index, struct waiter *waiters) {
+	uint32_t own = 0;
+	uint32_t *word = cancel == NULL ? &own : &cancel->word;
+	int ret = -ETIME;
+	size_t added = 0;
+	while (added < count) {
+		waiters[added].word = word;
+		if (stile_fence_add_callback(fences[added], &waiters[added].callback, waiter_wake) <
+			0) {
+			/* None before it was signalled when it was asked. */
+			*index = added;
+			ret = 0;
+			break;
+		}
+		added++;
+	}
+	if (ret != 0) {
+		ret = sleep_any(fences, count, word, deadline_ns, index);
+	}
+	while (added > 0) {
+		added--;
+		stile_fence_remove_callback(fences[added], &waiters[added].callback);
+	}
+	return ret;
+}
+
+int stile_fence_wait_any(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index) {
+	if (count == 0 || deadline_ns < 0) {
+		return -EINVAL;
+	}
+	check_wait();
+	size_t found = 0;
+	int ret = -ETIME;
+	if (deadline_ns == 0) {
+		if (find_signaled(fences, count, &found)) {
+			ret = 0;
+		} else if (cancel != NULL && stile_cancel_is_raised(cancel)) {
+			ret = -EINTR;
+		}
+	} else if (count <= FEW) {
+		struct waiter waiters[FEW];
+		ret = wait_any(fences, count, deadline_ns, cancel, &found, waiters);
+	} else {
+		check_alloc();
+		struct waiter *waiters = calloc(count, sizeof(*waiters));
+		if (waiters == NULL) {
+			return -ENOMEM;
+		}
+		ret = wait_any(fences, count, deadline_ns, cancel, &found, waiters);
+		free(waiters);
+	}
+	if (ret == 0 && index != NULL) {
+		*index = found;
+	}
+	return ret;
+}
+
+int stile_fence_wait_all(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel) {
+	if (count == 0 || deadline_ns < 0) {
+		return -EINVAL;
+	}
+	/* All of them first: they then go on at the same time. */
+	for (size_t i = 0; i < count; i++) {
+		stile_fence_enable_signaling(fences[i]);
+	}
+	int ret = 0;
+	for (size_t i = 0; i < count && ret == 0; i++) {
+		ret = cancel == NULL
+			? stile_fence_wait(fences[i], deadline_ns)
+			: stile_fence_wait_any(&fences[i], 1, deadline_ns, cancel, NULL);
+	}
+	return ret;
+}
