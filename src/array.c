@@ -28,7 +28,7 @@ struct stile_array {
 	struct defer_work end; /* the array is referenced while it is queued */
 	enum stile_array_mode mode;
 	int32_t pending; /* members, or 1, that have to end before it is done; below 0 later */
-	int32_t error;   /* 0: none seen, or how the member ended that decides; final at pending 0 */
+	int32_t error;   /* of the first member that failed or, of any, how the first one ended */
 	size_t count;
 	struct member members[];
 };

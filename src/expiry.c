@@ -120,14 +120,14 @@ void expiry_disarm(struct stile_fence *fence) {
 	pthread_mutex_unlock(&lock);
 }
 
-void expiry_move(struct stile_fence *fence, int64_t expiry_ns) {
+void expiry_move(struct stile_fence *fence, int64_t expiry_ns, bool arm) {
 	pthread_mutex_lock(&lock);
-	bool was_armed = tree_holds(&armed, node_of(fence));
-	if (was_armed) {
+	if (tree_holds(&armed, node_of(fence))) {
 		tree_remove(&armed, node_of(fence));
 	}
 	__atomic_store_n(&fence->expiry_ns, expiry_ns, __ATOMIC_RELAXED);
-	if (was_armed) {
+	/* What never comes is nothing to stay for. */
+	if (arm && expiry_ns != INT64_MAX) {
 		tree_insert(&armed, node_of(fence), compare);
 		see_to_it(expiry_ns);
 	}

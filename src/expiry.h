@@ -2,6 +2,7 @@
 #ifndef SRC_EXPIRY_H
 #define SRC_EXPIRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct stile_fence;
@@ -16,7 +17,7 @@ struct stile_fence;
 void expiry_arm(struct stile_fence *fence);
 /** It has ended, or goes. Fine for one that is not armed. */
 void expiry_disarm(struct stile_fence *fence);
-/** Change the time, armed or not. */
-void expiry_move(struct stile_fence *fence, int64_t expiry_ns);
+/** Change the time; armed from now on or not. */
+void expiry_move(struct stile_fence *fence, int64_t expiry_ns, bool arm);
 
 #endif

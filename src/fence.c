@@ -20,10 +20,13 @@
 /*
  * The public struct has plain integers, so that C99 and C++ can embed it; atomics are in here.
  *
- * `state` is written with read-modify-write operations only. SIGNALED is set under the lock, with
- * release order, after `error` and `timestamp_ns`: whoever reads it with acquire order sees both
- * (contract F-23, F-24). WAITER says that somebody sleeps on `state` as a futex; ARMED that the
- * expiry's thread knows the fence.
+ * `state` is written with read-modify-write operations only. SIGNALED is set with release order, after
+ * `timestamp_ns`: whoever reads it with acquire order sees that too (contract F-23, F-24). WAITER says
+ * that somebody sleeps on `state` as a futex; ARMED that the expiry's thread knows the fence.
+ *
+ * The number of the error is in the same word: it is there when SIGNALED is, or never comes, however
+ * many threads end the fence at once. Above it is a count of how often the expiry was moved: whoever
+ * is about to sleep until an old one sees that the word has changed.
  */
 enum {
 	STATE_SIGNALED = 1u << 0,
@@ -31,6 +34,9 @@ enum {
 	STATE_WAITER = 1u << 2,
 	STATE_ARMED = 1u << 3,
 	STATE_USER = 1u << 4,
+	STATE_ERROR_SHIFT = 8,
+	STATE_ERROR = 0xfffu << STATE_ERROR_SHIFT,
+	STATE_MOVED = 1u << 20,
 };
 
 enum { MAX_ERRNO = 4095 };
@@ -56,14 +62,19 @@ void stile_lock_init(struct stile_lock *lock, const char *name) {
 	*lock = (struct stile_lock){ .name = name };
 }
 
+/* One without a name is of no kind that could have a place in an order. */
 void stile_lock_acquire(struct stile_lock *lock) {
-	check_lock(lock->name, lock->name);
+	if (lock->name != NULL) {
+		check_lock(lock->name, lock->name);
+	}
 	defer_hold();
 	os_lock(&lock->word);
 }
 
 void stile_lock_release(struct stile_lock *lock) {
-	check_unlock(lock->name);
+	if (lock->name != NULL) {
+		check_unlock(lock->name);
+	}
 	os_unlock(&lock->word);
 	defer_release();
 }
@@ -94,7 +105,9 @@ static void lock_word(struct stile_fence *fence) {
 static void unlock_word(struct stile_fence *fence, bool wake) {
 	uint32_t *state = &fence->state;
 	if (fence->shared_lock != NULL) {
-		check_unlock(fence->shared_lock->name);
+		if (fence->shared_lock->name != NULL) {
+			check_unlock(fence->shared_lock->name);
+		}
 		os_unlock(&fence->shared_lock->word);
 	} else {
 		check_unlock(fence->ops);
@@ -228,14 +241,21 @@ void stile_fence_unref(struct stile_fence *fence) {
 
 /* ---- Signalling --------------------------------------------------------------------------- */
 
+static uint32_t state_with_error(uint32_t state, int error) {
+	return (state & ~(uint32_t)STATE_ERROR) | (uint32_t)-error << STATE_ERROR_SHIFT;
+}
+
 int stile_fence_set_error(struct stile_fence *fence, int error) {
 	if (error < -MAX_ERRNO || error >= 0) {
 		return -EINVAL;
 	}
-	if (fence_state(fence) & STATE_SIGNALED) {
-		return -EALREADY;
-	}
-	__atomic_store_n(&fence->error, error, __ATOMIC_RELAXED);
+	uint32_t before = fence_state(fence);
+	do {
+		if (before & STATE_SIGNALED) {
+			return -EALREADY;
+		}
+	} while (!__atomic_compare_exchange_n(&fence->state, &before,
+		state_with_error(before, error), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	return 0;
 }
 
@@ -259,12 +279,32 @@ static struct stile_callback *fence_pop_callback(struct stile_fence *fence) {
 	return callback;
 }
 
-/* The lock is held, the fence pending. True if somebody sleeps. */
-static bool fence_end_locked(struct stile_fence *fence) {
-	if (__atomic_load_n(&fence->timestamp_ns, __ATOMIC_RELAXED) == 0) {
-		fence_set_timestamp(fence, os_clock_ns());
+/* Two may signal at once: the first one's time stands, and does not change when it is seen. */
+static void fence_propose_timestamp(struct stile_fence *fence, int64_t timestamp_ns) {
+	int64_t none = 0;
+	if (timestamp_ns == 0) {
+		timestamp_ns = os_clock_ns();
 	}
-	uint32_t before = __atomic_fetch_or(&fence->state, STATE_SIGNALED, __ATOMIC_ACQ_REL);
+	__atomic_compare_exchange_n(&fence->timestamp_ns, &none, timestamp_ns, false,
+		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/*
+ * The lock is held, which keeps out all but fence_end_unheard(). The state as it was: with SIGNALED,
+ * the fence had ended and nothing has changed; with WAITER, somebody sleeps.
+ */
+static uint32_t fence_end_locked(struct stile_fence *fence, int error, int64_t timestamp_ns) {
+	uint32_t before = fence_state(fence), after;
+	if ((before & STATE_SIGNALED) == 0) {
+		fence_propose_timestamp(fence, timestamp_ns);
+	}
+	do {
+		if (before & STATE_SIGNALED) {
+			return before;
+		}
+		after = (error != 0 ? state_with_error(before, error) : before) | STATE_SIGNALED;
+	} while (!__atomic_compare_exchange_n(
+		&fence->state, &before, after, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	if (before & STATE_ARMED) {
 		expiry_disarm(fence);
 	}
@@ -272,7 +312,12 @@ static bool fence_end_locked(struct stile_fence *fence) {
 	while ((callback = fence_pop_callback(fence)) != NULL) {
 		callback->fn(fence, callback);
 	}
-	return (before & STATE_WAITER) != 0;
+	return before;
+}
+
+/* Those who sleep have to be told of an end that was found to be in this state. */
+static bool state_wakes(uint32_t before) {
+	return (before & (STATE_SIGNALED | STATE_WAITER)) == STATE_WAITER;
 }
 
 /*
@@ -284,13 +329,7 @@ static bool fence_end_unheard(struct stile_fence *fence, int64_t timestamp_ns) {
 	if (fence->shared_lock != NULL || (state & (STATE_SIGNALED | STATE_ENABLED)) != 0) {
 		return false;
 	}
-	/* Two may signal at once: the first one's time stands, and does not change when it is seen. */
-	int64_t none = 0;
-	if (timestamp_ns == 0) {
-		timestamp_ns = os_clock_ns();
-	}
-	__atomic_compare_exchange_n(&fence->timestamp_ns, &none, timestamp_ns, false,
-		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	fence_propose_timestamp(fence, timestamp_ns);
 	do {
 		if (__atomic_compare_exchange_n(&fence->state, &state, state | STATE_SIGNALED, true,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -307,27 +346,18 @@ static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns
 	}
 	uint32_t section = check_signalling_begin();
 	lock_word(fence);
-	bool ended = (fence_state(fence) & STATE_SIGNALED) != 0, wake = false;
 	/* A callback may drop the reference that the caller relies on. */
 	bool guarded = fence->first != NULL;
 	if (guarded) {
 		stile_fence_ref(fence);
 	}
-	if (!ended) {
-		if (error != 0) {
-			__atomic_store_n(&fence->error, error, __ATOMIC_RELAXED);
-		}
-		if (timestamp_ns != 0) {
-			fence_set_timestamp(fence, timestamp_ns);
-		}
-		wake = fence_end_locked(fence);
-	}
-	unlock_word(fence, wake);
+	uint32_t before = fence_end_locked(fence, error, timestamp_ns);
+	unlock_word(fence, state_wakes(before));
 	check_signalling_end(section);
 	if (guarded) {
 		stile_fence_unref(fence);
 	}
-	return ended;
+	return (before & STATE_SIGNALED) != 0;
 }
 
 void stile_fence_signal(struct stile_fence *fence) {
@@ -342,19 +372,26 @@ bool stile_fence_check_and_signal(struct stile_fence *fence) {
 	return fence_end(fence, 0, 0);
 }
 
-void stile_fence_signal_timestamp_locked(struct stile_fence *fence, int64_t timestamp_ns) {
-	if (fence_state(fence) & STATE_SIGNALED) {
-		return;
-	}
-	if (timestamp_ns != 0) {
-		fence_set_timestamp(fence, timestamp_ns);
-	}
+/* As fence_end(), with the lock held. */
+static void fence_end_under_lock(struct stile_fence *fence, int error, int64_t timestamp_ns) {
 	uint32_t section = check_signalling_begin();
 	uint32_t *state = &fence->state;
-	if (fence_end_locked(fence)) {
+	/* With a shared lock, the caller too may rely on a reference that a callback drops. */
+	bool guarded = fence->first != NULL;
+	if (guarded) {
+		stile_fence_ref(fence);
+	}
+	if (state_wakes(fence_end_locked(fence, error, timestamp_ns))) {
 		os_futex_wake_all(state);
 	}
 	check_signalling_end(section);
+	if (guarded) {
+		stile_fence_unref(fence);
+	}
+}
+
+void stile_fence_signal_timestamp_locked(struct stile_fence *fence, int64_t timestamp_ns) {
+	fence_end_under_lock(fence, 0, timestamp_ns);
 }
 
 void stile_fence_signal_locked(struct stile_fence *fence) {
@@ -400,22 +437,23 @@ bool stile_fence_is_signaled_locked(struct stile_fence *fence) {
 	if (fence_state(fence) & STATE_SIGNALED) {
 		return true;
 	}
-	bool done = fence_ask(fence);
-	if (!done && fence_is_overdue(fence)) {
-		done = stile_fence_set_error(fence, -ETIMEDOUT) == 0;
-	}
-	if (done) {
+	if (fence_ask(fence)) {
 		stile_fence_signal_locked(fence);
+		return true;
 	}
-	return done;
+	if (!fence_is_overdue(fence)) {
+		return false;
+	}
+	fence_end_under_lock(fence, -ETIMEDOUT, 0);
+	return true;
 }
 
 int stile_fence_get_status(struct stile_fence *fence) {
 	if (!stile_fence_is_signaled(fence)) {
 		return 0;
 	}
-	int error = __atomic_load_n(&fence->error, __ATOMIC_RELAXED);
-	return error == 0 ? 1 : error;
+	int error = (int)((fence_state(fence) & STATE_ERROR) >> STATE_ERROR_SHIFT);
+	return error == 0 ? 1 : -error;
 }
 
 int64_t stile_fence_get_timestamp(struct stile_fence *fence) {
@@ -454,9 +492,17 @@ int stile_fence_set_expiry(struct stile_fence *fence, int64_t expiry_ns) {
 		return -EINVAL;
 	}
 	lock_word(fence);
-	expiry_move(fence, expiry_ns);
+	uint32_t before = __atomic_load_n(&fence->state, __ATOMIC_RELAXED);
+	/* The thread may not know it: nobody listened, it never expired, or is taken out as due. */
+	bool listened = (before & STATE_SIGNALED) == 0 &&
+		((before & STATE_ARMED) != 0 || fence->first != NULL);
+	if (listened) {
+		__atomic_fetch_or(&fence->state, STATE_ARMED, __ATOMIC_RELAXED);
+	}
+	expiry_move(fence, expiry_ns, listened);
 	/* Who sleeps has to look at the clock again. */
-	unlock_word(fence, (fence_state(fence) & STATE_WAITER) != 0);
+	before = __atomic_fetch_add(&fence->state, STATE_MOVED, __ATOMIC_ACQ_REL);
+	unlock_word(fence, (before & STATE_WAITER) != 0);
 	return 0;
 }
 
@@ -487,6 +533,15 @@ struct stile_fence *stile_fence_get_later(struct stile_fence *fence, struct stil
 	return stile_fence_is_signaled(later) ? NULL : later;
 }
 
+static void describe_debt(const struct stile_fence *fence, char *text, size_t size) {
+	int64_t expiry_ns = stile_fence_get_expiry(fence);
+	int used = snprintf(text, size, "pending, owed by process %d", (int)fence->owner);
+	if (expiry_ns != INT64_MAX) {
+		snprintf(text + used, size - (size_t)used, " within %lld ms",
+			(long long)((expiry_ns - os_clock_ns()) / 1000000));
+	}
+}
+
 int stile_fence_describe(struct stile_fence *fence, char *text, size_t size) {
 	int status = stile_fence_get_status(fence);
 	char standing[160] = "pending";
@@ -495,8 +550,7 @@ int stile_fence_describe(struct stile_fence *fence, char *text, size_t size) {
 	} else if (status > 0) {
 		snprintf(standing, sizeof(standing), "signalled");
 	} else if (stile_fence_is_user(fence)) {
-		snprintf(standing, sizeof(standing), "pending, owed by process %d",
-			(int)fence->owner);
+		describe_debt(fence, standing, sizeof(standing));
 	}
 	return snprintf(text, size, "%llu:%llu %s (%s) %s", (unsigned long long)fence->context,
 		(unsigned long long)fence->seqno, stile_fence_get_timeline_name(fence),
@@ -520,8 +574,7 @@ static bool fence_enable_locked(struct stile_fence *fence) {
 	if ((before & STATE_SIGNALED) != 0 || fence->ops->enable_signaling == NULL) {
 		return false;
 	}
-	return !fence->ops->enable_signaling(fence) && (fence_state(fence) & STATE_SIGNALED) == 0 &&
-		fence_end_locked(fence);
+	return !fence->ops->enable_signaling(fence) && state_wakes(fence_end_locked(fence, 0, 0));
 }
 
 void stile_fence_enable_signaling(struct stile_fence *fence) {
@@ -615,20 +668,36 @@ int fence_sleep(struct stile_fence *fence, int64_t deadline_ns) {
 	return 0;
 }
 
+/*
+ * Where the implementer knows better how to wait, nobody else is asked to signal: who watches for it
+ * in the background would only be woken as well. The op knows nothing of the expiry.
+ */
+static int fence_wait_by_op(struct stile_fence *fence, int64_t deadline_ns) {
+	while (!stile_fence_is_signaled(fence)) {
+		int64_t expiry_ns = stile_fence_get_expiry(fence);
+		int64_t until_ns = deadline_ns < expiry_ns ? deadline_ns : expiry_ns;
+		if (deadline_ns == 0 ||
+			(fence->ops->wait(fence, until_ns) != 0 && until_ns == deadline_ns)) {
+			return stile_fence_is_signaled(fence) ? 0 : -ETIME;
+		}
+	}
+	return 0;
+}
+
 int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 	if (deadline_ns < 0) {
 		return -EINVAL;
 	}
 	check_wait();
+	if (fence->ops->wait != NULL) {
+		return fence_wait_by_op(fence, deadline_ns);
+	}
 	stile_fence_enable_signaling(fence);
 	if (fence_state(fence) & STATE_SIGNALED) {
 		return 0;
 	}
 	if (deadline_ns == 0) {
 		return fence_expire_if_overdue(fence) ? 0 : -ETIME;
-	}
-	if (fence->ops->wait != NULL) {
-		return fence->ops->wait(fence, deadline_ns);
 	}
 	return fence_sleep(fence, deadline_ns);
 }

@@ -6,9 +6,11 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/memfd.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -138,6 +140,23 @@ void os_eventfd_raise(int fd) {
 void os_eventfd_clear(int fd) {
 	eventfd_t count;
 	eventfd_read(fd, &count);
+}
+
+bool os_is_eventfd(int fd) {
+	char path[32], target[32];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	target[n < 0 ? 0 : n] = '\0';
+	return strcmp(target, "anon_inode:[eventfd]") == 0;
+}
+
+void os_eventfd_add(int fd) {
+	int before = errno;
+	struct pollfd at = { .fd = fd, .events = POLLOUT };
+	if (poll(&at, 1, 0) == 1 && (at.revents & POLLOUT) != 0) {
+		eventfd_write(fd, 1);
+	}
+	errno = before;
 }
 
 uint64_t os_page_size(void) {

@@ -47,6 +47,12 @@ int os_eventfd(void);
 void os_eventfd_raise(int fd);
 void os_eventfd_clear(int fd);
 
+/** Is the descriptor, which is open, one? Not if that cannot be found out. */
+bool os_is_eventfd(int fd);
+
+/** As os_eventfd_raise() for one that may block: never blocks all the same, a full one stays so. */
+void os_eventfd_add(int fd);
+
 uint64_t os_page_size(void);
 
 /* ---- What is worth being inlined ---- */

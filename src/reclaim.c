@@ -98,7 +98,8 @@ static void release_what_may_go(void) {
 
 unsigned reclaim_begin(void) {
 	unsigned stripe = stripe_of_thread();
-	if (!__atomic_load_n(&used, __ATOMIC_RELAXED)) {
+	/* Acquire: all that is done after having seen it comes after it, also for those who look. */
+	if (!__atomic_load_n(&used, __ATOMIC_ACQUIRE)) {
 		__atomic_store_n(&used, 1, __ATOMIC_SEQ_CST);
 	}
 	uint32_t which = __atomic_load_n(&phase, __ATOMIC_RELAXED);
@@ -111,6 +112,28 @@ void reclaim_end(unsigned section) {
 	if (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST)) {
 		release_what_may_go();
 	}
+}
+
+static void before_fork(void) {
+	os_lock(&lock);
+}
+
+static void after_fork(void) {
+	os_unlock(&lock);
+}
+
+/* Those who were reading are the parent's threads: nobody would count them out. */
+static void in_child(void) {
+	for (size_t i = 0; i < STRIPES; i++) {
+		stripes[i].readers[0] = 0;
+		stripes[i].readers[1] = 0;
+	}
+	os_unlock(&lock);
+}
+
+__attribute__((constructor)) static void guard(void) {
+	/* Without memory for this a child made by fork may never release a fence. */
+	(void)os_atfork(before_fork, after_fork, in_child);
 }
 
 void reclaim_fence(struct stile_fence *fence) {

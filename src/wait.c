@@ -13,9 +13,7 @@
 #include "src/fence.h"
 #include "src/macros.h"
 #include "src/os.h"
-
-/* The word: the token was raised; above it, a count of events. */
-enum { CANCEL_RAISED = 1u << 0, CANCEL_EVENT = 1u << 1 };
+#include "src/wait.h"
 
 /* As many as fit the stack without a thought. */
 enum { FEW = 64 };
@@ -26,13 +24,13 @@ void stile_cancel_init(struct stile_cancel *cancel) {
 
 void stile_cancel_raise(struct stile_cancel *cancel) {
 	int before = errno;
-	__atomic_fetch_or(&cancel->word, CANCEL_RAISED, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&cancel->word, WAIT_RAISED, __ATOMIC_RELEASE);
 	os_futex_wake_all(&cancel->word);
 	errno = before;
 }
 
 bool stile_cancel_is_raised(const struct stile_cancel *cancel) {
-	return (__atomic_load_n(&cancel->word, __ATOMIC_ACQUIRE) & CANCEL_RAISED) != 0;
+	return (__atomic_load_n(&cancel->word, __ATOMIC_ACQUIRE) & WAIT_RAISED) != 0;
 }
 
 struct waiter {
@@ -43,9 +41,7 @@ struct waiter {
 /* Under the fence's lock: the waiting thread cannot leave before it has that lock. */
 static void waiter_wake(struct stile_fence *fence, struct stile_callback *callback) {
 	(void)fence;
-	struct waiter *waiter = CONTAINER_OF(callback, struct waiter, callback);
-	__atomic_fetch_add(waiter->word, CANCEL_EVENT, __ATOMIC_RELEASE);
-	os_futex_wake_all(waiter->word);
+	wait_wake(CONTAINER_OF(callback, struct waiter, callback)->word);
 }
 
 static bool find_signaled(struct stile_fence *const *fences, size_t count, size_t *index) {
@@ -66,7 +62,7 @@ static int sleep_any(struct stile_fence *const *fences, size_t count, uint32_t *
 		if (find_signaled(fences, count, index)) {
 			return 0;
 		}
-		if (seen & CANCEL_RAISED) {
+		if (seen & WAIT_RAISED) {
 			return -EINTR;
 		}
 		if (os_futex_wait(word, seen, deadline_ns) == -ETIME) {
@@ -144,10 +140,10 @@ int stile_fence_wait_all(struct stile_fence *const *fences, size_t count, int64_
 		stile_fence_enable_signaling(fences[i]);
 	}
 	int ret = 0;
+	bool sleeps = cancel != NULL && deadline_ns != 0;
 	for (size_t i = 0; i < count && ret == 0; i++) {
-		ret = cancel == NULL
-			? stile_fence_wait(fences[i], deadline_ns)
-			: stile_fence_wait_any(&fences[i], 1, deadline_ns, cancel, NULL);
+		ret = sleeps ? stile_fence_wait_any(&fences[i], 1, deadline_ns, cancel, NULL)
+			     : stile_fence_wait(fences[i], deadline_ns);
 	}
-	return ret;
+	return ret == -ETIME && cancel != NULL && stile_cancel_is_raised(cancel) ? -EINTR : ret;
 }

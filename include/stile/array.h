@@ -17,8 +17,9 @@ struct stile_fence;
  * are, or any of them. Between stile_array_alloc() and stile_array_init(); from
  * then on it is a fence.
  *
- * Once somebody listens to it, an array ends with the first error that it sees
- * at a member; where nobody did before the members ended, it ends without one.
+ * Once somebody listens to it, an array of all ends with the first error that it
+ * sees at a member, and an array of any as its first member did; where nobody
+ * listened before the members ended, it ends without an error.
  * Members are no containers themselves: flatten them (stile_fence_merge()).
  * An array of which one member is a STILE_FENCE_USER fence is one as well; its
  * end is bounded by the members' expiries.

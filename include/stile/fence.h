@@ -79,9 +79,10 @@ struct stile_fence_ops {
 
 	/**
 	 * Optional: replaces the sleep of stile_fence_wait(), where this kind
-	 * of fence can be waited for better. 0 once the fence is signalled (by
-	 * this op if need be), -ETIME at the deadline (an absolute time, never
-	 * 0). No lock held; many threads at once.
+	 * of fence can be waited for better; enable_signaling is then not
+	 * called for it. 0 once the `signaled` op says yes or the fence is
+	 * signalled, -ETIME at the deadline (an absolute time, never 0). No
+	 * lock held; many threads at once.
 	 */
 	int (*wait)(struct stile_fence *fence, int64_t deadline_ns);
 
@@ -122,7 +123,6 @@ struct stile_fence {
 	uint32_t lock;
 	uint32_t state;
 	uint32_t refs;
-	int32_t error;
 	int32_t owner;
 };
 

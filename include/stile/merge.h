@@ -70,8 +70,8 @@ STILE_API size_t stile_fence_dedup(struct stile_fence **fences, size_t count);
 /**
  * Make one fence of the pending leaves of several: the stub's kind if there are
  * none, with the time of the last one; the leaf itself if there is one; else an
- * array of the newest of each context. Errors of leaves that are done are lost.
- * Never blocks.
+ * array of the newest of each context. Errors of leaves that are done are lost,
+ * and of an array of any all members are waited for. Never blocks.
  *
  * @param fences    borrowed; each may be NULL, or be there twice
  * @param count     how many, may be 0

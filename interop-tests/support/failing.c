@@ -83,11 +83,26 @@ int __real_fcntl(int fd, int op, ...);
 int __wrap_fcntl(int fd, int op, ...);
 int __real_ftruncate(int fd, off_t bytes);
 int __wrap_ftruncate(int fd, off_t bytes);
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
 int __real_memfd_create(const char *name, unsigned flags);
 int __wrap_memfd_create(const char *name, unsigned flags);
 void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+ssize_t __real_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
 int __real_socketpair(int domain, int type, int protocol, int ends[2]);
+static _Thread_local unsigned recv_calls;
+
+unsigned failing_recv_calls(void) {
+	return recv_calls;
+}
+
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags) {
+	recv_calls++;
+	return __real_recv(fd, bytes, size, flags);
+}
+
 int __wrap_socketpair(int domain, int type, int protocol, int ends[2]);
 int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
@@ -138,6 +153,28 @@ int __wrap_fcntl(int fd, int op, ...) {
 
 int __wrap_ftruncate(int fd, off_t bytes) {
 	return fails("ftruncate", ENOMEM) ? -1 : __real_ftruncate(fd, bytes);
+}
+
+static failing_ioctl_fn ioctl_fn;
+
+void failing_set_ioctl(failing_ioctl_fn fn) {
+	__atomic_store_n(&ioctl_fn, fn, __ATOMIC_SEQ_CST);
+}
+
+int failing_real_ioctl(int fd, unsigned long request, void *arg) {
+	return __real_ioctl(fd, request, arg);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...) {
+	va_list args;
+	va_start(args, request);
+	void *arg = va_arg(args, void *);
+	va_end(args);
+	if (fails("ioctl", ENOMEM)) {
+		return -1;
+	}
+	failing_ioctl_fn fn = __atomic_load_n(&ioctl_fn, __ATOMIC_SEQ_CST);
+	return fn != NULL ? fn(fd, request, arg) : __real_ioctl(fd, request, arg);
 }
 
 int __wrap_memfd_create(const char *name, unsigned flags) {

@@ -27,6 +27,17 @@ const char *failing_end(void);
 unsigned failing_sweep(int (*attempt)(void *user), void (*after)(void *user, int ret), void *user,
 	const int *errors);
 
+typedef int (*failing_ioctl_fn)(int fd, unsigned long request, void *arg);
+
+/** From now on, in all threads, this answers ioctl() instead of the system, as it does. NULL ends it. */
+void failing_set_ioctl(failing_ioctl_fn fn);
+
+/** The system's, for descriptors that are not the test's. */
+int failing_real_ioctl(int fd, unsigned long request, void *arg);
+
+/** How often this thread has called recv(), which never fails here: what does looking at sockets cost? */
+unsigned failing_recv_calls(void);
+
 /**
  * From now on, this thread sleeps for a moment each time it has unlocked a mutex: what it touches
  * without the lock afterwards, others had time to free. 0 ends it.

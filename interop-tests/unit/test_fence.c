@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <stile/check.h>
 #include <stile/fence.h>
 #include <stile/wait.h>
 
+#include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-#include "src/macros.h"
 #include "src/fence.h"
+#include "src/macros.h"
 
 /* A fence as an implementer makes one: embedded, with notes on what was asked of it. */
 struct work {
@@ -164,6 +166,24 @@ static const struct ops_case ops_cases[] = {
 			  0 } },
 		-EINVAL },
 	{ "size of rubbish", { .known = { SIZE_MAX, work_driver, work_timeline, 0, 0, 0 } },
+		-EINVAL },
+	{ "flags that are known",
+		{ .known = { .size = sizeof(struct stile_fence_ops),
+			  .get_driver_name = work_driver,
+			  .get_timeline_name = work_timeline,
+			  .flags = STILE_FENCE_SEQNO64 | STILE_FENCE_USER } },
+		0 },
+	{ "a flag that is not known",
+		{ .known = { .size = sizeof(struct stile_fence_ops),
+			  .get_driver_name = work_driver,
+			  .get_timeline_name = work_timeline,
+			  .flags = 1u << 2 } },
+		-EINVAL },
+	{ "the last flag",
+		{ .known = { .size = sizeof(struct stile_fence_ops),
+			  .get_driver_name = work_driver,
+			  .get_timeline_name = work_timeline,
+			  .flags = 1u << 31 } },
 		-EINVAL },
 	{ "no driver name",
 		{ .known = { sizeof(struct stile_fence_ops), NULL, work_timeline, 0, 0, 0 } },
@@ -636,7 +656,7 @@ START_TEST(abandoned_fence_without_callbacks_goes_silently) {
 	stile_fence_unref(&work.fence);
 	ck_assert_int_eq(work.released, 1);
 	ck_assert_int_eq(trace.runs, 0);
-	ck_assert_int_eq(work.fence.error, 0);
+	ck_assert_int_eq(stile_fence_get_status(&work.fence), 0);
 }
 END_TEST
 
@@ -814,6 +834,647 @@ START_TEST(two_signallers_run_callbacks_once) {
 }
 END_TEST
 
+/* ---- Signalling in other ways ------------------------------------------------------------- */
+
+/* A program that embeds fences counts on it. */
+_Static_assert(sizeof(struct stile_fence) <= 112, "a fence stays small");
+
+/* F-1: n == 0. Wrong code: silence, or a context used up. */
+START_TEST(context_block_of_0_is_told) {
+	ledger_expect_complaint("a block of 0");
+	uint64_t next = stile_fence_context_alloc(0);
+	ck_assert_uint_ne(next, 0);
+	ck_assert_uint_ge(stile_fence_context_alloc(1), next);
+}
+END_TEST
+
+/* The ways to signal, with the lock held by the caller or not. */
+static void by_signal(struct stile_fence *fence) {
+	stile_fence_signal(fence);
+}
+
+static void by_signal_locked(struct stile_fence *fence) {
+	stile_fence_lock(fence);
+	stile_fence_signal_locked(fence);
+	stile_fence_unlock(fence);
+}
+
+static void by_timestamp(struct stile_fence *fence) {
+	stile_fence_signal_timestamp(fence, 4711);
+}
+
+static void by_timestamp_locked(struct stile_fence *fence) {
+	stile_fence_lock(fence);
+	stile_fence_signal_timestamp_locked(fence, 4711);
+	stile_fence_unlock(fence);
+}
+
+static void by_check_and_signal(struct stile_fence *fence) {
+	bool before = stile_fence_is_signaled(fence);
+	ck_assert(stile_fence_check_and_signal(fence) == before);
+}
+
+static void by_asking_locked(struct stile_fence *fence) {
+	work_of(fence)->done = true;
+	stile_fence_lock(fence);
+	ck_assert(stile_fence_is_signaled_locked(fence));
+	stile_fence_unlock(fence);
+}
+
+struct way {
+	const char *what;
+	void (*signal)(struct stile_fence *fence);
+	int64_t timestamp_ns; /* 0: now */
+};
+
+static const struct way ways[] = {
+	{ "signal", by_signal, 0 },
+	{ "signal_locked", by_signal_locked, 0 },
+	{ "signal_timestamp", by_timestamp, 4711 },
+	{ "signal_timestamp_locked", by_timestamp_locked, 4711 },
+	{ "check_and_signal", by_check_and_signal, 0 },
+	{ "is_signaled_locked", by_asking_locked, 0 },
+};
+
+/* F-4, F-6, F-12. Wrong code: one of them forgets callbacks, sleepers, the time or that it was late. */
+START_TEST(every_way_to_signal_does_all_of_it_once) {
+	const struct way *way = &ways[_i];
+	for (size_t second = 0; second < ARRAY_LENGTH(ways); second++) {
+		struct work work;
+		work_init(&work, &full_ops);
+		int payload = 0, clock = 0;
+		struct waiter waiter = {
+			.fence = &work.fence, .deadline = INT64_MAX, .payload = &payload
+		};
+		struct trace trace = { .clock = &clock };
+		ck_assert_int_eq(
+			stile_fence_add_callback(&work.fence, &trace.callback, trace_run), 0);
+		ck_assert_int_eq(pthread_create(&waiter.thread, NULL, waiter_run, &waiter), 0);
+		ck_assert_int_eq(stile_fence_set_error(&work.fence, -EIO), 0);
+		payload = 42;
+		int64_t before = runner_clock_ns();
+		way->signal(&work.fence);
+		int64_t at = stile_fence_get_timestamp(&work.fence);
+		pthread_join(waiter.thread, NULL);
+		ck_assert_int_eq(waiter.saw, 42);
+		ck_assert_msg(way->timestamp_ns == 0 ? at >= before : at == way->timestamp_ns,
+			"%s: at %lld", way->what, (long long)at);
+
+		ways[second].signal(&work.fence);
+		ck_assert_int_eq(trace.runs, 1);
+		ck_assert_int_eq(trace.saw_status, -EIO);
+		ck_assert_int_eq(trace.saw_timestamp, at);
+		ck_assert_int_eq(stile_fence_get_timestamp(&work.fence), at);
+		ck_assert_int_eq(stile_fence_get_status(&work.fence), -EIO);
+		stile_fence_unref(&work.fence);
+	}
+}
+END_TEST
+
+enum { RACERS = 16 };
+
+struct racers {
+	pthread_barrier_t start;
+	struct stile_fence *fence;
+	atomic_int firsts;
+};
+
+static void *racer_run(void *arg) {
+	struct racers *racers = arg;
+	pthread_barrier_wait(&racers->start);
+	if (!stile_fence_check_and_signal(racers->fence)) {
+		atomic_fetch_add(&racers->firsts, 1);
+	}
+	return NULL;
+}
+
+/* F-4. Wrong code: look and signal apart, so that two think that they were first. */
+START_TEST(exactly_one_of_many_signallers_is_first) {
+	for (int round = 0; round < 30; round++) {
+		struct work work;
+		work_init(&work, &full_ops);
+		struct racers racers = { .fence = &work.fence };
+		pthread_barrier_init(&racers.start, NULL, RACERS);
+		pthread_t threads[RACERS];
+		for (size_t i = 0; i < RACERS; i++) {
+			ck_assert_int_eq(pthread_create(&threads[i], NULL, racer_run, &racers), 0);
+		}
+		for (size_t i = 0; i < RACERS; i++) {
+			pthread_join(threads[i], NULL);
+		}
+		pthread_barrier_destroy(&racers.start);
+		ck_assert_int_eq(racers.firsts, 1);
+		stile_fence_unref(&work.fence);
+	}
+}
+END_TEST
+
+struct late_error {
+	pthread_barrier_t start;
+	struct stile_fence *fence;
+	int status; /* what the one who signalled saw right afterwards */
+};
+
+static void *late_error_run(void *arg) {
+	struct late_error *late = arg;
+	pthread_barrier_wait(&late->start);
+	stile_fence_signal(late->fence);
+	late->status = stile_fence_get_status(late->fence);
+	return NULL;
+}
+
+/*
+ * F-14, F-24: an error that comes at the same time as the end is refused, or was there all along.
+ * Wrong code: a look at the state and a store, between which the fence ends, so that a status of
+ * success turns into a failure.
+ */
+START_TEST(error_is_stored_before_the_end_or_not_at_all) {
+	for (int round = 0; round < 3000; round++) {
+		struct work work;
+		work_init(&work, &bare_ops);
+		struct late_error late = { .fence = &work.fence };
+		pthread_barrier_init(&late.start, NULL, 2);
+		pthread_t thread;
+		ck_assert_int_eq(pthread_create(&thread, NULL, late_error_run, &late), 0);
+		pthread_barrier_wait(&late.start);
+		int stored = 0, error = 0, ret;
+		while ((ret = stile_fence_set_error(&work.fence, error - 1)) == 0) {
+			error = error > -4000 ? error - 1 : 0;
+			stored++;
+		}
+		pthread_join(thread, NULL);
+		pthread_barrier_destroy(&late.start);
+		ck_assert_int_eq(ret, -EALREADY);
+		ck_assert_int_eq(late.status, stored == 0 ? 1 : error == 0 ? -4001 : error);
+		ck_assert_int_eq(stile_fence_get_status(&work.fence), late.status);
+		stile_fence_unref(&work.fence);
+	}
+}
+END_TEST
+
+/* ---- The lock ------------------------------------------------------------------------------ */
+
+struct gate {
+	struct stile_callback callback;
+	struct stile_fence *fence;
+	atomic_bool inside;  /* the callback runs */
+	atomic_bool trying;  /* somebody is about to take the lock */
+	atomic_bool entered; /* somebody has the lock */
+	atomic_bool overlapped;
+	int written; /* by the callback, at its end */
+	int read;
+};
+
+static void gate_run(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	struct gate *gate = CONTAINER_OF(callback, struct gate, callback);
+	gate->inside = true;
+	while (!gate->trying) {
+	}
+	runner_sleep_ms(5);
+	gate->overlapped = gate->entered;
+	gate->written = 42;
+}
+
+static void *gate_enter(void *arg) {
+	struct gate *gate = arg;
+	while (!gate->inside || !stile_fence_is_signaled(gate->fence)) {
+	}
+	gate->trying = true;
+	stile_fence_lock(gate->fence);
+	gate->entered = true;
+	gate->read = gate->written;
+	stile_fence_unlock(gate->fence);
+	return NULL;
+}
+
+/*
+ * F-5, F-8: who takes the lock after the fence was signalled knows that callbacks have run. Wrong
+ * code: callbacks called without the lock, or with the fence's own one although it shares another.
+ */
+START_TEST(lock_after_the_end_waits_for_callbacks) {
+	struct stile_lock lock;
+	stile_lock_init(&lock, "test queue");
+	struct work work = { 0 };
+	ck_assert_int_eq(
+		stile_fence_init_shared(&work.fence, &full_ops, _i == 0 ? NULL : &lock, 1, 1), 0);
+	struct gate gate = { .fence = &work.fence };
+	ck_assert_int_eq(stile_fence_add_callback(&work.fence, &gate.callback, gate_run), 0);
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, gate_enter, &gate), 0);
+	if (_i == 2) {
+		stile_lock_acquire(&lock);
+		stile_fence_signal_locked(&work.fence);
+		stile_lock_release(&lock);
+	} else {
+		stile_fence_signal(&work.fence);
+	}
+	pthread_join(thread, NULL);
+	ck_assert(!gate.overlapped);
+	ck_assert_int_eq(gate.read, 42);
+	stile_fence_unref(&work.fence);
+}
+END_TEST
+
+struct relay {
+	struct stile_callback callback;
+	struct stile_fence *next; /* shares the lock */
+};
+
+static void relay_run(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	stile_fence_signal_locked(CONTAINER_OF(callback, struct relay, callback)->next);
+}
+
+static void shared_init(struct work *works, size_t count, struct stile_lock *lock) {
+	memset(works, 0, count * sizeof(*works));
+	for (size_t i = 0; i < count; i++) {
+		memset(&works[i].fence, 0xa5, sizeof(works[i].fence));
+		ck_assert_int_eq(
+			stile_fence_init_shared(&works[i].fence, &full_ops, lock, 1, i), 0);
+	}
+}
+
+/*
+ * F-4 `_locked`: a queue signals all its fences under one lock, which callbacks may count on. Wrong
+ * code: the lock taken again; a lock with which only the first fence works. Zero memory is a lock.
+ */
+START_TEST(fences_of_one_lock_are_signalled_under_it) {
+	struct stile_lock lock = { 0 };
+	if (_i == 1) {
+		stile_lock_init(&lock, "test queue");
+	}
+	struct work works[4];
+	shared_init(works, ARRAY_LENGTH(works), &lock);
+	int clock = 0;
+	struct trace traces[4];
+	for (size_t i = 0; i < ARRAY_LENGTH(works); i++) {
+		traces[i] = (struct trace){ .clock = &clock };
+		ck_assert_int_eq(
+			stile_fence_add_callback(&works[i].fence, &traces[i].callback, trace_run),
+			0);
+	}
+	struct relay relay = { .next = &works[2].fence };
+	ck_assert_int_eq(stile_fence_add_callback(&works[0].fence, &relay.callback, relay_run), 0);
+	works[3].done = true;
+
+	stile_lock_acquire(&lock);
+	stile_fence_signal_locked(&works[0].fence);
+	stile_fence_signal_timestamp_locked(&works[1].fence, 4711);
+	ck_assert(stile_fence_is_signaled_locked(&works[2].fence));
+	ck_assert(stile_fence_is_signaled_locked(&works[3].fence));
+	ck_assert_int_eq(clock, 4);
+	stile_lock_release(&lock);
+
+	ck_assert_int_eq(traces[2].at, 2);
+	ck_assert_int_eq(stile_fence_get_timestamp(&works[1].fence), 4711);
+	for (size_t i = 0; i < ARRAY_LENGTH(works); i++) {
+		ck_assert_int_eq(stile_fence_wait(&works[i].fence, INT64_MAX), 0);
+		stile_fence_unref(&works[i].fence);
+	}
+}
+END_TEST
+
+/* F-8 with a shared lock. Wrong code: freed memory looked at after the last callback (sanitizer). */
+START_TEST(callback_may_drop_the_last_reference_under_a_shared_lock) {
+	struct stile_lock lock;
+	stile_lock_init(&lock, "test queue");
+	struct work *work = calloc(1, sizeof(*work));
+	ck_assert_ptr_nonnull(work);
+	ck_assert_int_eq(stile_fence_init_shared(&work->fence, &heap_ops, &lock, 1, 1), 0);
+	struct stile_callback drop;
+	struct trace trace = { .clock = &(int){ 0 } };
+	ck_assert_int_eq(stile_fence_add_callback(&work->fence, &drop, unref_run), 0);
+	ck_assert_int_eq(stile_fence_add_callback(&work->fence, &trace.callback, trace_run), 0);
+	stile_lock_acquire(&lock);
+	stile_fence_signal_locked(&work->fence);
+	stile_lock_release(&lock);
+	ck_assert_int_eq(trace.runs, 1);
+}
+END_TEST
+
+/*
+ * Wrong code: a lock without a name is a new kind of lock for the lock-order checker each time, until
+ * that has no room for more; or one that it never sees released.
+ */
+START_TEST(lock_without_a_name_confuses_no_checker) {
+	bool was_on = stile_check_is_enabled();
+	stile_check_enable(true);
+	struct stile_lock lock = { 0 }, named;
+	stile_lock_init(&named, "test queue");
+	struct work works[2];
+	shared_init(&works[0], 1, &lock);
+	shared_init(&works[1], 1, &named);
+	for (int i = 0; i < 3000; i++) {
+		stile_lock_acquire(&lock);
+		stile_lock_acquire(&named);
+		stile_lock_release(&named);
+		stile_lock_release(&lock);
+		stile_fence_lock(&works[i % 2].fence);
+		stile_fence_unlock(&works[i % 2].fence);
+	}
+	stile_check_enable(was_on);
+	stile_fence_unref(&works[0].fence);
+	stile_fence_unref(&works[1].fence);
+}
+END_TEST
+
+/* ---- Order --------------------------------------------------------------------------------- */
+
+static const struct stile_fence_ops ops64 = {
+	.size = sizeof(struct stile_fence_ops),
+	.get_driver_name = work_driver,
+	.get_timeline_name = work_timeline,
+	.flags = STILE_FENCE_SEQNO64,
+};
+
+struct order_case {
+	const char *what;
+	const struct stile_fence_ops *ops;
+	uint64_t one, other;
+	bool one_is_later, other_is_later;
+};
+
+/* F-18. Wrong code: an unsigned or 64-bit difference, equal ones as later, a wrap where none is. */
+static const struct order_case order_cases[] = {
+	{ "next", &bare_ops, 2, 1, true, false },
+	{ "equal", &bare_ops, 5, 5, false, false },
+	{ "wrapped around", &bare_ops, 0, 0xffffffff, true, false },
+	{ "wrapped around, beyond 32 bits", &bare_ops, UINT64_C(0x100000001), 0xfffffffe, true,
+		false },
+	{ "high halves do not count", &bare_ops, UINT64_C(0x700000001), 2, false, true },
+	{ "equal in the low half", &bare_ops, UINT64_C(0x100000003), 3, false, false },
+	{ "furthest", &bare_ops, 0x7fffffff, 0, true, false },
+	{ "exactly 2^31 apart", &bare_ops, 0x80000000, 0, false, false },
+	{ "exactly 2^31 apart, elsewhere", &bare_ops, 0x80000007, 7, false, false },
+	{ "more than 2^31 apart", &bare_ops, 0x80000001, 0, false, true },
+	{ "64 bits: next", &ops64, 2, 1, true, false },
+	{ "64 bits: equal", &ops64, 5, 5, false, false },
+	{ "64 bits: high halves count", &ops64, UINT64_C(0x700000001), 2, true, false },
+	{ "64 bits: 2^31 apart", &ops64, 0x80000000, 0, true, false },
+	{ "64 bits: no wrap", &ops64, UINT64_MAX, 0, true, false },
+	{ "64 bits: 2^63 apart", &ops64, UINT64_C(1) << 63, 0, true, false },
+};
+
+START_TEST(order_is_that_of_the_seqno) {
+	const struct order_case *c = &order_cases[_i];
+	struct stile_fence one, other;
+	ck_assert_int_eq(stile_fence_init(&one, c->ops, 3, c->one), 0);
+	ck_assert_int_eq(stile_fence_init(&other, c->ops, 3, c->other), 0);
+	ck_assert_msg(stile_fence_is_later(&one, &other) == c->one_is_later, "%s", c->what);
+	ck_assert_msg(stile_fence_is_later(&other, &one) == c->other_is_later, "%s", c->what);
+	/* "Same" is the same fence, not the same number. */
+	ck_assert(stile_fence_is_later_or_same(&one, &other) == c->one_is_later);
+	ck_assert(stile_fence_is_later_or_same(&other, &one) == c->other_is_later);
+	ck_assert(!stile_fence_is_later(&one, &one));
+	ck_assert(stile_fence_is_later_or_same(&one, &one));
+
+	ck_assert_ptr_eq(stile_fence_get_later(&one, &other), c->one_is_later ? &one : &other);
+	struct stile_fence *later = stile_fence_get_later(&other, &one);
+	ck_assert_ptr_eq(later, c->other_is_later ? &other : &one);
+	stile_fence_signal(later == &one ? &other : &one);
+	ck_assert_ptr_eq(stile_fence_get_later(&one, &one) != NULL ? &one : &other, later);
+	stile_fence_signal(later);
+	ck_assert_ptr_null(stile_fence_get_later(&one, &other));
+	ck_assert_ptr_null(stile_fence_get_later(&other, &one));
+	stile_fence_unref(&one);
+	stile_fence_unref(&other);
+}
+END_TEST
+
+/* F-18. Wrong code: the earlier one given because the later one is signalled. */
+START_TEST(later_that_is_signalled_is_null) {
+	struct stile_fence early, late;
+	ck_assert_int_eq(stile_fence_init(&early, &bare_ops, 3, 1), 0);
+	ck_assert_int_eq(stile_fence_init(&late, &bare_ops, 3, 2), 0);
+	stile_fence_signal(&late);
+	ck_assert_ptr_null(stile_fence_get_later(&early, &late));
+	ck_assert_ptr_null(stile_fence_get_later(&late, &early));
+	stile_fence_unref(&early);
+	stile_fence_unref(&late);
+}
+END_TEST
+
+/* F-18. Wrong code: an answer by seqno for fences that have nothing to do with each other. */
+START_TEST(other_contexts_have_no_order) {
+	struct stile_fence one, other;
+	ck_assert_int_eq(stile_fence_init(&one, &bare_ops, 3, 1), 0);
+	ck_assert_int_eq(stile_fence_init(&other, &bare_ops, 4, 2), 0);
+	ledger_expect_complaint("contexts");
+	if (_i == 0) {
+		ck_assert(!stile_fence_is_later(&one, &other));
+		ck_assert(!stile_fence_is_later(&other, &one));
+	} else if (_i == 1) {
+		ck_assert(!stile_fence_is_later_or_same(&other, &one));
+	} else {
+		ck_assert_ptr_null(stile_fence_get_later(&one, &other));
+	}
+	stile_fence_unref(&one);
+	stile_fence_unref(&other);
+}
+END_TEST
+
+/* ---- What is told of it -------------------------------------------------------------------- */
+
+/* F-19, F-21 but for the names, which stay. Wrong code: a byte beyond the end, a missing NUL. */
+START_TEST(description_is_cut_like_snprintf) {
+	static const char *const texts[] = {
+		"7:11 test timeline (test driver) pending",
+		"7:11 test timeline (test driver) signalled",
+		"7:11 test timeline (test driver) failed: ",
+	};
+	struct work work;
+	work_init(&work, &full_ops);
+	if (_i == 2) {
+		ck_assert_int_eq(stile_fence_set_error(&work.fence, -EIO), 0);
+	}
+	if (_i > 0) {
+		stile_fence_signal(&work.fence);
+	}
+	char whole[256];
+	int need = stile_fence_describe(&work.fence, whole, sizeof(whole));
+	ck_assert_int_eq(need, (int)strlen(whole));
+	ck_assert_msg(strncmp(whole, texts[_i], strlen(texts[_i])) == 0, "%s", whole);
+	ck_assert(_i == 2 || strlen(whole) == strlen(texts[_i]));
+	ck_assert(_i != 2 || strstr(whole, strerror(EIO)) != NULL);
+	ck_assert_str_eq(stile_fence_get_driver_name(&work.fence), "test driver");
+	ck_assert_str_eq(stile_fence_get_timeline_name(&work.fence), "test timeline");
+
+	ck_assert_int_eq(stile_fence_describe(&work.fence, NULL, 0), need);
+	for (size_t size = 1; size <= (size_t)need + 1; size++) {
+		char part[256];
+		memset(part, 'x', sizeof(part));
+		ck_assert_int_eq(stile_fence_describe(&work.fence, part, size), need);
+		ck_assert_uint_eq(strlen(part), size - 1);
+		ck_assert(strncmp(part, whole, size - 1) == 0);
+		ck_assert_int_eq(part[size], 'x');
+	}
+	stile_fence_unref(&work.fence);
+}
+END_TEST
+
+/* F-22. Wrong code: a stub that is pending until somebody looks; the one of the process given away. */
+START_TEST(stub_is_one_signalled_fence) {
+	struct stile_fence *stub = stile_fence_get_stub();
+	struct stile_fence *same = stile_fence_get_stub();
+	ck_assert_ptr_eq(stub, same);
+	ck_assert_int_eq(stile_fence_wait(stub, 0), 0);
+	ck_assert_int_eq(stile_fence_get_status(stub), 1);
+	ck_assert_int_gt(stile_fence_get_timestamp(stub), 0);
+	ck_assert_uint_eq(stile_fence_get_context(stub), 0);
+	ck_assert_uint_eq(stile_fence_get_seqno(stub), 0);
+	ck_assert_str_eq(stile_fence_get_driver_name(stub), "stub");
+	ck_assert_str_eq(stile_fence_get_timeline_name(stub), "stub");
+	ck_assert(fence_is_enabled(stub));
+	ck_assert(!stile_fence_is_user(stub));
+	struct stile_callback callback;
+	ck_assert_int_eq(stile_fence_add_callback(stub, &callback, free_run), -ENOENT);
+	stile_fence_unref(stub);
+	stile_fence_unref(same);
+	same = stile_fence_get_stub();
+	ck_assert_ptr_eq(stub, same);
+	stile_fence_unref(same);
+}
+END_TEST
+
+/* F-22. Wrong code: the time of the call instead of the one given; the common one with a new time. */
+START_TEST(private_stub_has_a_time_of_its_own) {
+	static const int64_t times[] = { 4711, 0, INT64_MAX };
+	struct stile_fence *one, *common = stile_fence_get_stub();
+	ck_assert_int_eq(stile_fence_create_stub(times[_i], &one), 0);
+	ck_assert_ptr_ne(one, common);
+	ck_assert_int_eq(stile_fence_get_status(one), 1);
+	ck_assert_int_eq(stile_fence_get_timestamp(one), times[_i]);
+	ck_assert_uint_eq(stile_fence_get_context(one), 0);
+	ck_assert_uint_eq(stile_fence_get_seqno(one), 0);
+	ck_assert_str_eq(stile_fence_get_timeline_name(one), "stub");
+	ck_assert(fence_is_enabled(one));
+	stile_fence_unref(one);
+	stile_fence_unref(common);
+}
+END_TEST
+
+static struct stile_fence untouched;
+
+static int attempt_stub(void *user) {
+	return stile_fence_create_stub(1, user);
+}
+
+static void after_stub(void *user, int ret) {
+	struct stile_fence **out = user;
+	ck_assert((*out != NULL) == (ret == 0));
+	stile_fence_unref(*out);
+	*out = &untouched;
+}
+
+/* Wrong code: the common one instead, whose time is another; *out left as it was. */
+START_TEST(private_stub_without_memory_is_enomem) {
+	static const int errors[] = { -ENOMEM, 0 };
+	struct stile_fence *out = &untouched;
+	ck_assert_uint_eq(failing_sweep(attempt_stub, after_stub, &out, errors), 1);
+}
+END_TEST
+
+/* ---- Ops of few ---------------------------------------------------------------------------- */
+
+struct guest {
+	struct stile_fence fence;
+	bool done;
+	int calls;
+	int64_t deadline_ns;
+	int ret;
+};
+
+static struct guest *guest_of(struct stile_fence *fence) {
+	return CONTAINER_OF(fence, struct guest, fence);
+}
+
+static bool guest_signaled(struct stile_fence *fence) {
+	return guest_of(fence)->done;
+}
+
+static void guest_set_deadline(struct stile_fence *fence, int64_t deadline_ns) {
+	/* Hangs if the caller has the lock. */
+	stile_fence_lock(fence);
+	guest_of(fence)->calls++;
+	guest_of(fence)->deadline_ns = deadline_ns;
+	stile_fence_unlock(fence);
+}
+
+static int guest_wait(struct stile_fence *fence, int64_t deadline_ns) {
+	guest_set_deadline(fence, deadline_ns);
+	if (guest_of(fence)->ret == 0) {
+		stile_fence_signal(fence);
+	}
+	return guest_of(fence)->ret;
+}
+
+static const struct stile_fence_ops guest_ops = {
+	.size = sizeof(struct stile_fence_ops),
+	.get_driver_name = work_driver,
+	.get_timeline_name = work_timeline,
+	.signaled = guest_signaled,
+	.set_deadline = guest_set_deadline,
+	.wait = guest_wait,
+};
+
+static void guest_init(struct guest *guest) {
+	*guest = (struct guest){ 0 };
+	ck_assert_int_eq(stile_fence_init(&guest->fence, &guest_ops, 1, 1), 0);
+}
+
+/* L-1. Wrong code: a hint about work that is done; the op called under the lock; a missing op called. */
+START_TEST(deadline_is_passed_on_while_pending) {
+	struct guest guest;
+	guest_init(&guest);
+	stile_fence_set_deadline(&guest.fence, 4711);
+	stile_fence_set_deadline(&guest.fence, 1);
+	ck_assert_int_eq(guest.calls, 2);
+	ck_assert_int_eq(guest.deadline_ns, 1);
+	ck_assert(!fence_is_enabled(&guest.fence));
+	if (_i == 0) {
+		stile_fence_signal(&guest.fence);
+	} else {
+		guest.done = true;
+	}
+	stile_fence_set_deadline(&guest.fence, 5);
+	ck_assert_int_eq(guest.calls, 2);
+	stile_fence_unref(&guest.fence);
+
+	struct work work;
+	work_init(&work, &full_ops);
+	stile_fence_set_deadline(&work.fence, 1);
+	ck_assert_int_eq(stile_fence_get_status(&work.fence), 0);
+	stile_fence_unref(&work.fence);
+}
+END_TEST
+
+/*
+ * F-15. Wrong code: the op called for a poll, under the lock, or for what has ended; its result lost;
+ * somebody else asked to signal as well.
+ */
+START_TEST(wait_op_replaces_the_sleep) {
+	struct guest guest;
+	guest_init(&guest);
+	ck_assert_int_eq(stile_fence_wait(&guest.fence, 0), -ETIME);
+	ck_assert_int_eq(stile_fence_wait(&guest.fence, -1), -EINVAL);
+	ck_assert_int_eq(guest.calls, 0);
+	guest.ret = -ETIME;
+	ck_assert_int_eq(stile_fence_wait(&guest.fence, 4711), -ETIME);
+	ck_assert_int_eq(guest.calls, 1);
+	ck_assert_int_eq(guest.deadline_ns, 4711);
+	ck_assert(!fence_is_enabled(&guest.fence));
+	guest.ret = 0;
+	ck_assert_int_eq(stile_fence_wait(&guest.fence, INT64_MAX), 0);
+	ck_assert_int_eq(guest.calls, 2);
+	ck_assert_int_eq(guest.deadline_ns, INT64_MAX);
+	ck_assert_int_eq(stile_fence_get_status(&guest.fence), 1);
+	ck_assert_int_eq(stile_fence_wait(&guest.fence, INT64_MAX), 0);
+	ck_assert_int_eq(guest.calls, 2);
+	stile_fence_unref(&guest.fence);
+}
+END_TEST
+
 static Suite *suite(void) {
 	Suite *s = suite_create("fence");
 	TCase *life = ledger_tcase_create("life");
@@ -858,6 +1519,36 @@ static Suite *suite(void) {
 	tcase_add_test(abandoned, abandoned_fence_without_callbacks_goes_silently);
 	tcase_add_test(abandoned, callback_may_keep_an_abandoned_fence);
 	suite_add_tcase(s, abandoned);
+
+	TCase *signalling = ledger_tcase_create("signalling");
+	tcase_add_test(signalling, context_block_of_0_is_told);
+	tcase_add_loop_test(
+		signalling, every_way_to_signal_does_all_of_it_once, 0, ARRAY_LENGTH(ways));
+	tcase_add_test(signalling, exactly_one_of_many_signallers_is_first);
+	tcase_add_test(signalling, error_is_stored_before_the_end_or_not_at_all);
+	suite_add_tcase(s, signalling);
+
+	TCase *lock = ledger_tcase_create("lock");
+	tcase_add_loop_test(lock, lock_after_the_end_waits_for_callbacks, 0, 3);
+	tcase_add_loop_test(lock, fences_of_one_lock_are_signalled_under_it, 0, 2);
+	tcase_add_test(lock, callback_may_drop_the_last_reference_under_a_shared_lock);
+	tcase_add_test(lock, lock_without_a_name_confuses_no_checker);
+	suite_add_tcase(s, lock);
+
+	TCase *order = ledger_tcase_create("order");
+	tcase_add_loop_test(order, order_is_that_of_the_seqno, 0, ARRAY_LENGTH(order_cases));
+	tcase_add_test(order, later_that_is_signalled_is_null);
+	tcase_add_loop_test(order, other_contexts_have_no_order, 0, 3);
+	suite_add_tcase(s, order);
+
+	TCase *telling = ledger_tcase_create("telling");
+	tcase_add_loop_test(telling, description_is_cut_like_snprintf, 0, 3);
+	tcase_add_test(telling, stub_is_one_signalled_fence);
+	tcase_add_loop_test(telling, private_stub_has_a_time_of_its_own, 0, 3);
+	tcase_add_test(telling, private_stub_without_memory_is_enomem);
+	tcase_add_loop_test(telling, deadline_is_passed_on_while_pending, 0, 2);
+	tcase_add_test(telling, wait_op_replaces_the_sleep);
+	suite_add_tcase(s, telling);
 
 	TCase *threads = ledger_tcase_create("threads");
 	tcase_add_test(threads, many_threads_on_one_fence_lose_nothing);
