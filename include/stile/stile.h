@@ -17,6 +17,7 @@
 #include <stile/merge.h>
 #include <stile/notify.h>
 #include <stile/report.h>
+#include <stile/seqno.h>
 #include <stile/timeline.h>
 #include <stile/version.h>
 #include <stile/wait.h>
