@@ -170,7 +170,7 @@ static int import_described(struct stile_device *device, struct image_message *m
 	}
 	if (message->has_fence) {
 		ret = stile_fence_import_fd(
-			device, STILE_FD_SOFTWARE_SYNC_FILE, fds[info.plane_count], fence);
+			device, STILE_FD_SOFTWARE_SYNC_FILE, 0, fds[info.plane_count], fence);
 	}
 	if (ret < 0) {
 		stile_image_unref(*image);

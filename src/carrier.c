@@ -7,28 +7,60 @@
 #include <stile/fence.h>
 
 #include "src/device.h"
+#include "src/eventfd.h"
+#include "src/kernel_sync_file.h"
+#include "src/macros.h"
 #include "src/path.h"
 #include "src/sync_file.h"
 #include "src/watch.h"
 
-int stile_fence_import_fd(
-	struct stile_device *device, enum stile_fd_kind kind, int fd, struct stile_fence **out) {
+struct carrier {
+	const char *name;
+	int (*check)(int fd);
+	int (*import)(struct watch *watch, int fd, struct stile_fence **out);
+	/* May leave *out at -1 where the fence is signalled and the kind has no descriptor for that. */
+	int (*export)(struct stile_fence *fence, enum stile_path_kind *path, int *out);
+};
+
+static const struct carrier carriers[] = {
+	[STILE_FD_SOFTWARE_SYNC_FILE] = { "software sync file", sync_file_check, sync_file_import,
+		sync_file_export },
+	[STILE_FD_SYNC_FILE] = { "sync_file", kernel_sync_file_check, kernel_sync_file_import,
+		kernel_sync_file_export },
+	[STILE_FD_EVENTFD] = { "eventfd", eventfd_check, eventfd_import, eventfd_export },
+};
+
+/* NULL: the kind or a flag is unknown. */
+static const struct carrier *carrier_find(enum stile_fd_kind kind, uint32_t flags) {
+	size_t index = (size_t)kind;
+	bool known = index < ARRAY_LENGTH(carriers) && carriers[index].name != NULL &&
+		(flags & ~(uint32_t)STILE_FD_ALLOW_SIGNALED) == 0;
+	return known ? &carriers[index] : NULL;
+}
+
+int stile_fence_import_fd(struct stile_device *device, enum stile_fd_kind kind, uint32_t flags,
+	int fd, struct stile_fence **out) {
 	*out = NULL;
-	if (kind != STILE_FD_SOFTWARE_SYNC_FILE) {
+	const struct carrier *carrier = carrier_find(kind, flags);
+	if (carrier == NULL) {
 		return -EINVAL;
 	}
+	if (fd == -1 && (flags & STILE_FD_ALLOW_SIGNALED)) {
+		*out = stile_fence_get_stub();
+		return 0;
+	}
 	/* First of all: a number that is closed may be given to the watcher that is made next. */
-	int ret = sync_file_check(fd);
+	int ret = carrier->check(fd);
 	struct watch *watch = NULL;
 	if (ret == 0) {
 		ret = device_get_watch(device, &watch);
 	}
 	if (ret == 0) {
-		ret = sync_file_import(watch, fd, out);
+		ret = carrier->import(watch, fd, out);
 		watch_unref(watch);
 	}
 	if (ret < 0) {
-		device_log(device, STILE_LOG_ERROR, "import of software sync file %d: %s", fd,
+		device_log(device, STILE_LOG_ERROR, "import of %s %d: %s", carrier->name, fd,
 			strerror(-ret));
 	}
 	return ret;
@@ -37,18 +69,21 @@ int stile_fence_import_fd(
 int stile_fence_export_fd(struct stile_fence *fence, enum stile_fd_kind kind, uint32_t flags,
 	struct stile_path *path, int *fd) {
 	*fd = -1;
-	if (kind != STILE_FD_SOFTWARE_SYNC_FILE || flags != 0 || path_check(path) < 0) {
+	const struct carrier *carrier = carrier_find(kind, flags);
+	if (carrier == NULL || path_check(path) < 0) {
 		return -EINVAL;
 	}
-	enum stile_path_kind kind_of_path = STILE_PATH_HANDLE;
-	bool done = stile_fence_is_signaled(fence);
-	int ret = done ? -EOPNOTSUPP : sync_file_pass_on(fence, fd);
-	if (ret == -EOPNOTSUPP) {
-		kind_of_path = done ? STILE_PATH_NONE : STILE_PATH_BRIDGE;
-		ret = sync_file_export(fence, fd);
+	enum stile_path_kind crossing = STILE_PATH_NONE;
+	bool allow = (flags & STILE_FD_ALLOW_SIGNALED) != 0;
+	int ret = 0;
+	if (!allow || stile_fence_get_status(fence) != 1) {
+		ret = carrier->export(fence, &crossing, fd);
+	}
+	if (ret == 0 && *fd < 0 && !allow) {
+		ret = -EOPNOTSUPP;
 	}
 	if (ret == 0) {
-		path_give(path, kind_of_path, 0);
+		path_give(path, crossing, 0);
 	}
 	return ret;
 }

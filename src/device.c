@@ -6,7 +6,11 @@
  *     > any other fence's lock
  *       > device->lock            (a notification becomes due in a fence callback)
  *       > the watcher's lock      (a fence is enabled: its descriptor is armed)
+ *       > an fd fence's own lock  (its descriptor is looked at)
  *       > the senders' lock       (a fence callback ends a software sync file)
+ *       > a seqno's lock          (a fence is enabled: its thread gets it)
+ *         > the producers' lock   (the last reference on a word goes)
+ *       > a timeline's lock       (one of its fences goes)
  *       > the expiry's lock       (somebody listens to a user fence, or it ends)
  *       > a swgpu queue's lock    (a fence callback opens a gate)
  *         > src/reclaim.c's lock  (a last reference may go anywhere)
@@ -45,6 +49,9 @@ int stile_device_open(
 	if (ret < 0) {
 		return ret;
 	}
+	if (known.flags & ~(uint32_t)STILE_DEVICE_CALLER_LOOP) {
+		return -EINVAL;
+	}
 	const struct stile_backend_ops *ops = backend_find(backend);
 	if (ops == NULL) {
 		return -ENODEV;
@@ -67,13 +74,22 @@ int stile_device_open(
 		ret = device->due_fd;
 		goto err_device;
 	}
+	if (known.flags & STILE_DEVICE_CALLER_LOOP) {
+		device->caller_loop = true;
+		ret = watch_create(device->due_fd, &device->watch);
+		if (ret < 0) {
+			goto err_fd;
+		}
+	}
 	ret = ops->device_open(device);
 	if (ret < 0) {
-		goto err_fd;
+		goto err_watch;
 	}
 	*out = device;
 	return 0;
 
+err_watch:
+	watch_unref(device->watch);
 err_fd:
 	close(device->due_fd);
 err_device:
@@ -123,7 +139,7 @@ int device_get_watch(struct stile_device *device, struct watch **out) {
 	int ret = 0;
 	pthread_mutex_lock(&device->lock);
 	if (device->watch == NULL) {
-		ret = watch_create(&device->watch);
+		ret = watch_create(-1, &device->watch);
 	}
 	*out = ret < 0 ? NULL : watch_ref(device->watch);
 	pthread_mutex_unlock(&device->lock);

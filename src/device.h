@@ -24,6 +24,7 @@ struct stile_device {
 	void *backend; /* the backend's own state, from device_open to device_stop */
 	stile_log_fn log;
 	void *log_user;
+	bool caller_loop; /* the watcher is there from the start, without a thread */
 
 	uint32_t refs;
 	pid_t owner; /* a child made by fork shares due_fd, which then is the parent's alone */
@@ -36,7 +37,7 @@ struct stile_device {
 	struct notify_arming *arming; /* those that a thread is just adding to a fence */
 	pthread_cond_t armed;         /* there is one less */
 	struct notify_list due;       /* those that are to be dispatched */
-	int due_fd;                   /* readable while there are any */
+	int due_fd; /* readable while there are any; in the caller's loop, watched */
 };
 
 struct stile_device *device_ref(struct stile_device *device);
@@ -46,7 +47,7 @@ void device_unref(struct stile_device *device);
 void device_log(const struct stile_device *device, enum stile_log_level level, const char *fmt, ...)
 	STILE_PRINTF(3, 4);
 
-/** The device's watcher, started at first need; a new reference. 0, -EAGAIN, -EMFILE, -ENOMEM. */
+/** The device's watcher, made at first need; a new reference. 0, -EAGAIN, -EMFILE, -ENOMEM. */
 int device_get_watch(struct stile_device *device, struct watch **out);
 
 /* notify.c: forget all notifications that are in use. */

@@ -14,9 +14,10 @@
 #include <stile/fence.h>
 #include <stile/notify.h>
 
-#include "src/macros.h"
 #include "src/device.h"
+#include "src/macros.h"
 #include "src/os.h"
+#include "src/watch.h"
 
 enum {
 	NOTIFY_IDLE = 0,
@@ -190,7 +191,7 @@ bool stile_notify_cancel(struct stile_notify *notify) {
 }
 
 int stile_device_get_fd(struct stile_device *device) {
-	return device->due_fd;
+	return device->caller_loop ? watch_get_fd(device->watch) : device->due_fd;
 }
 
 /* Take the first one that is due off; false: there is none. From here on the node is the caller's. */
@@ -207,6 +208,9 @@ static bool device_pop_due(
 }
 
 int stile_device_dispatch(struct stile_device *device) {
+	if (device->caller_loop) {
+		watch_dispatch(device->watch);
+	}
 	/* No more than are due by now: a function may ask for the next notification at once. */
 	int due = 0;
 	pthread_mutex_lock(&device->lock);

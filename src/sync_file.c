@@ -20,14 +20,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <stile/fence.h>
+
+#include "src/fd_fence.h"
 #include "src/macros.h"
-#include "src/fence.h"
 #include "src/os.h"
-#include "src/watch.h"
 
 enum {
 	RECORD_MAGIC = 0x53464331, /* "SFC1": a new number if the layout changes */
-	NAME_BYTES = 32,
+	NAME_BYTES = FD_FENCE_NAME_BYTES,
 	MAX_ERRNO = 4095,
 };
 
@@ -37,8 +38,7 @@ struct record {
 	int64_t timestamp_ns;
 	uint64_t context;
 	uint64_t seqno;
-	char driver[NAME_BYTES];
-	char timeline[NAME_BYTES];
+	struct fd_fence_names names;
 };
 
 /* ---- The producer's side ------------------------------------------------------------------ */
@@ -140,15 +140,14 @@ static void sender_finish(struct stile_fence *fence, struct stile_callback *call
 		.context = stile_fence_get_context(fence),
 		.seqno = stile_fence_get_seqno(fence),
 	};
-	snprintf(record.driver, NAME_BYTES, "%s", stile_fence_get_driver_name(fence));
-	snprintf(record.timeline, NAME_BYTES, "%s", stile_fence_get_timeline_name(fence));
+	snprintf(record.names.driver, NAME_BYTES, "%s", stile_fence_get_driver_name(fence));
+	snprintf(record.names.timeline, NAME_BYTES, "%s", stile_fence_get_timeline_name(fence));
 	sender_close(sender, &record);
 	free(sender);
 }
 
-int sync_file_export(struct stile_fence *fence, int *out) {
-	*out = -1;
-
+/* A stream of our own. */
+static int sender_create(struct stile_fence *fence, int *out) {
 	static pthread_once_t guarded = PTHREAD_ONCE_INIT;
 	pthread_once(&guarded, senders_guard);
 	if (senders_guard_result < 0) {
@@ -171,31 +170,19 @@ int sync_file_export(struct stile_fence *fence, int *out) {
 
 /* ---- The holder's side -------------------------------------------------------------------- */
 
-struct fd_fence {
-	struct stile_fence base;
-	struct watch *watch;
-	int fd;
-	uint32_t lock;
-	int verdict; /* under the lock: 0, or the status; the first one stands */
-	struct record record;
-};
-
-static struct fd_fence *fd_fence_of(struct stile_fence *fence) {
-	return CONTAINER_OF(fence, struct fd_fence, base);
-}
-
 static bool record_is_valid(const struct record *record) {
 	return record->magic == RECORD_MAGIC &&
 		(record->status == 1 || (record->status < 0 && record->status >= -MAX_ERRNO)) &&
-		record->timestamp_ns > 0 && memchr(record->driver, '\0', NAME_BYTES) != NULL &&
-		memchr(record->timeline, '\0', NAME_BYTES) != NULL;
+		record->timestamp_ns > 0 &&
+		memchr(record->names.driver, '\0', NAME_BYTES) != NULL &&
+		memchr(record->names.timeline, '\0', NAME_BYTES) != NULL;
 }
 
 /*
  * Is there something to read that cannot be read? Some holder has made the socket useless for all
  * (by SO_PEEK_OFF, say). A record that comes between the first look and this one is not that.
  */
-static bool fd_fence_is_mute(int fd) {
+static bool is_mute(int fd) {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	char byte;
 	return poll(&poll_fd, 1, 0) == 1 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
@@ -203,13 +190,13 @@ static bool fd_fence_is_mute(int fd) {
 }
 
 /* What the socket says by now: 0 for nothing yet, 1, or a negative errno. */
-static int fd_fence_look(int fd, struct record *record) {
+static int peek(int fd, struct record *record) {
 	/* With MSG_TRUNC the answer is the true length, also of what is too long. */
 	ssize_t n = recv(fd, record, sizeof(*record), MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
 	if (n < 0) {
 		switch (errno) {
 		case EAGAIN:
-			return fd_fence_is_mute(fd) ? -EBADMSG : 0;
+			return is_mute(fd) ? -EBADMSG : 0;
 		case EINTR:
 		case ENOMEM:
 		case ENOBUFS:
@@ -229,77 +216,26 @@ static int fd_fence_look(int fd, struct record *record) {
 	return record->status;
 }
 
-static bool fd_fence_signaled(struct stile_fence *fence) {
-	struct fd_fence *self = fd_fence_of(fence);
-	os_lock(&self->lock);
-	if (self->verdict == 0) {
-		self->verdict = fd_fence_look(self->fd, &self->record);
-		if (self->verdict != 0 && !record_is_valid(&self->record)) {
-			self->record =
-				(struct record){ .driver = "unknown", .timeline = "unknown" };
-		}
-		if (self->verdict < 0) {
-			stile_fence_set_error(fence, self->verdict);
-		}
-		fence_set_timestamp(fence, self->record.timestamp_ns);
-	}
-	bool done = self->verdict != 0;
-	os_unlock(&self->lock);
-	return done;
-}
-
-static bool fd_fence_enable_signaling(struct stile_fence *fence) {
-	struct fd_fence *self = fd_fence_of(fence);
-	if (fd_fence_signaled(fence)) {
-		return false;
-	}
-	int ret = watch_arm(self->watch, self->fd, fence);
-	if (ret < 0) {
-		stile_fence_set_error(fence, ret);
-		return false;
-	}
-	return true;
-}
-
 /* The producer's names travel in the record, so they are known at the end only. */
-static const char *fd_fence_get_driver_name(struct stile_fence *fence) {
-	return stile_fence_is_signaled(fence) ? fd_fence_of(fence)->record.driver
-					      : "software-sync-file";
-}
-
-static const char *fd_fence_get_timeline_name(struct stile_fence *fence) {
-	return stile_fence_is_signaled(fence) ? fd_fence_of(fence)->record.timeline : "pending";
-}
-
-static void fd_fence_release(struct stile_fence *fence) {
-	struct fd_fence *self = fd_fence_of(fence);
-	watch_release(self->watch, self->fd);
-	close(self->fd);
-	watch_unref(self->watch);
-	free(self);
-}
-
-static const struct stile_fence_ops fd_fence_ops = {
-	.size = sizeof(struct stile_fence_ops),
-	.get_driver_name = fd_fence_get_driver_name,
-	.get_timeline_name = fd_fence_get_timeline_name,
-	.enable_signaling = fd_fence_enable_signaling,
-	.signaled = fd_fence_signaled,
-	.release = fd_fence_release,
-};
-
-int sync_file_pass_on(struct stile_fence *fence, int *out) {
-	*out = -1;
-	if (fence->ops != &fd_fence_ops) {
-		return -EOPNOTSUPP;
+static int sync_file_look(int fd, void *data, struct fd_fence_end *end) {
+	(void)data;
+	struct record record = { 0 };
+	int verdict = peek(fd, &record);
+	if (verdict == 0) {
+		return 0;
 	}
-	int fd = os_dup(fd_fence_of(fence)->fd);
-	if (fd < 0) {
-		return fd;
+	if (record_is_valid(&record)) {
+		end->timestamp_ns = record.timestamp_ns;
+		end->names = record.names;
+	} else {
+		end->names = (struct fd_fence_names){ "unknown", "unknown" };
 	}
-	*out = fd;
-	return 0;
+	return verdict;
 }
+
+static const struct fd_fence_kind software_kind = { .look = sync_file_look, .user = true };
+
+static const struct fd_fence_names pending_names = { "software-sync-file", "pending" };
 
 int sync_file_check(int fd) {
 	int domain = 0, type = 0, listening = 0;
@@ -312,33 +248,38 @@ int sync_file_check(int fd) {
 	return domain == AF_UNIX && type == SOCK_SEQPACKET && !listening ? 0 : -EINVAL;
 }
 
-int sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
-	*out = NULL;
-	struct fd_fence *self = calloc(1, sizeof(*self));
-	if (self == NULL) {
-		return -ENOMEM;
-	}
-	int ret;
-	self->fd = os_dup(fd);
-	if (self->fd < 0) {
-		ret = self->fd;
-		goto err_self;
-	}
-	ret = stile_fence_init(&self->base, &fd_fence_ops, stile_fence_context_alloc(1), 1);
-	if (ret < 0) {
-		goto err_fd;
-	}
-	ret = watch_reserve(watch, self->fd);
-	if (ret < 0) {
-		goto err_fd;
-	}
-	self->watch = watch_ref(watch);
-	*out = &self->base;
-	return 0;
+/* The process that made the pair: the one that owes the end. 0: of a name space we do not see. */
+static int32_t socket_owner(int fd) {
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int ret = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	return ret < 0 || peer.pid < 0 ? 0 : peer.pid;
+}
 
-err_fd:
-	close(self->fd);
-err_self:
-	free(self);
-	return ret;
+int sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
+	struct fd_fence_info info = {
+		.kind = &software_kind,
+		.fd = fd,
+		.owner = socket_owner(fd),
+		.names = &pending_names,
+	};
+	return fd_fence_create(watch, &info, out);
+}
+
+int sync_file_export(struct stile_fence *fence, enum stile_path_kind *path, int *out) {
+	*out = -1;
+	if (stile_fence_is_signaled(fence)) {
+		*path = STILE_PATH_NONE;
+		return sender_create(fence, out);
+	}
+	int own = fd_fence_get_fd(fence, &software_kind);
+	if (own < 0) {
+		*path = STILE_PATH_BRIDGE;
+		return sender_create(fence, out);
+	}
+	/* Its producer ends it, whatever becomes of this process's fence. */
+	*path = STILE_PATH_HANDLE;
+	int copy = os_dup(own);
+	*out = copy < 0 ? -1 : copy;
+	return copy < 0 ? copy : 0;
 }

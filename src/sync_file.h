@@ -2,22 +2,20 @@
 #ifndef SRC_SYNC_FILE_H
 #define SRC_SYNC_FILE_H
 
-struct stile_fence;
-struct watch;
+#include <stile/carrier.h>
 
-/** A descriptor that follows a fence. 0 or -errno; *out is the caller's, -1 on failure. */
-int sync_file_export(struct stile_fence *fence, int *out);
+struct watch;
 
 /** Is it a descriptor of the kind? 0, -EBADF or -EINVAL. */
 int sync_file_check(int fd);
 
-/** A fence that follows a checked descriptor. 0 or -errno; borrows fd, takes a reference on watch. */
+/** A fence that follows a checked descriptor. 0 or -errno; borrows fd. */
 int sync_file_import(struct watch *watch, int fd, struct stile_fence **out);
 
 /**
- * The descriptor itself, where the fence came from one: its producer then ends it, whatever becomes
- * of this process's fence. 0, -EOPNOTSUPP (another kind of fence) or -EMFILE.
+ * A descriptor that follows a fence; of a pending one that came from a descriptor, that one. 0 or
+ * -errno; *out is the caller's, -1 on failure.
  */
-int sync_file_pass_on(struct stile_fence *fence, int *out);
+int sync_file_export(struct stile_fence *fence, enum stile_path_kind *path, int *out);
 
 #endif

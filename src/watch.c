@@ -23,7 +23,8 @@ struct watch_slot {
 struct watch {
 	uint32_t refs;
 	int epoll_fd;
-	int kick_fd;
+	bool threaded; /* else the caller's loop calls watch_dispatch() */
+	int kick_fd;   /* of the thread; else -1 */
 	pthread_t thread;
 	pid_t owner; /* a child made by fork has neither the thread nor a right to the epoll instance */
 	pthread_mutex_t lock;
@@ -35,11 +36,23 @@ struct watch {
 	bool orphan; /* nobody joins the thread: it frees everything itself */
 };
 
+/* What is no fence's: it wakes whoever sleeps on the epoll instance. */
 #define KICK_EVENT UINT64_MAX
 
+/* In one call of watch_dispatch(): what else the loop has to do must get its turn. */
+enum { EVENTS_AT_ONCE = 64, MAX_ROUNDS = 8 };
+
+static void watch_close(struct watch *watch) {
+	if (watch->epoll_fd >= 0) {
+		close(watch->epoll_fd);
+	}
+	if (watch->kick_fd >= 0) {
+		close(watch->kick_fd);
+	}
+}
+
 static void watch_free(struct watch *watch) {
-	close(watch->epoll_fd);
-	close(watch->kick_fd);
+	watch_close(watch);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch->slots);
 	free(watch);
@@ -74,17 +87,23 @@ static void watch_handle(struct watch *watch, const struct epoll_event *event) {
 	stile_fence_unref(fence);
 }
 
+/* Costs what there is to see, however many descriptors are watched. How many events there were. */
+static int watch_look(struct watch *watch, int timeout_ms) {
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int n = epoll_wait(watch->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u64 != KICK_EVENT) {
+			watch_handle(watch, &events[i]);
+		}
+	}
+	return n;
+}
+
 static void *watch_run(void *arg) {
 	struct watch *watch = arg;
-	struct epoll_event events[64];
 	bool ending = false;
 	while (!ending) {
-		int n = epoll_wait(watch->epoll_fd, events, sizeof(events) / sizeof(events[0]), -1);
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.u64 != KICK_EVENT) {
-				watch_handle(watch, &events[i]);
-			}
-		}
+		watch_look(watch, -1);
 		pthread_mutex_lock(&watch->lock);
 		ending = watch->ending;
 		pthread_mutex_unlock(&watch->lock);
@@ -98,47 +117,51 @@ static void *watch_run(void *arg) {
 	return NULL;
 }
 
-int watch_create(struct watch **out) {
+/* Wake whoever sleeps on the epoll instance while `fd` is readable. */
+static int watch_add_kick(struct watch *watch, int fd) {
+	struct epoll_event kick = { .events = EPOLLIN, .data.u64 = KICK_EVENT };
+	return epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &kick) < 0 ? -ENOMEM : 0;
+}
+
+static int watch_start_thread(struct watch *watch) {
+	watch->threaded = true;
+	watch->kick_fd = os_eventfd();
+	if (watch->kick_fd < 0) {
+		return watch->kick_fd;
+	}
+	int ret = watch_add_kick(watch, watch->kick_fd);
+	if (ret < 0) {
+		return ret;
+	}
+	return os_thread_start(&watch->thread, "stile-watch", watch_run, watch);
+}
+
+int watch_create(int loop_fd, struct watch **out) {
 	*out = NULL;
 	struct watch *watch = calloc(1, sizeof(*watch));
 	if (watch == NULL) {
 		return -ENOMEM;
 	}
 	watch->refs = 1;
+	watch->kick_fd = -1;
 	watch->owner = getpid();
 	pthread_mutex_init(&watch->lock, NULL);
 
 	int ret;
-	watch->kick_fd = os_eventfd();
-	if (watch->kick_fd < 0) {
-		ret = watch->kick_fd;
-		goto err_watch;
-	}
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (watch->epoll_fd < 0) {
 		ret = -errno;
-		goto err_kick;
+	} else if (loop_fd >= 0) {
+		ret = watch_add_kick(watch, loop_fd);
+	} else {
+		ret = watch_start_thread(watch);
 	}
-	struct epoll_event kick = { .events = EPOLLIN, .data.u64 = KICK_EVENT };
-	if (epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, watch->kick_fd, &kick) < 0) {
-		ret = -ENOMEM;
-		goto err_epoll;
-	}
-	ret = os_thread_start(&watch->thread, "stile-watch", watch_run, watch);
 	if (ret < 0) {
-		goto err_epoll;
+		watch_free(watch);
+		return ret;
 	}
 	*out = watch;
 	return 0;
-
-err_epoll:
-	close(watch->epoll_fd);
-err_kick:
-	close(watch->kick_fd);
-err_watch:
-	pthread_mutex_destroy(&watch->lock);
-	free(watch);
-	return ret;
 }
 
 /* The epoll instance is shared with the parent: what a child did to it would be done to both. */
@@ -157,10 +180,13 @@ void watch_unref(struct watch *watch) {
 	}
 	if (watch_is_inherited(watch)) {
 		/* Its lock may be held by a thread that is not there: memory is all we give back. */
-		close(watch->epoll_fd);
-		close(watch->kick_fd);
+		watch_close(watch);
 		free(watch->slots);
 		free(watch);
+		return;
+	}
+	if (!watch->threaded) {
+		watch_free(watch);
 		return;
 	}
 	/* The last fence may go in a callback that the thread itself runs. */
@@ -175,6 +201,18 @@ void watch_unref(struct watch *watch) {
 	} else {
 		pthread_join(watch->thread, NULL);
 		watch_free(watch);
+	}
+}
+
+int watch_get_fd(const struct watch *watch) {
+	return watch->epoll_fd;
+}
+
+void watch_dispatch(struct watch *watch) {
+	/* In a child, looking would take the events away from the parent. */
+	bool more = !watch_is_inherited(watch);
+	for (int round = 0; round < MAX_ROUNDS && more; round++) {
+		more = watch_look(watch, 0) == EVENTS_AT_ONCE;
 	}
 }
 
@@ -202,6 +240,9 @@ static int watch_make_room(struct watch *watch, int fd) {
 }
 
 int watch_reserve(struct watch *watch, int fd) {
+	if (watch_is_inherited(watch)) {
+		return -ECHILD;
+	}
 	pthread_mutex_lock(&watch->lock);
 	int ret = watch_make_room(watch, fd);
 	if (ret == 0) {

@@ -16,16 +16,32 @@ STILE_BEGIN_DECLS
  * One owner: stile_device_open(), stile_device_destroy(). Buffers and images
  * keep what they need of it alive. A child made by fork has none of its
  * threads, and may find its locks held for ever: all that the child should do
- * is exec or _exit.
+ * is exec or _exit; see docs/fork.md.
  * Thread-safety: internal; stile_device_destroy() external.
  */
 struct stile_device;
+
+/** Flags of struct stile_device_info. */
+enum {
+	/**
+	 * No thread of the library watches descriptors that carry fences; the
+	 * caller's event loop does, by stile_device_get_fd() and
+	 * stile_device_dispatch(). Callbacks and notifications of such fences
+	 * come from dispatch. stile_fence_wait() looks at the descriptor
+	 * itself, so it works on the loop's own thread; stile_fence_wait_any()
+	 * and waits for containers sleep until somebody dispatches: on the only
+	 * thread that does, they end with the deadline. Once the device is
+	 * destroyed, its fences are ended by looks and by such waits only.
+	 */
+	STILE_DEVICE_CALLER_LOOP = 1u << 0,
+};
 
 /** How to open a device. */
 struct stile_device_info {
 	size_t size;      /**< sizeof(struct stile_device_info) */
 	stile_log_fn log; /**< receives messages; NULL: silent */
 	void *log_user;   /**< handed to log */
+	uint32_t flags;   /**< STILE_DEVICE_... */
 };
 
 /**
@@ -46,7 +62,7 @@ STILE_API const char *stile_backend_get_name(size_t index);
  * @param[out] out  the device, the caller's; NULL on failure
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  info->size is impossible
+ * @retval -EINVAL  info->size is impossible, or a flag is unknown
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -ENODEV  no such backend in this library
@@ -87,7 +103,9 @@ STILE_API int stile_device_get_fd(struct stile_device *device);
 /**
  * Call the functions of all notifications that are due. Does not block, but
  * as long as those functions do. They may call Stile, and may destroy
- * anything but the device.
+ * anything but the device. With STILE_DEVICE_CALLER_LOOP, it first looks at
+ * descriptors that have something to say, at most some hundred; what is left
+ * keeps stile_device_get_fd() readable.
  *
  * @param device  borrowed
  * @return how many were called

@@ -367,7 +367,8 @@ END_TEST
 
 static struct stile_fence *import(int fd) {
 	struct stile_fence *fence;
-	ck_assert_int_eq(stile_fence_import_fd(device, STILE_FD_SOFTWARE_SYNC_FILE, fd, &fence), 0);
+	ck_assert_int_eq(
+		stile_fence_import_fd(device, STILE_FD_SOFTWARE_SYNC_FILE, 0, fd, &fence), 0);
 	return fence;
 }
 

@@ -18,8 +18,8 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/runner.h"
-#include "src/macros.h"
 #include "src/buffer.h"
+#include "src/macros.h"
 #include "src/os.h"
 
 enum {

@@ -9,9 +9,9 @@
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-#include "src/macros.h"
 #include "src/backend.h"
 #include "src/device.h"
+#include "src/macros.h"
 
 /* Wrong code: a list that is not ended; two of one name. */
 START_TEST(backends_are_numbered_from_0) {

@@ -6,8 +6,8 @@
 
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-#include "src/macros.h"
 #include "src/format.h"
+#include "src/macros.h"
 
 /* By hand from drm_fourcc.h: the fourcc's text, its planes as bytes, hsub, vsub. */
 static const struct {

@@ -14,10 +14,10 @@
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
-#include "src/macros.h"
 #include "src/backend.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/macros.h"
 
 enum { BOTH = STILE_USAGE_READ | STILE_USAGE_WRITE };
 

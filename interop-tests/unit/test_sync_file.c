@@ -2,6 +2,7 @@
 /* The software sync file: DESIGN section 3, "Carriers". */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +56,7 @@ static int export(struct stile_fence *fence) {
 
 static struct stile_fence *import(int fd) {
 	struct stile_fence *fence;
-	ck_assert_int_eq(stile_fence_import_fd(device, KIND, fd, &fence), 0);
+	ck_assert_int_eq(stile_fence_import_fd(device, KIND, 0, fd, &fence), 0);
 	return fence;
 }
 
@@ -297,8 +299,8 @@ struct export_case {
 
 static const struct export_case bad_exports[] = {
 	{ "kind 0", (enum stile_fd_kind)0, 0, sizeof(struct stile_path) },
-	{ "unknown kind", (enum stile_fd_kind)2, 0, sizeof(struct stile_path) },
-	{ "unknown flag", KIND, 1, sizeof(struct stile_path) },
+	{ "unknown kind", (enum stile_fd_kind)4, 0, sizeof(struct stile_path) },
+	{ "unknown flag", KIND, 2, sizeof(struct stile_path) },
 	{ "path without a size", KIND, 0, 0 },
 	{ "path of rubbish", KIND, 0, SIZE_MAX },
 };
@@ -397,7 +399,7 @@ START_TEST(wrong_descriptor_is_refused_and_left_open) {
 	const struct fd_case *c = &bad_fds[_i];
 	int fd = c->open();
 	struct stile_fence *fence = (struct stile_fence *)&device;
-	int ret = stile_fence_import_fd(device, KIND, fd, &fence);
+	int ret = stile_fence_import_fd(device, KIND, 0, fd, &fence);
 	ck_assert_msg(ret == c->ret, "%s: %d instead of %d", c->what, ret, c->ret);
 	ck_assert_ptr_null(fence);
 	if (ret != -EBADF) {
@@ -412,7 +414,7 @@ START_TEST(unknown_kind_is_einval) {
 	int fd = export(fence);
 	struct stile_fence *copy;
 	ck_assert_int_eq(
-		stile_fence_import_fd(device, (enum stile_fd_kind)(_i * 2), fd, &copy), -EINVAL);
+		stile_fence_import_fd(device, (enum stile_fd_kind)(_i * 4), 0, fd, &copy), -EINVAL);
 	ck_assert_ptr_null(copy);
 	close(fd);
 	stile_fence_unref(fence);
@@ -564,6 +566,59 @@ START_TEST(socket_that_shows_nothing_is_an_error) {
 }
 END_TEST
 
+/* What has spoken may not take it back. Wrong code: the last message counts, or any good one. */
+START_TEST(rubbish_is_not_mended_by_a_good_record) {
+	int ends[2];
+	mail_pair(ends);
+	struct stile_fence *fence = import(ends[1]);
+	ck_assert_int_eq(send(ends[0], "rubbish", 7, MSG_NOSIGNAL), 7);
+	ck_assert_int_eq(send(ends[0], &good, sizeof(good), MSG_NOSIGNAL), sizeof(good));
+	ck_assert_int_eq(learn(fence, _i), -EBADMSG);
+	stile_fence_unref(fence);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
+/*
+ * A holder can have the kernel drop or cut what comes for all of them. Wrong code: silence taken for
+ * the end of the work, a part of a record for the whole.
+ */
+START_TEST(filtered_record_is_an_error) {
+	static const uint32_t keeps[] = { 0, 8, sizeof(struct wire) - 1 };
+	uint32_t keep = keeps[_i / WAYS];
+	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, keep);
+	struct sock_fprog program = { .len = 1, .filter = &code };
+	struct stile_fence *fence = plain_fence_create();
+	int fd = export(fence);
+	ck_assert_int_eq(
+		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+	struct stile_fence *copy = import(fd);
+	ck_assert_int_eq(stile_fence_get_status(copy), 0);
+	stile_fence_signal(fence);
+	ck_assert_int_eq(learn(copy, _i % WAYS), keep == 0 ? -EOWNERDEAD : -EBADMSG);
+	stile_fence_unref(copy);
+	stile_fence_unref(fence);
+	close(fd);
+}
+END_TEST
+
+/* Wrong code: a stream that a holder has closed for all of them, taken for one that has ended well. */
+START_TEST(socket_that_a_holder_shut_down_is_an_error) {
+	static const int hows[] = { SHUT_RD, SHUT_RDWR };
+	struct stile_fence *fence = plain_fence_create();
+	int fd = export(fence);
+	struct stile_fence *copy = import(fd);
+	ck_assert_int_eq(shutdown(fd, hows[_i / WAYS]), 0);
+	ck_assert_int_eq(learn(copy, _i % WAYS), -EOWNERDEAD);
+	stile_fence_signal(fence);
+	ck_assert_int_eq(stile_fence_get_status(copy), -EOWNERDEAD);
+	stile_fence_unref(copy);
+	stile_fence_unref(fence);
+	close(fd);
+}
+END_TEST
+
 /* ---- Who is left --------------------------------------------------------------------------- */
 
 /* F-20 across the descriptor. Wrong code: the holder waits for ever. */
@@ -647,10 +702,19 @@ END_TEST
 
 /* ---- Another process ----------------------------------------------------------------------- */
 
+static void clone_unseen(int socket) {
+	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
+		char byte;
+		while (syscall(SYS_read, socket, &byte, 1) > 0) {
+		}
+		syscall(SYS_exit_group, 0);
+	}
+}
+
 /*
  * The producer: gives a descriptor of its fence, then does what it hears: 's' signal, 'e' signal
- * with an error, 'f' fork a child that stays, 'c' fork a child that signals the fence. It ends as
- * soon as nobody talks to it any more.
+ * with an error, 'f' fork a child that stays, 'c' fork a child that signals the fence, 'u' make a child
+ * that stays behind the library's back. It ends as soon as nobody talks to it any more.
  */
 static void produce(int socket, struct stile_fence *fence, char what) {
 	switch (what) {
@@ -660,6 +724,9 @@ static void produce(int socket, struct stile_fence *fence, char what) {
 		break;
 	case 's':
 		stile_fence_signal(fence);
+		break;
+	case 'u':
+		clone_unseen(socket);
 		break;
 	case 'f':
 	case 'c':
@@ -721,6 +788,51 @@ static void peer_end(struct peer *peer) {
 	stile_fence_unref(peer->fence);
 	close(peer->socket);
 }
+
+/* Wrong code: the process that waits taken for the one that owes. */
+START_TEST(owner_is_the_process_that_made_it) {
+	int64_t before_ns = runner_clock_ns();
+	struct peer peer = peer_start();
+	ck_assert(stile_fence_is_user(peer.fence));
+	ck_assert_int_eq(stile_fence_get_owner(peer.fence), peer.pid);
+	int64_t expiry_ns = stile_fence_get_expiry(peer.fence) - 10 * INT64_C(1000000000);
+	ck_assert_int_ge(expiry_ns, before_ns);
+	ck_assert_int_le(expiry_ns, runner_clock_ns());
+	peer_end(&peer);
+	ck_assert_int_eq(runner_reap(peer.pid), 0);
+}
+END_TEST
+
+static void expire(struct stile_fence *fence, int way) {
+	ck_assert_int_eq(stile_fence_set_expiry(fence, runner_clock_ns() + 1000000), 0);
+	runner_sleep_ms(way == LOOK ? 2 : 0);
+	ck_assert_int_eq(learn(fence, way), -ETIMEDOUT);
+	ck_assert_str_eq(stile_fence_get_driver_name(fence), "software-sync-file");
+	ck_assert_str_eq(stile_fence_get_timeline_name(fence), "pending");
+}
+
+/* Wrong code: a producer that hangs makes all others hang. */
+START_TEST(silent_producer_is_etimedout) {
+	struct peer peer = peer_start();
+	expire(peer.fence, _i);
+	peer_do(&peer, 's');
+	ck_assert_int_eq(stile_fence_get_status(peer.fence), -ETIMEDOUT);
+	peer_end(&peer);
+	ck_assert_int_eq(runner_reap(peer.pid), 0);
+}
+END_TEST
+
+/* A child by the bare system call, which no handler sees, keeps the stream open: the expiry helps. */
+START_TEST(stream_that_an_unseen_child_keeps_open_expires) {
+	struct peer peer = peer_start();
+	peer_do(&peer, 'u');
+	kill(peer.pid, SIGKILL);
+	ck_assert_int_eq(runner_reap(peer.pid), -SIGKILL);
+	ck_assert_int_eq(stile_fence_get_status(peer.fence), 0);
+	expire(peer.fence, _i);
+	peer_end(&peer);
+}
+END_TEST
 
 START_TEST(end_crosses_from_another_process) {
 	struct peer peer = peer_start();
@@ -868,8 +980,8 @@ static void consumer_init(struct consumer *consumer) {
 	runner_require(stile_device_open("swgpu", NULL, &consumer->device) == 0, "no device");
 	consumer->fence = plain_fence_create();
 	int fd = export(consumer->fence);
-	runner_require(
-		stile_fence_import_fd(consumer->device, KIND, fd, &consumer->copy) == 0, "import");
+	runner_require(stile_fence_import_fd(consumer->device, KIND, 0, fd, &consumer->copy) == 0,
+		"import");
 	close(fd);
 }
 
@@ -909,17 +1021,15 @@ static int fork_dropper(void) {
 	return ret | consumer_finish(&consumer);
 }
 
-static int child_waits(struct consumer *consumer) {
-	return stile_fence_wait(consumer->copy, INT64_MAX) == 0 &&
-			stile_fence_get_status(consumer->copy) == -ECHILD
-		? 0
-		: 3;
+static int child_listens(struct consumer *consumer) {
+	stile_fence_enable_signaling(consumer->copy);
+	return stile_fence_get_status(consumer->copy) == -ECHILD ? 0 : 3;
 }
 
-static int fork_waiter(void) {
+static int fork_listener(void) {
 	struct consumer consumer;
 	consumer_init(&consumer);
-	int ret = consumer_fork(&consumer, child_waits);
+	int ret = consumer_fork(&consumer, child_listens);
 	return ret | consumer_finish(&consumer);
 }
 
@@ -973,9 +1083,9 @@ START_TEST(child_that_drops_a_fence_leaves_the_parents_watch_alone) {
 }
 END_TEST
 
-/* Wrong code: the child waits for a thread it does not have, or takes the parent's event. */
-START_TEST(wait_in_a_child_ends_with_echild) {
-	ck_assert_int_eq(runner_reap(runner_spawn("fork-waiter", NULL, 0)), 0);
+/* Wrong code: the child counts on a thread it does not have, or takes the parent's event. */
+START_TEST(listening_in_a_child_ends_with_echild) {
+	ck_assert_int_eq(runner_reap(runner_spawn("fork-listener", NULL, 0)), 0);
 }
 END_TEST
 
@@ -1028,7 +1138,7 @@ static int attempt_import(void *user) {
 	if (ret < 0) {
 		return ret;
 	}
-	ret = stile_fence_import_fd(attempt->device, KIND, attempt->fd, &attempt->copy);
+	ret = stile_fence_import_fd(attempt->device, KIND, 0, attempt->fd, &attempt->copy);
 	return ret;
 }
 
@@ -1086,6 +1196,9 @@ static Suite *suite(void) {
 	tcase_add_loop_test(rubbish, drained_socket_is_an_error, 0, WAYS);
 	tcase_add_loop_test(rubbish, socket_without_a_peer_is_an_error, 0, WAYS);
 	tcase_add_loop_test(rubbish, socket_that_shows_nothing_is_an_error, 0, WAYS);
+	tcase_add_loop_test(rubbish, rubbish_is_not_mended_by_a_good_record, 0, WAYS);
+	tcase_add_loop_test(rubbish, filtered_record_is_an_error, 0, 3 * WAYS);
+	tcase_add_loop_test(rubbish, socket_that_a_holder_shut_down_is_an_error, 0, 2 * WAYS);
 	suite_add_tcase(s, rubbish);
 
 	TCase *left = ledger_tcase_create("who is left");
@@ -1098,6 +1211,9 @@ static Suite *suite(void) {
 
 	TCase *processes = ledger_tcase_create("processes");
 	tcase_add_checked_fixture(processes, setup, teardown);
+	tcase_add_test(processes, owner_is_the_process_that_made_it);
+	tcase_add_loop_test(processes, silent_producer_is_etimedout, 0, WAYS);
+	tcase_add_loop_test(processes, stream_that_an_unseen_child_keeps_open_expires, 0, WAYS);
 	tcase_add_loop_test(processes, end_crosses_from_another_process, 0, 2 * WAYS);
 	tcase_add_loop_test(processes, killed_producer_is_eownerdead, 0, WAYS);
 	tcase_add_loop_test(
@@ -1111,7 +1227,7 @@ static Suite *suite(void) {
 	TCase *forks = ledger_tcase_create("fork");
 	tcase_add_checked_fixture(forks, setup, teardown);
 	tcase_add_test(forks, child_that_drops_a_fence_leaves_the_parents_watch_alone);
-	tcase_add_test(forks, wait_in_a_child_ends_with_echild);
+	tcase_add_test(forks, listening_in_a_child_ends_with_echild);
 	tcase_add_loop_test(forks, device_can_be_destroyed_in_a_child, 0, 3);
 	suite_add_tcase(s, forks);
 
@@ -1128,7 +1244,7 @@ int main(int argc, char **argv) {
 		{ "producer", producer },
 		{ "fork-racer", fork_racer },
 		{ "fork-dropper", fork_dropper },
-		{ "fork-waiter", fork_waiter },
+		{ "fork-listener", fork_listener },
 		{ "fork-destroyer", fork_destroyer },
 		{ "fork-destroyer-with-watch", fork_destroyer_with_watch },
 		{ "fork-destroyer-while-due", fork_destroyer_while_due },

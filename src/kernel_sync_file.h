@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SRC_KERNEL_SYNC_FILE_H
+#define SRC_KERNEL_SYNC_FILE_H
+
+#include <stile/carrier.h>
+
+struct watch;
+
+/** Is it a sync_file? 0, -EBADF, -EINVAL or -ENOMEM. */
+int kernel_sync_file_check(int fd);
+
+/** A fence that follows a checked descriptor. 0 or -errno; borrows fd. */
+int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **out);
+
+/**
+ * A descriptor of what the kernel knows of the fence. 0, -EOPNOTSUPP (something in it is not the
+ * kernel's) or -errno. *out is -1 also where there is nothing left to wait for.
+ */
+int kernel_sync_file_export(struct stile_fence *fence, enum stile_path_kind *path, int *out);
+
+#endif
