@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "src/abi.h"
-#include "src/macros.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 

@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "src/abi.h"
-#include "src/macros.h"
 #include "src/buffer.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 

@@ -2,8 +2,8 @@
 #include "src/backend.h"
 
 #include "backends/swgpu/swgpu.h"
-#include "src/macros.h"
 #include "src/device.h"
+#include "src/macros.h"
 
 static const uint64_t modifiers[] = { DRM_FORMAT_MOD_LINEAR };
 

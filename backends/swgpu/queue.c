@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "backends/swgpu/swgpu.h"
-#include "src/macros.h"
 #include "src/backend.h"
 #include "src/buffer.h"
 #include "src/device.h"
 #include "src/format.h"
 #include "src/image.h"
+#include "src/macros.h"
 #include "src/os.h"
 
 struct queue {

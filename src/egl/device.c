@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/macros.h"
 #include "src/egl/egl.h"
 #include "src/log.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 

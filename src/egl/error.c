@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "src/macros.h"
 #include "src/egl/egl.h"
+#include "src/macros.h"
 
 static const struct {
 	EGLint code;

@@ -9,8 +9,8 @@
 
 #include <stile/wait.h>
 
-#include "src/macros.h"
 #include "src/egl/egl.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/path.h"
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "src/macros.h"
 #include "src/egl/egl.h"
+#include "src/macros.h"
 #include "src/report.h"
 
 struct stile_egl_image {

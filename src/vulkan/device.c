@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/macros.h"
 #include "src/log.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
