@@ -16,6 +16,8 @@
 
 struct carrier {
 	const char *name;
+	/* Optional: a shorter way if nothing is pending. 0; *out NULL: something may be. */
+	int (*import_over)(int fd, struct stile_fence **out);
 	int (*check)(int fd);
 	int (*import)(struct watch *watch, int fd, struct stile_fence **out);
 	/* May leave *out at -1 where the fence is signalled and the kind has no descriptor for that. */
@@ -23,11 +25,11 @@ struct carrier {
 };
 
 static const struct carrier carriers[] = {
-	[STILE_FD_SOFTWARE_SYNC_FILE] = { "software sync file", sync_file_check, sync_file_import,
-		sync_file_export },
-	[STILE_FD_SYNC_FILE] = { "sync_file", kernel_sync_file_check, kernel_sync_file_import,
+	[STILE_FD_SOFTWARE_SYNC_FILE] = { "software sync file", sync_file_import_over,
+		sync_file_check, sync_file_import, sync_file_export },
+	[STILE_FD_SYNC_FILE] = { "sync_file", NULL, kernel_sync_file_check, kernel_sync_file_import,
 		kernel_sync_file_export },
-	[STILE_FD_EVENTFD] = { "eventfd", eventfd_check, eventfd_import, eventfd_export },
+	[STILE_FD_EVENTFD] = { "eventfd", NULL, eventfd_check, eventfd_import, eventfd_export },
 };
 
 /* NULL: the kind or a flag is unknown. */
@@ -36,6 +38,21 @@ static const struct carrier *carrier_find(enum stile_fd_kind kind, uint32_t flag
 	bool known = index < ARRAY_LENGTH(carriers) && carriers[index].name != NULL &&
 		(flags & ~(uint32_t)STILE_FD_ALLOW_SIGNALED) == 0;
 	return known ? &carriers[index] : NULL;
+}
+
+static int import_pending(struct stile_device *device, const struct carrier *carrier, int fd,
+	struct stile_fence **out) {
+	/* First of all: a number that is closed may be given to the watcher that is made next. */
+	int ret = carrier->check(fd);
+	struct watch *watch = NULL;
+	if (ret == 0) {
+		ret = device_get_watch(device, &watch);
+	}
+	if (ret == 0) {
+		ret = carrier->import(watch, fd, out);
+		watch_unref(watch);
+	}
+	return ret;
 }
 
 int stile_fence_import_fd(struct stile_device *device, enum stile_fd_kind kind, uint32_t flags,
@@ -49,15 +66,9 @@ int stile_fence_import_fd(struct stile_device *device, enum stile_fd_kind kind, 
 		*out = stile_fence_get_stub();
 		return 0;
 	}
-	/* First of all: a number that is closed may be given to the watcher that is made next. */
-	int ret = carrier->check(fd);
-	struct watch *watch = NULL;
-	if (ret == 0) {
-		ret = device_get_watch(device, &watch);
-	}
-	if (ret == 0) {
-		ret = carrier->import(watch, fd, out);
-		watch_unref(watch);
+	int ret = carrier->import_over == NULL ? 0 : carrier->import_over(fd, out);
+	if (ret == 0 && *out == NULL) {
+		ret = import_pending(device, carrier, fd, out);
 	}
 	if (ret < 0) {
 		device_log(device, STILE_LOG_ERROR, "import of %s %d: %s", carrier->name, fd,

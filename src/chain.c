@@ -224,6 +224,7 @@ struct stile_fence *stile_chain_init(struct stile_chain *chain, struct stile_fen
 			seqno = stile_fence_get_seqno(prev);
 		}
 	}
+	fence_enter_slot(prev);
 	*chain = (struct stile_chain){ .prev = prev, .prev_seqno = prev_seqno, .fence = fence };
 	/* Cannot fail: the table is ours. */
 	(void)!stile_fence_init(&chain->base, &chain_ops, context, seqno);

@@ -22,7 +22,7 @@ enum { SLICE_NS = 250000000 };
 struct fd_fence {
 	struct stile_fence base;
 	struct fd_fence_info info;
-	struct watch *watch;
+	struct watch *watch; /* NULL: it was over when it came, and has no descriptor either */
 	uint32_t lock;
 	int verdict; /* under the lock: 0, or the status; the first one stands */
 	struct fd_fence_end end;
@@ -107,9 +107,11 @@ static void fd_fence_set_deadline(struct stile_fence *fence, int64_t deadline_ns
 
 static void fd_fence_release(struct stile_fence *fence) {
 	struct fd_fence *self = fd_fence_of(fence);
-	watch_release(self->watch, self->info.fd);
-	close(self->info.fd);
-	watch_unref(self->watch);
+	if (self->watch != NULL) {
+		watch_release(self->watch, self->info.fd);
+		close(self->info.fd);
+		watch_unref(self->watch);
+	}
 	free(self->info.data);
 	free(self);
 }
@@ -145,39 +147,67 @@ int fd_fence_get_fd(struct stile_fence *fence, const struct fd_fence_kind *kind)
 	return info->kind == kind ? info->fd : -1;
 }
 
-int fd_fence_create(
-	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out) {
-	*out = NULL;
+static int fd_fence_alloc(const struct fd_fence_info *info, struct fd_fence **out) {
 	struct fd_fence *self = calloc(1, sizeof(*self));
 	if (self == NULL) {
 		return -ENOMEM;
 	}
 	self->info = *info;
-	int ret = os_dup(info->fd);
-	if (ret < 0) {
-		goto err_self;
-	}
-	self->info.fd = ret;
-	ret = stile_fence_init(&self->base, info->kind->user ? &user_ops : &finite_ops,
+	self->info.fd = -1;
+	/* Cannot fail: the tables are ours. */
+	(void)!stile_fence_init(&self->base, info->kind->user ? &user_ops : &finite_ops,
 		stile_fence_context_alloc(1), 1);
-	if (ret < 0) {
-		goto err_fd;
-	}
 	if (info->kind->user) {
 		/* Its end is owed by another process than the one that made it. */
 		fence_make_user(&self->base, info->owner, stile_fence_get_expiry(&self->base));
 	}
-	ret = watch_reserve(watch, self->info.fd);
+	*out = self;
+	return 0;
+}
+
+int fd_fence_create(
+	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out) {
+	*out = NULL;
+	struct fd_fence *self;
+	int ret = fd_fence_alloc(info, &self);
+	if (ret < 0) {
+		return ret;
+	}
+	int fd = os_dup(info->fd);
+	if (fd < 0) {
+		ret = fd;
+		goto err_self;
+	}
+	ret = watch_reserve(watch, fd);
 	if (ret < 0) {
 		goto err_fd;
 	}
+	self->info.fd = fd;
 	self->watch = watch_ref(watch);
 	*out = &self->base;
 	return 0;
 
 err_fd:
-	close(self->info.fd);
+	close(fd);
 err_self:
 	free(self);
 	return ret;
+}
+
+int fd_fence_create_over(const struct fd_fence_info *info, int verdict,
+	const struct fd_fence_end *end, struct stile_fence **out) {
+	*out = NULL;
+	struct fd_fence *self;
+	int ret = fd_fence_alloc(info, &self);
+	if (ret < 0) {
+		return ret;
+	}
+	self->verdict = verdict;
+	self->end = *end;
+	if (verdict < 0) {
+		stile_fence_set_error(&self->base, verdict);
+	}
+	stile_fence_signal_timestamp(&self->base, end->timestamp_ns);
+	*out = &self->base;
+	return 0;
 }

@@ -43,6 +43,10 @@ struct fd_fence_info {
 int fd_fence_create(
 	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out);
 
+/** One that is over, as a look has found out: it needs no descriptor and no watch. 0 or -ENOMEM. */
+int fd_fence_create_over(const struct fd_fence_info *info, int verdict,
+	const struct fd_fence_end *end, struct stile_fence **out);
+
 /** The descriptor of a fence of this kind, borrowed; -1 for any other fence. */
 int fd_fence_get_fd(struct stile_fence *fence, const struct fd_fence_kind *kind);
 

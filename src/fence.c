@@ -22,18 +22,20 @@
  *
  * `state` is written with read-modify-write operations only. SIGNALED is set with release order, after
  * `timestamp_ns`: whoever reads it with acquire order sees that too (contract F-23, F-24). WAITER says
- * that somebody sleeps on `state` as a futex; ARMED that the expiry's thread knows the fence.
+ * that somebody sleeps on `state` as a futex; ARMED that the expiry's thread knows the fence; SLOT that
+ * it was where others look without a reference.
  *
  * The number of the error is in the same word: it is there when SIGNALED is, or never comes, however
  * many threads end the fence at once. Above it is a count of how often the expiry was moved: whoever
  * is about to sleep until an old one sees that the word has changed.
  */
 enum {
-	STATE_SIGNALED = 1u << 0,
+	STATE_SIGNALED = 1u << 0, /* stile_fence_is_signaled_inline() knows it */
 	STATE_ENABLED = 1u << 1,
 	STATE_WAITER = 1u << 2,
 	STATE_ARMED = 1u << 3,
 	STATE_USER = 1u << 4,
+	STATE_SLOT = 1u << 5,
 	STATE_ERROR_SHIFT = 8,
 	STATE_ERROR = 0xfffu << STATE_ERROR_SHIFT,
 	STATE_MOVED = 1u << 20,
@@ -145,14 +147,22 @@ int stile_fence_init_shared(struct stile_fence *fence, const struct stile_fence_
 		(ops->flags & ~(uint32_t)(STILE_FENCE_SEQNO64 | STILE_FENCE_USER)) != 0) {
 		return -EINVAL;
 	}
-	*fence = (struct stile_fence){
-		.ops = ops,
-		.shared_lock = lock,
-		.context = context,
-		.seqno = seqno,
-		.expiry_ns = INT64_MAX,
-		.refs = 1,
-	};
+	/* Field by field: clearing the whole with one string instruction takes longer. */
+	fence->ops = ops;
+	fence->shared_lock = lock;
+	fence->state = 0;
+	fence->refs = 1;
+	fence->lock = 0;
+	fence->owner = 0;
+	fence->timestamp_ns = 0;
+	fence->first = NULL;
+	fence->last = NULL;
+	fence->context = context;
+	fence->seqno = seqno;
+	fence->expiry_ns = INT64_MAX;
+	fence->expiry_node[0] = NULL;
+	fence->expiry_node[1] = NULL;
+	fence->expiry_node[2] = NULL;
 	if (ops->flags & STILE_FENCE_USER) {
 		fence_make_user(fence, getpid(), os_clock_ns() + DEFAULT_EXPIRY_NS);
 	}
@@ -202,14 +212,30 @@ struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot) {
 	return fence;
 }
 
+void fence_enter_slot(struct stile_fence *fence) {
+	if (fence != NULL && (fence_state(fence) & STATE_SLOT) == 0) {
+		__atomic_fetch_or(&fence->state, STATE_SLOT, __ATOMIC_RELAXED);
+	}
+}
+
 struct stile_fence *stile_fence_exchange_slot(
 	struct stile_fence **slot, struct stile_fence *fence) {
+	fence_enter_slot(fence);
 	return __atomic_exchange_n(slot, fence, __ATOMIC_SEQ_CST);
 }
 
 /* Nobody can signal a fence without a reference: its callbacks hear of it (F-20). */
 static bool fence_is_abandoned(struct stile_fence *fence) {
 	return (fence_state(fence) & STATE_SIGNALED) == 0 && fence->first != NULL;
+}
+
+/* What was never in a slot cannot be seen by somebody who has no reference: no need to wait. */
+static void fence_release(struct stile_fence *fence) {
+	if (fence_state(fence) & STATE_SLOT) {
+		reclaim_fence(fence);
+	} else if (fence->ops->release != NULL) {
+		fence->ops->release(fence);
+	}
 }
 
 void stile_fence_unref(struct stile_fence *fence) {
@@ -225,7 +251,7 @@ void stile_fence_unref(struct stile_fence *fence) {
 			if (fence_state(fence) & STATE_ARMED) {
 				expiry_disarm(fence);
 			}
-			reclaim_fence(fence);
+			fence_release(fence);
 			return;
 		}
 		check_warn("the last reference of pending fence %llu:%llu (%s) went while somebody "
@@ -422,6 +448,8 @@ static bool fence_ask(struct stile_fence *fence) {
 	return fence->ops->signaled != NULL && fence->ops->signaled(fence);
 }
 
+/* For those who have no compiler: the function itself, under its name. */
+#undef stile_fence_is_signaled
 bool stile_fence_is_signaled(struct stile_fence *fence) {
 	if (fence_state(fence) & STATE_SIGNALED) {
 		return true;

@@ -8,6 +8,9 @@
 /** A reference, if somebody else still has one. */
 bool fence_ref_unless_zero(struct stile_fence *fence);
 
+/** It can be seen from now on by those who look into a slot. Before it can be; NULL is ignored. */
+void fence_enter_slot(struct stile_fence *fence);
+
 /** Has nobody else a reference? Only for who has one and knows that none can be made from it. */
 bool fence_is_last_ref(const struct stile_fence *fence);
 

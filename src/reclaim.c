@@ -39,9 +39,14 @@ static struct stile_fence *limbo; /* dead since the batch was closed */
 static struct stile_fence *batch; /* NULL: no grace period is going on */
 static bool flipped;              /* the other phase has been seen empty */
 
+/* By turns: addresses of threads have too much in common. */
 static unsigned stripe_of_thread(void) {
-	static _Thread_local __attribute__((tls_model("initial-exec"))) char here;
-	return (unsigned)(((uintptr_t)&here * UINT64_C(0x9e3779b97f4a7c15)) >> 61);
+	static uint32_t next;
+	static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned mine;
+	if (mine == 0) {
+		mine = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % STRIPES + 1;
+	}
+	return mine - 1;
 }
 
 static bool phase_is_empty(uint32_t which) {

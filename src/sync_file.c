@@ -256,6 +256,18 @@ static int32_t socket_owner(int fd) {
 	return ret < 0 || peer.pid < 0 ? 0 : peer.pid;
 }
 
+int sync_file_import_over(int fd, struct stile_fence **out) {
+	*out = NULL;
+	struct record record = { 0 };
+	int verdict = peek(fd, &record);
+	if (verdict == 0 || !record_is_valid(&record)) {
+		return 0;
+	}
+	struct fd_fence_info info = { .kind = &software_kind, .names = &pending_names };
+	struct fd_fence_end end = { .timestamp_ns = record.timestamp_ns, .names = record.names };
+	return fd_fence_create_over(&info, verdict, &end, out);
+}
+
 int sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
 	struct fd_fence_info info = {
 		.kind = &software_kind,

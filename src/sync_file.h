@@ -9,6 +9,12 @@ struct watch;
 /** Is it a descriptor of the kind? 0, -EBADF or -EINVAL. */
 int sync_file_check(int fd);
 
+/**
+ * A fence for a descriptor of which the last word is there to be read, whatever else it is. 0 or
+ * -ENOMEM; *out is NULL if it is not, or cannot be understood.
+ */
+int sync_file_import_over(int fd, struct stile_fence **out);
+
 /** A fence that follows a checked descriptor. 0 or -errno; borrows fd. */
 int sync_file_import(struct watch *watch, int fd, struct stile_fence **out);
 

@@ -113,17 +113,17 @@ struct stile_fence_ops {
 struct stile_fence {
 	const struct stile_fence_ops *ops;
 	struct stile_lock *shared_lock;
-	uint64_t context;
-	uint64_t seqno;
-	int64_t timestamp_ns;
-	int64_t expiry_ns;
-	struct stile_callback *first;
-	struct stile_callback *last;
-	void *expiry_node[3];
-	uint32_t lock;
 	uint32_t state;
 	uint32_t refs;
+	uint32_t lock;
 	int32_t owner;
+	int64_t timestamp_ns;
+	struct stile_callback *first;
+	struct stile_callback *last;
+	uint64_t context;
+	uint64_t seqno;
+	int64_t expiry_ns;
+	void *expiry_node[3];
 };
 
 /**
@@ -265,7 +265,8 @@ STILE_API void stile_fence_unref(struct stile_fence *fence);
 STILE_API struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot);
 
 /**
- * Replace the fence in such a slot. Never blocks.
+ * Replace the fence in such a slot: the only way to put one there, also the
+ * first one. Never blocks.
  *
  * @param slot   borrowed
  * @param fence  a reference, which the slot takes over; may be NULL
@@ -340,6 +341,18 @@ STILE_API bool stile_fence_check_and_signal(struct stile_fence *fence);
  * @since 0.1
  */
 STILE_API bool stile_fence_is_signaled(struct stile_fence *fence);
+
+#if defined(__GNUC__)
+/*
+ * The answer "yes" is one load, and is had without a call. SIGNALED is the
+ * first bit of the state for ever.
+ */
+static inline bool stile_fence_is_signaled_inline(struct stile_fence *fence) {
+	return (__atomic_load_n(&fence->state, __ATOMIC_ACQUIRE) & 1u) != 0 ||
+		stile_fence_is_signaled(fence);
+}
+#define stile_fence_is_signaled stile_fence_is_signaled_inline
+#endif
 
 /**
  * As stile_fence_is_signaled(), for a caller that has the fence's lock.

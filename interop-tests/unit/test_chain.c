@@ -15,6 +15,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/fence.h"
 #include "src/macros.h"
 #include "src/reclaim.h"
 
@@ -1031,6 +1032,7 @@ static void *release_many_late(void *unused) {
 	(void)unused;
 	struct stile_fence *leaf = leaf_create();
 	struct stile_fence *head = long_chain(QUITE_MANY, leaf);
+	fence_enter_slot(head);
 	unsigned section = reclaim_begin();
 	stile_fence_unref(head);
 	bool kept = leaf->refs == QUITE_MANY + 1;

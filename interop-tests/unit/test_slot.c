@@ -12,6 +12,7 @@
 
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
+#include "src/fence.h"
 #include "src/macros.h"
 #include "src/reclaim.h"
 
@@ -46,6 +47,8 @@ static const struct stile_fence_ops item_ops = {
 static void item_init(struct item *item) {
 	*item = (struct item){ 0 };
 	ck_assert_int_eq(stile_fence_init(&item->fence, &item_ops, 1, 1), 0);
+	/* As if it had been in a slot. */
+	fence_enter_slot(&item->fence);
 }
 
 /* F-3. Wrong code: NULL taken for a fence. */
@@ -87,6 +90,27 @@ START_TEST(fence_that_nobody_looks_at_is_released_at_once) {
 	reclaim_end(reclaim_begin());
 	stile_fence_unref(&item.fence);
 	ck_assert_uint_eq(item.released, 1);
+}
+END_TEST
+
+/* Wrong code: everything that dies pays for those who look at slots; or what was in one does not wait. */
+START_TEST(only_what_was_in_a_slot_waits) {
+	struct item never, once;
+	item_init(&never);
+	item_init(&once);
+	ck_assert_int_eq(stile_fence_init(&never.fence, &item_ops, 1, 1), 0);
+	ck_assert_int_eq(stile_fence_init(&once.fence, &item_ops, 1, 1), 0);
+	struct stile_fence *slot = NULL;
+	ck_assert_ptr_null(stile_fence_exchange_slot(&slot, &once.fence));
+	ck_assert_ptr_eq(stile_fence_exchange_slot(&slot, NULL), &once.fence);
+
+	unsigned section = reclaim_begin();
+	stile_fence_unref(&never.fence);
+	stile_fence_unref(&once.fence);
+	ck_assert_uint_eq(never.released, 1);
+	ck_assert_uint_eq(once.released, 0);
+	reclaim_end(section);
+	ck_assert_uint_eq(once.released, 1);
 }
 END_TEST
 
@@ -255,6 +279,7 @@ START_TEST(release_may_drop_the_last_reference_of_another) {
 		links[i].next = i == 0 ? NULL : &links[i - 1].fence;
 		links[i].released = &released;
 		ck_assert_int_eq(stile_fence_init(&links[i].fence, &chain_ops, 1, 1), 0);
+		fence_enter_slot(&links[i].fence);
 	}
 	unsigned section = reclaim_begin();
 	stile_fence_unref(&links[2].fence);
@@ -468,6 +493,7 @@ static Suite *suite(void) {
 	tcase_add_test(one, empty_slot_gives_null);
 	tcase_add_test(one, slot_has_a_reference_of_its_own);
 	tcase_add_test(one, fence_that_nobody_looks_at_is_released_at_once);
+	tcase_add_test(one, only_what_was_in_a_slot_waits);
 	tcase_add_test(one, release_waits_for_the_end_of_a_section);
 	tcase_add_test(one, release_waits_for_sections_of_other_threads);
 	tcase_add_test(one, overlapping_sections_hold_nothing_up);

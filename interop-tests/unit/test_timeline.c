@@ -15,6 +15,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/fence.h"
 #include "src/macros.h"
 #include "src/reclaim.h"
 #include "src/timeline.h"
@@ -292,6 +293,7 @@ END_TEST
  */
 START_TEST(fence_that_is_dying_is_not_given_again) {
 	struct stile_fence *dead = fence_at(5), *next = fence_at(6);
+	fence_enter_slot(dead);
 	unsigned section = reclaim_begin();
 	stile_fence_unref(dead);
 	ck_assert_ptr_nonnull(timeline->pending.root);
