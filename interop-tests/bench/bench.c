@@ -14,6 +14,21 @@ static const struct {
 	int (*run)(void);
 } groups[] = {
 	{ "handoff", bench_handoff },
+	{ "fence", bench_fence },
+};
+
+/* What groups have this program run for them, as another process. */
+static const struct {
+	const char *argument;
+	int (*run)(void);
+	bool traced;
+} others[] = {
+	{ "--handoff-traced", bench_handoff_traced, true },
+	{ "--fence-traced-alone", bench_fence_traced_alone, true },
+	{ "--fence-traced-awaited", bench_fence_traced_awaited, true },
+	{ "--fence-traced-seqno-alone", bench_fence_traced_seqno_alone, true },
+	{ "--fence-traced-seqno-awaited", bench_fence_traced_seqno_awaited, true },
+	{ "--fence-other-process", bench_fence_other_process, false },
 };
 
 static struct bench_row rows[256];
@@ -33,6 +48,11 @@ static int compare(const void *left, const void *right) {
 double bench_median(double *samples, size_t n) {
 	qsort(samples, n, sizeof(*samples), compare);
 	return samples[n / 2];
+}
+
+double bench_p99(double *samples, size_t n) {
+	qsort(samples, n, sizeof(*samples), compare);
+	return samples[n - 1 - n / 100];
 }
 
 static void print_head(void) {
@@ -109,9 +129,13 @@ static bool is_group(const char *name) {
 }
 
 int main(int argc, char **argv) {
-	if (argc == 2 && strcmp(argv[1], "--handoff-traced") == 0) {
-		trace_me();
-		return bench_handoff_traced() < 0;
+	for (size_t i = 0; argc == 2 && i < LENGTH(others); i++) {
+		if (strcmp(argv[1], others[i].argument) == 0) {
+			if (others[i].traced) {
+				trace_me();
+			}
+			return others[i].run() < 0;
+		}
 	}
 	const char *json = NULL;
 	size_t count = 0;

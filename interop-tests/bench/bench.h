@@ -29,6 +29,22 @@ int64_t bench_now(void);
 /** The median of n samples, which are sorted by this. */
 double bench_median(double *samples, size_t n);
 
+/** The same for the one that 99 of 100 do not exceed. */
+double bench_p99(double *samples, size_t n);
+
+/* sample.c: what is too short to be timed once. */
+
+/** One way to do something. */
+struct bench_way {
+	int64_t (*run)(void *data, size_t n); /* do it n times: ns that took */
+	void *data;
+	/* Filled in: ns for once. */
+	double median, p99;
+};
+
+/** Measure several ways in turns, so that what else the machine does falls on all of them alike. */
+void bench_measure(struct bench_way *ways, size_t count);
+
 /* count.c: what happens on the way. */
 
 /** Allocations made by the code of Stile's libraries, by all threads, since the program began. */
@@ -53,5 +69,13 @@ int64_t trace_count(const char *argument);
 int bench_handoff(void);
 /** What bench_handoff() has run under trace_count(). */
 int bench_handoff_traced(void);
+int bench_fence(void);
+/** What bench_fence() has run under trace_count(): signals, for which nobody or somebody waits. */
+int bench_fence_traced_alone(void);
+int bench_fence_traced_awaited(void);
+int bench_fence_traced_seqno_alone(void);
+int bench_fence_traced_seqno_awaited(void);
+/** The other process of a part of bench_fence(). */
+int bench_fence_other_process(void);
 
 #endif
