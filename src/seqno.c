@@ -25,80 +25,8 @@
 
 enum { WORD_BYTES = 4, SHARED_BYTES = 8 };
 
-/* ---- The producer's end ------------------------------------------------------------------- */
-
-/*
- * All producers' ends of the process: a child made by fork gets copies of them, which would keep
- * the importers waiting after the producer has died.
- */
-static pthread_mutex_t producers_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct stile_seqno *producers;
-
-static void producers_before_fork(void) {
-	pthread_mutex_lock(&producers_lock);
-}
-
-static void producers_after_fork(void) {
-	pthread_mutex_unlock(&producers_lock);
-}
-
-static void producers_in_child(void) {
-	for (struct stile_seqno *seqno = producers; seqno != NULL; seqno = seqno->next) {
-		close(seqno->keep_fd);
-		seqno->keep_fd = -1;
-	}
-	producers = NULL;
-	seqno_forget_threads();
-	pthread_mutex_unlock(&producers_lock);
-}
-
-static int guard_result;
-
-static void guard(void) {
-	guard_result = os_atfork(producers_before_fork, producers_after_fork, producers_in_child);
-}
-
-/* Held throughout: no fork sees an end that is not listed. */
-static int producer_open(struct stile_seqno *seqno) {
-	int ends[2], ret = 0;
-	pthread_mutex_lock(&producers_lock);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		ret = -errno;
-	} else {
-		/* Nothing is ever said: all that counts is the end. */
-		shutdown(ends[1], SHUT_WR);
-		seqno->keep_fd = ends[0];
-		seqno->alive_fd = ends[1];
-		seqno->next = producers;
-		if (producers != NULL) {
-			producers->prev = seqno;
-		}
-		producers = seqno;
-	}
-	pthread_mutex_unlock(&producers_lock);
-	return ret;
-}
-
-static void producer_close(struct stile_seqno *seqno) {
-	if (seqno->keep_fd < 0) {
-		return;
-	}
-	pthread_mutex_lock(&producers_lock);
-	if (seqno->prev != NULL) {
-		seqno->prev->next = seqno->next;
-	} else {
-		producers = seqno->next;
-	}
-	if (seqno->next != NULL) {
-		seqno->next->prev = seqno->prev;
-	}
-	close(seqno->keep_fd);
-	seqno->keep_fd = -1;
-	pthread_mutex_unlock(&producers_lock);
-}
-
 bool seqno_is_orphan(struct stile_seqno *seqno) {
-	if (seqno->alive_fd < 0 || seqno->keep_fd >= 0) {
+	if (seqno->alive_fd < 0 || seqno->keep.fd >= 0) {
 		return false;
 	}
 	if (__atomic_load_n(&seqno->gone, __ATOMIC_RELAXED)) {
@@ -115,11 +43,6 @@ bool seqno_is_orphan(struct stile_seqno *seqno) {
 /* ---- Making and dropping one -------------------------------------------------------------- */
 
 static int seqno_alloc(struct stile_seqno **out) {
-	static pthread_once_t guarded = PTHREAD_ONCE_INIT;
-	pthread_once(&guarded, guard);
-	if (guard_result < 0) {
-		return guard_result;
-	}
 	struct stile_seqno *seqno = calloc(1, sizeof(*seqno));
 	if (seqno == NULL) {
 		return -ENOMEM;
@@ -127,7 +50,7 @@ static int seqno_alloc(struct stile_seqno **out) {
 	seqno->refs = 1;
 	seqno->word_fd = -1;
 	seqno->alive_fd = -1;
-	seqno->keep_fd = -1;
+	seqno->keep.fd = -1;
 	seqno->owner = getpid();
 	seqno->context = stile_fence_context_alloc(1);
 	pthread_mutex_init(&seqno->lock, NULL);
@@ -141,7 +64,7 @@ bool seqno_is_inherited(const struct stile_seqno *seqno) {
 
 /* Also what was made in part only. */
 void seqno_free(struct stile_seqno *seqno) {
-	producer_close(seqno);
+	own_end_close(&seqno->keep, NULL, 0);
 	if (seqno->buffer != NULL) {
 		stile_buffer_munmap(seqno->buffer, seqno->mapping);
 		stile_buffer_unref(seqno->buffer);
@@ -190,7 +113,8 @@ int stile_seqno_create(struct stile_seqno **out) {
 	if (ret < 0) {
 		goto err_seqno;
 	}
-	ret = producer_open(seqno);
+	/* Nothing is ever said: all that counts is the end. */
+	ret = own_end_open(&seqno->keep, &seqno->alive_fd);
 	if (ret < 0) {
 		goto err_seqno;
 	}
@@ -326,7 +250,7 @@ void stile_seqno_unref(struct stile_seqno *seqno) {
 		return;
 	}
 	/* The thread may take a slice to notice; the importers are not to wait for that. */
-	producer_close(seqno);
+	own_end_close(&seqno->keep, NULL, 0);
 	if (seqno_is_inherited(seqno)) {
 		seqno_free(seqno);
 		return;

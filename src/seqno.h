@@ -10,6 +10,8 @@
 
 #include <stile/seqno.h>
 
+#include "src/own_end.h"
+
 struct seqno_fence;
 
 struct stile_seqno {
@@ -19,14 +21,12 @@ struct stile_seqno {
 	void *mapping;
 	struct stile_buffer *buffer; /* NULL: in a file of its own */
 	int word_fd;
-	int alive_fd; /* hangs up when the producer has gone; -1: there is none */
-	int keep_fd;  /* the other end, the producer's; -1: this is not the producer */
+	int alive_fd;        /* hangs up when the producer has gone; -1: there is none */
+	struct own_end keep; /* the other end; closed: this is not the producer */
 	bool gone;
 	int32_t producer;
 	pid_t owner; /* a child made by fork has no thread */
 	uint64_t context;
-	struct stile_seqno *next; /* of the producers */
-	struct stile_seqno *prev;
 
 	pthread_mutex_t lock;
 	/* All below is under the lock. */
@@ -52,8 +52,5 @@ void seqno_free(struct stile_seqno *seqno);
 
 /** The lock is held. Have the thread look at what changed, if there is one. */
 void seqno_kick(struct stile_seqno *seqno);
-
-/** In a child made by fork. */
-void seqno_forget_threads(void);
 
 #endif

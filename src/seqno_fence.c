@@ -159,8 +159,14 @@ static int seqno_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 static uint32_t threads; /* there are now */
 static bool unloading;   /* the library's code is about to go */
 
-void seqno_forget_threads(void) {
+/* They are the parent's: nobody waits for them here. */
+static void in_child(void) {
 	threads = 0;
+}
+
+__attribute__((constructor)) static void guard(void) {
+	/* Without memory for this, the end of a child that was made by fork takes a second longer. */
+	(void)os_atfork(NULL, NULL, in_child);
 }
 
 void seqno_kick(struct stile_seqno *seqno) {

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "src/fd_fence.h"
 #include "src/macros.h"
 #include "src/os.h"
+#include "src/own_end.h"
 
 enum {
 	RECORD_MAGIC = 0x53464331, /* "SFC1": a new number if the layout changes */
@@ -45,90 +45,8 @@ struct record {
 
 struct sender {
 	struct stile_callback callback;
-	int fd; /* -1 in a child made by fork */
-	struct sender *next;
-	struct sender *prev;
+	struct own_end end;
 };
-
-/*
- * All sending ends of the process: a child made by fork gets copies of them, which would keep the
- * streams open after the producer has died.
- */
-static pthread_mutex_t senders_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sender *senders;
-
-static void senders_before_fork(void) {
-	pthread_mutex_lock(&senders_lock);
-}
-
-static void senders_after_fork(void) {
-	pthread_mutex_unlock(&senders_lock);
-}
-
-static void senders_in_child(void) {
-	for (struct sender *sender = senders; sender != NULL; sender = sender->next) {
-		close(sender->fd);
-		sender->fd = -1;
-	}
-	senders = NULL;
-	pthread_mutex_unlock(&senders_lock);
-}
-
-static int senders_guard_result;
-
-static void senders_guard(void) {
-	senders_guard_result = os_atfork(senders_before_fork, senders_after_fork, senders_in_child);
-}
-
-/* The lock is held. */
-static void sender_link(struct sender *sender) {
-	sender->next = senders;
-	if (senders != NULL) {
-		senders->prev = sender;
-	}
-	senders = sender;
-}
-
-/* The lock is held. */
-static void sender_unlink(struct sender *sender) {
-	if (sender->prev != NULL) {
-		sender->prev->next = sender->next;
-	} else if (senders == sender) {
-		senders = sender->next;
-	}
-	if (sender->next != NULL) {
-		sender->next->prev = sender->prev;
-	}
-}
-
-/* Both ends of a new stream. The lock is held throughout: no fork sees an end that is not listed. */
-static int sender_open(struct sender *sender, int *out) {
-	int ends[2], ret = 0;
-	pthread_mutex_lock(&senders_lock);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		ret = -errno;
-	} else {
-		/* No holder can write what another one would take for the producer's word. */
-		shutdown(ends[1], SHUT_WR);
-		sender->fd = ends[0];
-		sender_link(sender);
-		*out = ends[1];
-	}
-	pthread_mutex_unlock(&senders_lock);
-	return ret;
-}
-
-/* Send the last word, if this is the process that may, and close. As sender_open(). */
-static void sender_close(struct sender *sender, const struct record *record) {
-	pthread_mutex_lock(&senders_lock);
-	sender_unlink(sender);
-	if (sender->fd >= 0) {
-		/* If it cannot be sent, closing alone tells the holders -EOWNERDEAD: no false success. */
-		(void)send(sender->fd, record, sizeof(*record), MSG_DONTWAIT | MSG_NOSIGNAL);
-		close(sender->fd);
-	}
-	pthread_mutex_unlock(&senders_lock);
-}
 
 /* Under the fence's lock. */
 static void sender_finish(struct stile_fence *fence, struct stile_callback *callback) {
@@ -142,22 +60,17 @@ static void sender_finish(struct stile_fence *fence, struct stile_callback *call
 	};
 	snprintf(record.names.driver, NAME_BYTES, "%s", stile_fence_get_driver_name(fence));
 	snprintf(record.names.timeline, NAME_BYTES, "%s", stile_fence_get_timeline_name(fence));
-	sender_close(sender, &record);
+	own_end_close(&sender->end, &record, sizeof(record));
 	free(sender);
 }
 
 /* A stream of our own. */
 static int sender_create(struct stile_fence *fence, int *out) {
-	static pthread_once_t guarded = PTHREAD_ONCE_INIT;
-	pthread_once(&guarded, senders_guard);
-	if (senders_guard_result < 0) {
-		return senders_guard_result;
-	}
 	struct sender *sender = calloc(1, sizeof(*sender));
 	if (sender == NULL) {
 		return -ENOMEM;
 	}
-	int ret = sender_open(sender, out);
+	int ret = own_end_open(&sender->end, out);
 	if (ret < 0) {
 		free(sender);
 		return ret;
