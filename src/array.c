@@ -110,23 +110,29 @@ static bool array_enable_signaling(struct stile_fence *fence) {
 	return array->count > 0;
 }
 
+/* Of one that somebody listens to. */
+static bool array_is_over(struct stile_array *array) {
+	if (__atomic_load_n(&array->pending, __ATOMIC_ACQUIRE) > 0) {
+		return false;
+	}
+	array_take_error(array);
+	return true;
+}
+
 static bool array_signaled(struct stile_fence *fence) {
 	struct stile_array *array = array_of(fence);
 	/* Before the look at the bit: enabling in between cannot have counted for us. */
 	int32_t pending = __atomic_load_n(&array->pending, __ATOMIC_ACQUIRE);
 	if (fence_is_enabled(fence)) {
-		if (pending > 0) {
-			return false;
-		}
-		array_take_error(array);
-		return true;
+		return pending <= 0 && array_is_over(array);
 	}
 	for (size_t i = 0; i < array->count && pending > 0; i++) {
 		if (stile_fence_is_signaled(array->members[i].fence)) {
 			pending--;
 		}
 	}
-	return pending <= 0;
+	/* Somebody who came to listen meanwhile is to hear of errors. */
+	return pending <= 0 && (!fence_is_enabled(fence) || array_is_over(array));
 }
 
 static void array_release(struct stile_fence *fence) {
@@ -162,7 +168,7 @@ int stile_array_alloc(size_t count, struct stile_array **out) {
 	*out = NULL;
 	check_alloc();
 	size_t bytes;
-	if (__builtin_mul_overflow(count, sizeof(struct member), &bytes) ||
+	if (count > INT32_MAX || __builtin_mul_overflow(count, sizeof(struct member), &bytes) ||
 		__builtin_add_overflow(bytes, sizeof(struct stile_array), &bytes)) {
 		return -ENOMEM;
 	}

@@ -6,6 +6,7 @@
 #include <stile/carrier.h>
 #include <stile/fence.h>
 
+#include "src/check.h"
 #include "src/device.h"
 #include "src/eventfd.h"
 #include "src/kernel_sync_file.h"
@@ -66,6 +67,7 @@ int stile_fence_import_fd(struct stile_device *device, enum stile_fd_kind kind, 
 		*out = stile_fence_get_stub();
 		return 0;
 	}
+	check_alloc();
 	int ret = carrier->import_over == NULL ? 0 : carrier->import_over(fd, out);
 	if (ret == 0 && *out == NULL) {
 		ret = import_pending(device, carrier, fd, out);
@@ -84,6 +86,7 @@ int stile_fence_export_fd(struct stile_fence *fence, enum stile_fd_kind kind, ui
 	if (carrier == NULL || path_check(path) < 0) {
 		return -EINVAL;
 	}
+	check_alloc();
 	enum stile_path_kind crossing = STILE_PATH_NONE;
 	bool allow = (flags & STILE_FD_ALLOW_SIGNALED) != 0;
 	int ret = 0;

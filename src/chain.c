@@ -104,10 +104,22 @@ static void chain_awaited_ended(struct stile_fence *fence, struct stile_callback
 	defer_add(&chain->search, chain_search);
 }
 
-/* What to wait for at this place of the chain: it stands for all before if it listens itself. */
-static struct stile_fence *chain_target(struct stile_chain *chain, struct stile_fence *at) {
+/* From here on the callback runs the search again, perhaps already does: the element is not ours. */
+static bool chain_await(struct stile_chain *chain, struct stile_fence *target) {
+	chain->awaited = stile_fence_ref(target);
+	if (stile_fence_add_callback(target, &chain->callback, chain_awaited_ended) == 0) {
+		return true;
+	}
+	chain->awaited = NULL;
+	stile_fence_unref(target);
+	return false;
+}
+
+/* An element that listens itself stands for all before it; unless it has ended by its own expiry. */
+static bool chain_await_at(struct stile_chain *chain, struct stile_fence *at) {
 	bool listens = at != &chain->base && stile_fence_is_chain(at) && fence_is_enabled(at);
-	return listens ? at : stile_chain_get_contained(at);
+	return (listens && chain_await(chain, at)) ||
+		chain_await(chain, stile_chain_get_contained(at));
 }
 
 static void chain_search(struct defer_work *work) {
@@ -117,15 +129,10 @@ static void chain_search(struct defer_work *work) {
 
 	struct stile_fence *at = stile_fence_ref(&chain->base);
 	while (at != NULL) {
-		struct stile_fence *target = stile_fence_ref(chain_target(chain, at));
-		chain->awaited = target;
-		if (stile_fence_add_callback(target, &chain->callback, chain_awaited_ended) == 0) {
-			/* It may have run already, on another thread: the element is not ours. */
+		if (chain_await_at(chain, at)) {
 			stile_fence_unref(at);
 			return;
 		}
-		chain->awaited = NULL;
-		stile_fence_unref(target);
 		at = stile_chain_walk(at);
 	}
 	stile_fence_signal(&chain->base);
@@ -201,8 +208,9 @@ void stile_chain_free(struct stile_chain *chain) {
 	free(chain);
 }
 
+/* What has ended depends on nobody any more. Nobody is asked: locks may be held. */
 static void chain_inherit(struct stile_chain *chain, const struct stile_fence *from) {
-	if (from != NULL && stile_fence_is_user(from)) {
+	if (from != NULL && stile_fence_is_user(from) && !fence_has_ended(from)) {
 		fence_make_user(&chain->base, stile_fence_get_owner(from), INT64_MAX);
 	}
 }

@@ -26,6 +26,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/macros.h"
@@ -83,7 +84,6 @@ struct thread {
 	uint32_t epoch; /* in which this is true */
 	uint32_t count;
 	uint32_t missed; /* locks for which there was no room */
-	bool forking;    /* this thread has the mutex, for a fork */
 	struct held held[HELD];
 };
 
@@ -115,18 +115,21 @@ static stile_check_fn handler = print_to_stderr;
 static void *handler_user;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct thread this_thread;
+/* A pointer: what a library has for each thread has to be little, or it cannot be loaded late. */
+static _Thread_local struct thread *this_thread;
+static _Thread_local bool forking; /* this thread has the mutex, for a fork */
+static pthread_key_t thread_key;   /* frees it */
 
 /* ---- The mutex, and how it all starts ----------------------------------------------------- */
 
 static void graph_lock(void) {
-	if (!this_thread.forking) {
+	if (!forking) {
 		pthread_mutex_lock(&mutex);
 	}
 }
 
 static void graph_unlock(void) {
-	if (!this_thread.forking) {
+	if (!forking) {
 		pthread_mutex_unlock(&mutex);
 	}
 }
@@ -134,11 +137,11 @@ static void graph_unlock(void) {
 /* Other functions that run around a fork may take locks that are checked: hence the flag. */
 static void fork_prepare(void) {
 	pthread_mutex_lock(&mutex);
-	this_thread.forking = true;
+	forking = true;
 }
 
 static void fork_done(void) {
-	this_thread.forking = false;
+	forking = false;
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -185,15 +188,29 @@ static void graph_begin(void) {
 	edge_set_known(NODE_ALLOC, NODE_FENCE);
 }
 
+static void thread_free(void *thread) {
+	free(thread);
+	this_thread = NULL;
+}
+
 static void start(void) {
+	/* If there is no key, no thread has a stack. */
+	pthread_key_create(&thread_key, thread_free);
 	/* The first backtrace loads a library: not later, when somebody is short of memory. */
 	void *frame;
 	backtrace(&frame, 1);
-	/* Without memory for this a child might hang, in which nobody looks for such bugs. */
-	(void)os_atfork(fork_prepare, fork_done, fork_done);
 	graph_lock();
 	graph_begin();
 	graph_unlock();
+}
+
+/*
+ * At the start, so that the application's functions for forks, which take its locks, run first: a
+ * thread that has one of those may need the mutex.
+ */
+__attribute__((constructor)) static void guard(void) {
+	/* Without memory for this a child might hang, in which nobody looks for such bugs. */
+	(void)os_atfork(fork_prepare, fork_done, fork_done);
 }
 
 /* Before the mutex is taken; everything quick goes without it. */
@@ -532,9 +549,18 @@ static uint32_t key_node(const void *key, const char *name) {
 
 /* ---- What a thread holds ------------------------------------------------------------------ */
 
-/* This thread's stack, empty if the checker was off in between. */
+/* This thread's stack, empty if the checker was off in between. NULL without memory: not checked. */
 static struct thread *thread_get(void) {
-	struct thread *thread = &this_thread;
+	struct thread *thread = this_thread;
+	if (thread == NULL) {
+		check_start();
+		thread = calloc(1, sizeof(*thread));
+		if (thread == NULL || pthread_setspecific(thread_key, thread) != 0) {
+			free(thread);
+			return NULL;
+		}
+		this_thread = thread;
+	}
 	uint32_t epoch = __atomic_load_n(&check_epoch, __ATOMIC_RELAXED);
 	if (thread->epoch != epoch) {
 		thread->epoch = epoch;
@@ -546,6 +572,9 @@ static struct thread *thread_get(void) {
 
 static bool thread_holds(const struct thread *thread, uint32_t node) {
 	uint32_t at = 0;
+	if (thread == NULL) {
+		return false;
+	}
 	while (at < thread->count && thread->held[at].node != node) {
 		at++;
 	}
@@ -555,7 +584,7 @@ static bool thread_holds(const struct thread *thread, uint32_t node) {
 /* The thread may block on `to`, with all that it holds. */
 static void thread_block(
 	const struct thread *thread, uint32_t to, bool may_nest, const void *place) {
-	for (uint32_t i = 0; i < thread->count; i++) {
+	for (uint32_t i = 0; thread != NULL && i < thread->count; i++) {
 		const struct held *held = &thread->held[i];
 		bool skip = may_nest && held->node == to;
 		if (!skip && !edge_is_known(held->node, to)) {
@@ -565,6 +594,9 @@ static void thread_block(
 }
 
 static void thread_push(struct thread *thread, uint32_t node, const void *place) {
+	if (thread == NULL) {
+		return;
+	}
 	if (thread->count == HELD) {
 		thread->missed++;
 		tell_full(FULL_HELD);
@@ -575,6 +607,9 @@ static void thread_push(struct thread *thread, uint32_t node, const void *place)
 
 /* False: it is not held. Locks need not be released in the order they were taken. */
 static bool thread_pop(struct thread *thread, uint32_t node) {
+	if (thread == NULL) {
+		return true;
+	}
 	uint32_t at = thread->count;
 	while (at > 0 && thread->held[at - 1].node != node) {
 		at--;
@@ -641,7 +676,7 @@ uint32_t stile_signalling_begin(void) {
 		return 0;
 	}
 	struct thread *thread = thread_get();
-	if (thread_holds(thread, NODE_FENCE)) {
+	if (thread == NULL || thread_holds(thread, NODE_FENCE)) {
 		return 0;
 	}
 	if (thread->count == HELD) {
@@ -657,7 +692,7 @@ void stile_signalling_end(uint32_t cookie) {
 		return;
 	}
 	struct thread *thread = thread_get();
-	if (!thread_holds(thread, NODE_FENCE)) {
+	if (thread != NULL && !thread_holds(thread, NODE_FENCE)) {
 		check_warn("a signalling section ends that this thread has not begun");
 		return;
 	}

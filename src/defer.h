@@ -23,6 +23,9 @@ static inline void defer_hold(void);
 /** No lock of the hold is held any more. Runs what was added if it was the outermost one. */
 static inline void defer_release(void);
 
+/** Does this thread hold a lock? */
+static inline bool defer_is_held(void);
+
 /** Between hold and release only. */
 void defer_add(struct defer_work *work, void (*run)(struct defer_work *work));
 
@@ -42,6 +45,10 @@ void defer_run_all(void);
 
 static inline void defer_hold(void) {
 	defer_queue.depth++;
+}
+
+static inline bool defer_is_held(void) {
+	return defer_queue.depth > 0;
 }
 
 static inline void defer_release(void) {

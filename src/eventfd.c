@@ -30,7 +30,8 @@ static void raiser_finish(struct stile_fence *fence, struct stile_callback *call
 	(void)fence;
 	struct raiser *raiser = CONTAINER_OF(callback, struct raiser, callback);
 	if (raiser->owner == getpid()) {
-		os_eventfd_raise(raiser->fd);
+		/* Its holder may have filled it, and have made it one that blocks. */
+		os_eventfd_add(raiser->fd);
 	}
 	close(raiser->fd);
 	free(raiser);
@@ -58,9 +59,17 @@ int eventfd_export(struct stile_fence *fence, enum stile_path_kind *path, int *o
 		goto err_fd;
 	}
 	*out = ret;
-	if (stile_fence_add_callback(fence, &raiser->callback, raiser_finish) < 0) {
-		raiser_finish(fence, &raiser->callback);
+	if (stile_fence_add_callback(fence, &raiser->callback, raiser_finish) == 0) {
+		return 0;
 	}
+	if (stile_fence_get_status(fence) < 0) {
+		/* It failed just now: as above. */
+		close(*out);
+		*out = -1;
+		ret = -EOPNOTSUPP;
+		goto err_fd;
+	}
+	raiser_finish(fence, &raiser->callback);
 	return 0;
 
 err_fd:

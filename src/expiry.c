@@ -19,7 +19,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* All below is under the lock. */
 static struct tree armed; /* by time; not referenced: a fence leaves before it goes */
 static bool running;      /* there is a thread */
-static bool ending;       /* the library is being unloaded */
 static int64_t wake_ns;   /* when the thread looks next */
 static uint32_t kicks;    /* what the thread sleeps on */
 
@@ -65,7 +64,7 @@ static void *run(void *unused) {
 	for (;;) {
 		expire_due();
 		const struct tree_node *first = tree_first(&armed);
-		if (first == NULL || ending) {
+		if (first == NULL) {
 			break;
 		}
 		wake_ns = fence_of(first)->expiry_ns;
@@ -76,9 +75,7 @@ static void *run(void *unused) {
 		pthread_mutex_lock(&lock);
 	}
 	running = false;
-	__atomic_fetch_add(&kicks, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lock);
-	os_futex_wake_all(&kicks);
 	return unused;
 }
 
@@ -93,7 +90,7 @@ static void see_to_it(int64_t expiry_ns) {
 	if (!running) {
 		pthread_t thread;
 		wake_ns = expiry_ns;
-		running = !ending && os_thread_start(&thread, "stile-expiry", run, NULL) == 0;
+		running = os_thread_start(&thread, "stile-expiry", run, NULL) == 0;
 		if (running) {
 			pthread_detach(thread);
 		}
@@ -151,18 +148,4 @@ static void in_child(void) {
 __attribute__((constructor)) static void guard(void) {
 	/* If there is no memory for this, a child made by fork may hang: it should exec anyway. */
 	(void)os_atfork(before_fork, after_fork, in_child);
-}
-
-/* The library's code must not go before its thread. */
-__attribute__((destructor)) static void end(void) {
-	pthread_mutex_lock(&lock);
-	ending = true;
-	while (running) {
-		uint32_t seen = __atomic_load_n(&kicks, __ATOMIC_RELAXED) + 1;
-		kick();
-		pthread_mutex_unlock(&lock);
-		os_futex_wait(&kicks, seen, INT64_MAX);
-		pthread_mutex_lock(&lock);
-	}
-	pthread_mutex_unlock(&lock);
 }

@@ -13,7 +13,7 @@ struct stile_fence;
  * All of these are called under the fence's lock, or when nobody else has the fence.
  */
 
-/** Somebody listens now. If the system refuses the thread, the next call tries again. */
+/** Somebody listens now; may be said again. If the system refuses the thread, the next call tries again. */
 void expiry_arm(struct stile_fence *fence);
 /** It has ended, or goes. Fine for one that is not armed. */
 void expiry_disarm(struct stile_fence *fence);

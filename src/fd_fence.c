@@ -62,6 +62,19 @@ static bool fd_fence_enable_signaling(struct stile_fence *fence) {
 	return true;
 }
 
+static void clean(char *text) {
+	for (; *text != '\0'; text++) {
+		if (*text < ' ' || *text > '~') {
+			*text = '?';
+		}
+	}
+}
+
+void fd_fence_clean_names(struct fd_fence_names *names) {
+	clean(names->driver);
+	clean(names->timeline);
+}
+
 /* Does not end the fence: names may be asked for under its lock. */
 static const struct fd_fence_names *fd_fence_names(struct fd_fence *self) {
 	os_lock(&self->lock);

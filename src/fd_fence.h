@@ -15,6 +15,9 @@ struct fd_fence_names {
 	char timeline[FD_FENCE_NAME_BYTES];
 };
 
+/** They come from others, and go to logs and terminals: nothing but what can be printed. */
+void fd_fence_clean_names(struct fd_fence_names *names);
+
 /** What a look found out about the end, as far as it is known. Zero before. */
 struct fd_fence_end {
 	int64_t timestamp_ns;        /* 0: the time of the look */

@@ -14,6 +14,7 @@
 #include "src/check.h"
 #include "src/defer.h"
 #include "src/expiry.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/reclaim.h"
 
@@ -40,6 +41,9 @@ enum {
 	STATE_ERROR = 0xfffu << STATE_ERROR_SHIFT,
 	STATE_MOVED = 1u << 20,
 };
+
+/* With none of these nobody listens, sleeps, or has ended it. */
+enum { HEARD = STATE_SIGNALED | STATE_ENABLED | STATE_WAITER };
 
 enum { MAX_ERRNO = 4095 };
 
@@ -238,6 +242,18 @@ static void fence_release(struct stile_fence *fence) {
 	}
 }
 
+_Static_assert(sizeof(struct defer_work) <= sizeof(((struct stile_fence *)0)->expiry_node),
+	"the node of the expiry has room for deferred work");
+
+static void abandoned_end(struct defer_work *work) {
+	struct stile_fence *fence = CONTAINER_OF(work, struct stile_fence, expiry_node);
+	fence->expiry_node[0] = NULL;
+	fence->expiry_node[1] = NULL;
+	stile_fence_set_error(fence, -EDEADLK);
+	stile_fence_signal(fence);
+	stile_fence_unref(fence);
+}
+
 void stile_fence_unref(struct stile_fence *fence) {
 	if (fence == NULL) {
 		return;
@@ -260,6 +276,12 @@ void stile_fence_unref(struct stile_fence *fence) {
 			fence->ops->get_timeline_name(fence));
 		/* Callbacks may take references, so there has to be one again. */
 		__atomic_store_n(&fence->refs, 1, __ATOMIC_RELAXED);
+		if (fence->shared_lock != NULL && defer_is_held()) {
+			/* This thread may have the lock: later, then. Nobody arms the expiry now. */
+			expiry_disarm(fence);
+			defer_add((struct defer_work *)(void *)fence->expiry_node, abandoned_end);
+			return;
+		}
 		stile_fence_set_error(fence, -EDEADLK);
 		stile_fence_signal(fence);
 	}
@@ -285,8 +307,11 @@ int stile_fence_set_error(struct stile_fence *fence, int error) {
 	return 0;
 }
 
+/* Several may end a fence at once: the first one's time stands, and does not change when it is seen. */
 void fence_set_timestamp(struct stile_fence *fence, int64_t timestamp_ns) {
-	__atomic_store_n(&fence->timestamp_ns, timestamp_ns, __ATOMIC_RELAXED);
+	int64_t none = 0;
+	__atomic_compare_exchange_n(&fence->timestamp_ns, &none, timestamp_ns, false,
+		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* Take the first callback off the list and mark its node as unlinked. */
@@ -305,16 +330,6 @@ static struct stile_callback *fence_pop_callback(struct stile_fence *fence) {
 	return callback;
 }
 
-/* Two may signal at once: the first one's time stands, and does not change when it is seen. */
-static void fence_propose_timestamp(struct stile_fence *fence, int64_t timestamp_ns) {
-	int64_t none = 0;
-	if (timestamp_ns == 0) {
-		timestamp_ns = os_clock_ns();
-	}
-	__atomic_compare_exchange_n(&fence->timestamp_ns, &none, timestamp_ns, false,
-		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
-
 /*
  * The lock is held, which keeps out all but fence_end_unheard(). The state as it was: with SIGNALED,
  * the fence had ended and nothing has changed; with WAITER, somebody sleeps.
@@ -322,7 +337,7 @@ static void fence_propose_timestamp(struct stile_fence *fence, int64_t timestamp
 static uint32_t fence_end_locked(struct stile_fence *fence, int error, int64_t timestamp_ns) {
 	uint32_t before = fence_state(fence), after;
 	if ((before & STATE_SIGNALED) == 0) {
-		fence_propose_timestamp(fence, timestamp_ns);
+		fence_set_timestamp(fence, timestamp_ns > 0 ? timestamp_ns : os_clock_ns());
 	}
 	do {
 		if (before & STATE_SIGNALED) {
@@ -352,22 +367,23 @@ static bool state_wakes(uint32_t before) {
  */
 static bool fence_end_unheard(struct stile_fence *fence, int64_t timestamp_ns) {
 	uint32_t state = fence_state(fence);
-	if (fence->shared_lock != NULL || (state & (STATE_SIGNALED | STATE_ENABLED)) != 0) {
+	if (fence->shared_lock != NULL || (state & HEARD) != 0) {
 		return false;
 	}
-	fence_propose_timestamp(fence, timestamp_ns);
+	fence_set_timestamp(fence, timestamp_ns > 0 ? timestamp_ns : os_clock_ns());
 	do {
 		if (__atomic_compare_exchange_n(&fence->state, &state, state | STATE_SIGNALED, true,
 			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 			return true;
 		}
-	} while ((state & (STATE_SIGNALED | STATE_ENABLED)) == 0);
+	} while ((state & HEARD) == 0);
 	return false;
 }
 
 /* The one way to end a fence. An error or a time of 0 leaves what is there. True: it had ended. */
 static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns) {
-	if (error == 0 && fence_end_unheard(fence, timestamp_ns)) {
+	/* The checker wants to hear of locks and sections. */
+	if (error == 0 && !check_is_on() && fence_end_unheard(fence, timestamp_ns)) {
 		return false;
 	}
 	uint32_t section = check_signalling_begin();
@@ -613,6 +629,10 @@ void stile_fence_enable_signaling(struct stile_fence *fence) {
 	unlock_word(fence, fence_enable_locked(fence));
 }
 
+bool fence_has_ended(const struct stile_fence *fence) {
+	return (fence_state(fence) & STATE_SIGNALED) != 0;
+}
+
 bool fence_is_enabled(const struct stile_fence *fence) {
 	return (fence_state(fence) & STATE_ENABLED) != 0;
 }
@@ -626,9 +646,9 @@ static void fence_queue_callback(struct stile_fence *fence, struct stile_callbac
 		fence->first = callback;
 	}
 	fence->last = callback;
-	if (stile_fence_get_expiry(fence) != INT64_MAX &&
-		(__atomic_fetch_or(&fence->state, STATE_ARMED, __ATOMIC_RELAXED) & STATE_ARMED) ==
-			0) {
+	if (stile_fence_get_expiry(fence) != INT64_MAX) {
+		/* Again each time: the system may have refused the thread, or this be a child. */
+		__atomic_fetch_or(&fence->state, STATE_ARMED, __ATOMIC_RELAXED);
 		expiry_arm(fence);
 	}
 }
@@ -685,7 +705,7 @@ int fence_sleep(struct stile_fence *fence, int64_t deadline_ns) {
 		int ret = os_futex_wait(&fence->state, state, until_ns);
 		state = fence_state(fence);
 		if (ret == -ETIME && (state & STATE_SIGNALED) == 0) {
-			if (fence_expire_if_overdue(fence)) {
+			if (fence_is_overdue(fence) && stile_fence_is_signaled(fence)) {
 				return 0;
 			}
 			if (until_ns == deadline_ns) {
@@ -725,7 +745,7 @@ int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 		return 0;
 	}
 	if (deadline_ns == 0) {
-		return fence_expire_if_overdue(fence) ? 0 : -ETIME;
+		return fence_is_overdue(fence) && stile_fence_is_signaled(fence) ? 0 : -ETIME;
 	}
 	return fence_sleep(fence, deadline_ns);
 }

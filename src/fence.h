@@ -26,6 +26,9 @@ void fence_set_timestamp(struct stile_fence *fence, int64_t timestamp_ns);
  */
 void fence_make_user(struct stile_fence *fence, int32_t owner, int64_t expiry_ns);
 
+/** Is it known to have ended, without asking anybody? */
+bool fence_has_ended(const struct stile_fence *fence);
+
 /** Was its implementer asked to signal it? */
 bool fence_is_enabled(const struct stile_fence *fence);
 

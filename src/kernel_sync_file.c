@@ -6,6 +6,7 @@
 #include "src/kernel_sync_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sync_file.h>
 #include <poll.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ static int sync_ioctl(int fd, unsigned long request, void *arg) {
 	int ret;
 	do {
 		ret = ioctl(fd, request, arg);
-	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : 0;
 }
 
@@ -57,7 +58,11 @@ static int get_leaves(int fd, struct leaves *leaves, struct sync_file_info *info
 		.num_fences = leaves->count,
 		.sync_fence_info = (uintptr_t)leaves->infos,
 	};
-	return sync_ioctl(fd, SYNC_IOC_FILE_INFO, info);
+	int ret = sync_ioctl(fd, SYNC_IOC_FILE_INFO, info);
+	if (ret == 0 && info->num_fences > leaves->count) {
+		ret = -EINVAL;
+	}
+	return ret;
 }
 
 static bool is_readable(int fd) {
@@ -103,8 +108,15 @@ static const struct fd_fence_kind kernel_kind = {
 	.set_deadline = kernel_sync_file_set_deadline,
 };
 
+/* Not by asking alone: whoever provides a file system answers what he likes, when he likes. */
 int kernel_sync_file_check(int fd) {
 	struct sync_file_info info;
+	if (fcntl(fd, F_GETFD) < 0) {
+		return -EBADF;
+	}
+	if (!os_is_anon_inode(fd, "sync_file")) {
+		return -EINVAL;
+	}
 	int ret = get_summary(fd, &info);
 	return ret == 0 || ret == -EBADF || ret == -ENOMEM ? ret : -EINVAL;
 }
@@ -119,6 +131,7 @@ static void take_names(struct leaves *leaves, const struct sync_file_info *info)
 	enum { LAST = FD_FENCE_NAME_BYTES - 1 };
 	snprintf(leaves->names.driver, FD_FENCE_NAME_BYTES, "%.*s", LAST, driver);
 	snprintf(leaves->names.timeline, FD_FENCE_NAME_BYTES, "%.*s", LAST, timeline);
+	fd_fence_clean_names(&leaves->names);
 }
 
 int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {

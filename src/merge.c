@@ -10,6 +10,8 @@
 #include <stile/chain.h>
 #include <stile/fence.h>
 
+#include "src/check.h"
+
 static struct stile_fence *unwrap_leaf(struct stile_unwrap *cursor) {
 	while (cursor->chain != NULL) {
 		cursor->array = stile_chain_get_contained(cursor->chain);
@@ -125,6 +127,7 @@ static int merge_leaves(struct gathered *gathered, struct stile_fence **out) {
 
 int stile_fence_merge(struct stile_fence *const *fences, size_t count, struct stile_fence **out) {
 	*out = NULL;
+	check_alloc();
 	struct gathered gathered = { 0 };
 	gather(&gathered, fences, count);
 	if (gathered.count == 0) {

@@ -142,12 +142,21 @@ void os_eventfd_clear(int fd) {
 	eventfd_read(fd, &count);
 }
 
-bool os_is_eventfd(int fd) {
-	char path[32], target[32];
+bool os_is_anon_inode(int fd, const char *kind) {
+	char path[32], target[64], expected[64];
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || (flags & O_PATH) != 0) {
+		return false;
+	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(expected, sizeof(expected), "anon_inode:%s", kind);
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
 	target[n < 0 ? 0 : n] = '\0';
-	return strcmp(target, "anon_inode:[eventfd]") == 0;
+	return strcmp(target, expected) == 0;
+}
+
+bool os_is_eventfd(int fd) {
+	return os_is_anon_inode(fd, "[eventfd]");
 }
 
 void os_eventfd_add(int fd) {

@@ -47,6 +47,12 @@ int os_eventfd(void);
 void os_eventfd_raise(int fd);
 void os_eventfd_clear(int fd);
 
+/**
+ * Did the kernel itself make it, as this kind: "[eventfd]", "sync_file"? Told by its name in /proc, which
+ * no file that somebody else provides can have. False for O_PATH.
+ */
+bool os_is_anon_inode(int fd, const char *kind);
+
 /** Is the descriptor, which is open, one? Not if that cannot be found out. */
 bool os_is_eventfd(int fd);
 

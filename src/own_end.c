@@ -77,6 +77,10 @@ int own_end_open(struct own_end *end, int *other) {
 	return ret;
 }
 
+bool own_end_is_open(const struct own_end *end) {
+	return __atomic_load_n(&end->fd, __ATOMIC_RELAXED) >= 0;
+}
+
 void own_end_close(struct own_end *end, const void *word, size_t bytes) {
 	pthread_mutex_lock(&lock);
 	if (end->fd >= 0) {
@@ -86,7 +90,7 @@ void own_end_close(struct own_end *end, const void *word, size_t bytes) {
 		}
 		unlink_end(end);
 		close(end->fd);
-		end->fd = -1;
+		__atomic_store_n(&end->fd, -1, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -2,6 +2,7 @@
 #ifndef SRC_OWN_END_H
 #define SRC_OWN_END_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -22,6 +23,9 @@ struct own_end {
  * 0; -EMFILE, -ENFILE, -ENOMEM: `end` is closed, *other unchanged.
  */
 int own_end_open(struct own_end *end, int *other);
+
+/** Any thread. */
+bool own_end_is_open(const struct own_end *end);
 
 /** Say a last word, unless it is NULL, and close. Nothing happens if it is closed. */
 void own_end_close(struct own_end *end, const void *word, size_t bytes);

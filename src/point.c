@@ -39,6 +39,7 @@ struct notice {
 	enum stile_point_event event;
 	uint32_t refs; /* the timeline's list, and the callback or who is about to add it */
 	int fd;        /* -1: it was told, or will never be */
+	pid_t owner;   /* a child made by fork has a copy, which says nothing of the work */
 	struct stile_fence *fence;
 	struct stile_callback callback;
 	struct notice *next; /* of those that one submission gives a fence */
@@ -99,7 +100,7 @@ static void points_take_submitted(
 	uint64_t seqno = stile_fence_get_seqno(timeline->head);
 	for (struct point_watch *at = timeline->watches, *next; at != NULL; at = next) {
 		next = at->next;
-		if (at->submitted || at->value == 0 || at->value > seqno) {
+		if (at->submitted || at->value > seqno) {
 			continue;
 		}
 		at->submitted = true;
@@ -126,8 +127,7 @@ void points_take_all(struct stile_timeline *timeline, struct point_watch **all) 
 
 /* The lock is held. What was submitted, referenced, if that says anything of the value; or NULL. */
 static struct stile_fence *ref_submitted(const struct stile_timeline *timeline, uint64_t value) {
-	bool submitted = value != 0 && timeline->head != NULL &&
-		stile_fence_get_seqno(timeline->head) >= value;
+	bool submitted = timeline->head != NULL && stile_fence_get_seqno(timeline->head) >= value;
 	return submitted ? stile_fence_ref(timeline->head) : NULL;
 }
 
@@ -285,7 +285,7 @@ static void notice_unref(struct notice *notice, uint32_t refs) {
 static void notice_close(struct notice *notice, bool tell) {
 	int fd = __atomic_exchange_n(&notice->fd, -1, __ATOMIC_ACQ_REL);
 	if (fd >= 0) {
-		if (tell) {
+		if (tell && notice->owner == getpid()) {
 			os_eventfd_add(fd);
 		}
 		close(fd);
@@ -375,6 +375,7 @@ int stile_point_notify_fd(
 	if (fd < 0) {
 		return fd;
 	}
+	check_alloc();
 	int ret = -EINVAL;
 	if (!os_is_eventfd(fd)) {
 		goto err_fd;
@@ -390,6 +391,7 @@ int stile_point_notify_fd(
 		.event = event,
 		.refs = 1,
 		.fd = fd,
+		.owner = getpid(),
 	};
 	notice_begin(notice);
 	return 0;
@@ -408,6 +410,20 @@ static int take_contained(struct stile_fence *fence, struct stile_fence **out) {
 	}
 	*out = stile_fence_ref(fence);
 	return 0;
+}
+
+/* If all is done by now, the next element shall know: it does not ask. */
+static void settle_head(struct stile_timeline *timeline) {
+	os_lock(&timeline->lock);
+	struct stile_fence *head = timeline->head;
+	if (head != NULL) {
+		stile_fence_ref(head);
+	}
+	os_unlock(&timeline->lock);
+	if (head != NULL) {
+		(void)stile_fence_is_signaled(head);
+		stile_fence_unref(head);
+	}
 }
 
 int stile_timeline_submit(
@@ -429,6 +445,7 @@ int stile_timeline_submit(
 
 	struct point_watch *due = NULL;
 	struct notice *listen = NULL;
+	settle_head(timeline);
 	os_lock(&timeline->lock);
 	struct stile_fence *head = stile_chain_init(chain, timeline->head, contained, value);
 	timeline->head = stile_fence_ref(head);

@@ -15,18 +15,20 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <stile/fence.h>
 
 #include "src/buffer.h"
+#include "src/check.h"
 #include "src/os.h"
 #include "src/sync_file.h"
 
 enum { WORD_BYTES = 4, SHARED_BYTES = 8 };
 
 bool seqno_is_orphan(struct stile_seqno *seqno) {
-	if (seqno->alive_fd < 0 || seqno->keep.fd >= 0) {
+	if (seqno->alive_fd < 0 || own_end_is_open(&seqno->keep)) {
 		return false;
 	}
 	if (__atomic_load_n(&seqno->gone, __ATOMIC_RELAXED)) {
@@ -43,6 +45,7 @@ bool seqno_is_orphan(struct stile_seqno *seqno) {
 /* ---- Making and dropping one -------------------------------------------------------------- */
 
 static int seqno_alloc(struct stile_seqno **out) {
+	check_alloc();
 	struct stile_seqno *seqno = calloc(1, sizeof(*seqno));
 	if (seqno == NULL) {
 		return -ENOMEM;
@@ -69,7 +72,7 @@ void seqno_free(struct stile_seqno *seqno) {
 		stile_buffer_munmap(seqno->buffer, seqno->mapping);
 		stile_buffer_unref(seqno->buffer);
 	} else if (seqno->mapping != NULL) {
-		munmap(seqno->mapping, SHARED_BYTES);
+		munmap(seqno->mapping, seqno->mapped_bytes);
 	}
 	if (seqno->word_fd >= 0) {
 		close(seqno->word_fd);
@@ -85,8 +88,14 @@ void seqno_free(struct stile_seqno *seqno) {
 }
 
 static int seqno_map(struct stile_seqno *seqno) {
-	void *mapping =
-		mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, seqno->word_fd, 0);
+	struct stat st;
+	if (fstat(seqno->word_fd, &st) < 0) {
+		return -EBADF;
+	}
+	/* A page, which may be a huge one: less cannot be unmapped. */
+	seqno->mapped_bytes = (size_t)st.st_blksize;
+	void *mapping = mmap(
+		NULL, seqno->mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seqno->word_fd, 0);
 	if (mapping == MAP_FAILED) {
 		/* EPERM: it was sealed against writing just now. */
 		return errno == EPERM ? -EACCES : -ENOMEM;
@@ -154,6 +163,17 @@ static int32_t liveness_get_producer(int fd) {
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0 ? 0 : who.pid;
 }
 
+/* One that was never connected would look as if its producer had gone. */
+static int liveness_check(int fd) {
+	struct sockaddr_un peer;
+	socklen_t size = sizeof(peer);
+	int ret = sync_file_check(fd);
+	if (ret == 0 && getpeername(fd, (struct sockaddr *)&peer, &size) < 0) {
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
 static int seqno_adopt(struct stile_seqno *seqno, int word_fd, int liveness_fd) {
 	seqno->word_fd = os_dup(word_fd);
 	if (seqno->word_fd < 0) {
@@ -173,7 +193,7 @@ int stile_seqno_import_fd(int word_fd, int liveness_fd, struct stile_seqno **out
 	*out = NULL;
 	int ret = word_check(word_fd);
 	if (ret == 0 && liveness_fd != -1) {
-		ret = sync_file_check(liveness_fd);
+		ret = liveness_check(liveness_fd);
 	}
 	if (ret < 0) {
 		return ret;
@@ -199,7 +219,8 @@ int stile_seqno_from_buffer(
 		return -EINVAL;
 	}
 	/* Whole pages: never shorter than a word. */
-	if (offset > stile_buffer_get_bytes(buffer) - WORD_BYTES) {
+	uint64_t bytes = stile_buffer_get_bytes(buffer);
+	if (bytes < WORD_BYTES || offset > bytes - WORD_BYTES) {
 		return -ERANGE;
 	}
 	struct stile_seqno *seqno;

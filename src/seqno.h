@@ -19,6 +19,7 @@ struct stile_seqno {
 	uint32_t *word;
 	uint32_t *sleepers; /* NULL: in a buffer, where nobody can sleep */
 	void *mapping;
+	size_t mapped_bytes;
 	struct stile_buffer *buffer; /* NULL: in a file of its own */
 	int word_fd;
 	int alive_fd;        /* hangs up when the producer has gone; -1: there is none */

@@ -16,6 +16,7 @@
 
 #include <stile/fence.h>
 
+#include "src/check.h"
 #include "src/fence.h"
 #include "src/macros.h"
 #include "src/os.h"
@@ -156,19 +157,6 @@ static int seqno_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 
 /* ---- The thread --------------------------------------------------------------------------- */
 
-static uint32_t threads; /* there are now */
-static bool unloading;   /* the library's code is about to go */
-
-/* They are the parent's: nobody waits for them here. */
-static void in_child(void) {
-	threads = 0;
-}
-
-__attribute__((constructor)) static void guard(void) {
-	/* Without memory for this, the end of a child that was made by fork takes a second longer. */
-	(void)os_atfork(NULL, NULL, in_child);
-}
-
 void seqno_kick(struct stile_seqno *seqno) {
 	__atomic_fetch_add(&seqno->kicks, 1, __ATOMIC_RELAXED);
 	if (seqno->listening) {
@@ -277,8 +265,7 @@ static void seqno_watch(struct stile_seqno *seqno) {
 	struct backoff backoff = { 0 };
 	int64_t suspect_ns = 0; /* when to look next for what the word does not tell */
 	bool bored = false;
-	while (!seqno->ending && !(bored && seqno->first == NULL) &&
-		!__atomic_load_n(&unloading, __ATOMIC_SEQ_CST)) {
+	while (!seqno->ending && !(bored && seqno->first == NULL)) {
 		/* Before the fences: a change after this look lets nobody sleep. */
 		uint32_t seen = stile_seqno_get_value(seqno);
 		int64_t now = os_clock_ns();
@@ -298,11 +285,6 @@ static void seqno_watch(struct stile_seqno *seqno) {
 	}
 }
 
-static void threads_count_down(void) {
-	__atomic_fetch_sub(&threads, 1, __ATOMIC_SEQ_CST);
-	os_futex_wake_all(&threads);
-}
-
 static void *seqno_run(void *arg) {
 	struct stile_seqno *seqno = arg;
 	pthread_mutex_lock(&seqno->lock);
@@ -313,7 +295,6 @@ static void *seqno_run(void *arg) {
 	if (ending) {
 		seqno_free(seqno);
 	}
-	threads_count_down();
 	return NULL;
 }
 
@@ -323,26 +304,12 @@ static int seqno_need_thread(struct stile_seqno *seqno) {
 		return 0;
 	}
 	pthread_t thread;
-	__atomic_fetch_add(&threads, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&unloading, __ATOMIC_SEQ_CST) ||
-		os_thread_start(&thread, "stile-seqno", seqno_run, seqno) < 0) {
-		threads_count_down();
+	if (os_thread_start(&thread, "stile-seqno", seqno_run, seqno) < 0) {
 		return -EAGAIN;
 	}
 	pthread_detach(thread);
 	seqno->running = true;
 	return 0;
-}
-
-/* The library's code must not go before its threads; one that hangs in a callback is not ours. */
-__attribute__((destructor)) static void unload(void) {
-	int64_t until_ns = os_clock_ns() + 20 * SLICE_NS;
-	__atomic_store_n(&unloading, true, __ATOMIC_SEQ_CST);
-	uint32_t left;
-	while ((left = __atomic_load_n(&threads, __ATOMIC_SEQ_CST)) != 0 &&
-		os_clock_ns() < until_ns) {
-		os_futex_wait(&threads, left, until_ns);
-	}
 }
 
 /* Look under the lock, then link: the thread has not looked at the fences since, or sees both. */
@@ -404,6 +371,7 @@ int stile_seqno_create_fence(struct stile_seqno *seqno, uint32_t value,
 	if (condition != STILE_SEQNO_GEQUAL && condition != STILE_SEQNO_NONZERO) {
 		return -EINVAL;
 	}
+	check_alloc();
 	struct seqno_fence *self = calloc(1, sizeof(*self));
 	if (self == NULL) {
 		return -ENOMEM;

@@ -102,6 +102,12 @@ static bool is_mute(int fd) {
 		errno == EAGAIN;
 }
 
+/* The end of the stream, or a record of no bytes? */
+static bool is_hung_up(int fd) {
+	struct pollfd at = { .fd = fd };
+	return poll(&at, 1, 0) == 1 && (at.revents & POLLHUP) != 0;
+}
+
 /* What the socket says by now: 0 for nothing yet, 1, or a negative errno. */
 static int peek(int fd, struct record *record) {
 	/* With MSG_TRUNC the answer is the true length, also of what is too long. */
@@ -121,7 +127,7 @@ static int peek(int fd, struct record *record) {
 		}
 	}
 	if (n == 0) {
-		return -EOWNERDEAD;
+		return is_hung_up(fd) ? -EOWNERDEAD : -EBADMSG;
 	}
 	if ((size_t)n != sizeof(*record) || !record_is_valid(record)) {
 		return -EBADMSG;
@@ -140,6 +146,7 @@ static int sync_file_look(int fd, void *data, struct fd_fence_end *end) {
 	if (record_is_valid(&record)) {
 		end->timestamp_ns = record.timestamp_ns;
 		end->names = record.names;
+		fd_fence_clean_names(&end->names);
 	} else {
 		end->names = (struct fd_fence_names){ "unknown", "unknown" };
 	}
@@ -169,13 +176,20 @@ static int32_t socket_owner(int fd) {
 	return ret < 0 || peer.pid < 0 ? 0 : peer.pid;
 }
 
+static bool is_seqpacket(int fd) {
+	int type = 0;
+	socklen_t size = sizeof(type);
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
 int sync_file_import_over(int fd, struct stile_fence **out) {
 	*out = NULL;
 	struct record record = { 0 };
 	int verdict = peek(fd, &record);
-	if (verdict == 0 || !record_is_valid(&record)) {
+	if (verdict == 0 || !record_is_valid(&record) || !is_seqpacket(fd)) {
 		return 0;
 	}
+	fd_fence_clean_names(&record.names);
 	struct fd_fence_info info = { .kind = &software_kind, .names = &pending_names };
 	struct fd_fence_end end = { .timestamp_ns = record.timestamp_ns, .names = record.names };
 	return fd_fence_create_over(&info, verdict, &end, out);

@@ -10,8 +10,8 @@ struct watch;
 int sync_file_check(int fd);
 
 /**
- * A fence for a descriptor of which the last word is there to be read, whatever else it is. 0 or
- * -ENOMEM; *out is NULL if it is not, or cannot be understood.
+ * A fence for a descriptor of which the last word is there to be read. 0 or -ENOMEM; *out is NULL if
+ * it is not, or cannot be understood.
  */
 int sync_file_import_over(int fd, struct stile_fence **out);
 

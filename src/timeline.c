@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Software timelines, the counter: contract section 6, with 64 bits for its 32. Points are in
- * point.c.
+ * Software timelines, the counter: contract section 6, with 64 bits for its 32, which are enough not
+ * to wrap around. Points are in point.c.
  *
  * All fences of a timeline share one lock, under which the counter moves, fences are made, found
  * again and signalled: so nobody sees the counter, or one of its fences, ahead of a fence that
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/check.h"
 #include "src/fence.h"
 #include "src/macros.h"
 #include "src/os.h"
@@ -42,7 +43,7 @@ void timeline_put(struct stile_timeline *timeline) {
 }
 
 bool timeline_has_reached(const struct stile_timeline *timeline, uint64_t value) {
-	return (int64_t)(stile_timeline_get_value(timeline) - value) >= 0;
+	return stile_timeline_get_value(timeline) >= value;
 }
 
 uint64_t stile_timeline_get_value(const struct stile_timeline *timeline) {
@@ -59,10 +60,9 @@ static struct timeline_fence *fence_of_node(const struct tree_node *node) {
 	return CONTAINER_OF(node, struct timeline_fence, node);
 }
 
-/* By the difference: all that is pending is 1 to 2^63 after the counter, so it is one half. */
-static int compare(const struct tree_node *a, const struct tree_node *b) {
-	int64_t ahead = (int64_t)(fence_of_node(a)->base.seqno - fence_of_node(b)->base.seqno);
-	return (ahead > 0) - (ahead < 0);
+static int compare(const struct tree_node *left, const struct tree_node *right) {
+	uint64_t a = fence_of_node(left)->base.seqno, b = fence_of_node(right)->base.seqno;
+	return (a > b) - (a < b);
 }
 
 static const char *timeline_get_driver_name(struct stile_fence *fence) {
@@ -149,6 +149,7 @@ static void drop_fences(struct timeline_fence *first) {
 int stile_timeline_create_fence(
 	struct stile_timeline *timeline, uint64_t value, struct stile_fence **out) {
 	*out = NULL;
+	check_alloc();
 	struct timeline_fence *fence = calloc(1, sizeof(*fence));
 	if (fence == NULL) {
 		return -ENOMEM;
@@ -177,9 +178,8 @@ int stile_timeline_create_fence(
 
 /* ---- The counter -------------------------------------------------------------------------- */
 
-/* The lock is held. Append those reached, or all, in order, referenced; the new end of the list. */
-static struct timeline_fence **take_pending(
-	struct stile_timeline *timeline, bool all, struct timeline_fence **end) {
+/* The lock is held. List those reached, or all, in order, referenced. */
+static void take_pending(struct stile_timeline *timeline, bool all, struct timeline_fence **end) {
 	struct tree_node *node;
 	while ((node = tree_first(&timeline->pending)) != NULL) {
 		struct timeline_fence *fence = fence_of_node(node);
@@ -193,7 +193,6 @@ static struct timeline_fence **take_pending(
 			end = &fence->next;
 		}
 	}
-	return end;
 }
 
 /* The fences' lock is held. An error of 0: none. */
@@ -207,20 +206,17 @@ static void end_fences(struct timeline_fence *first, int error) {
 }
 
 void stile_timeline_advance(struct stile_timeline *timeline, uint64_t count) {
-	struct timeline_fence *first = NULL, **end = &first;
+	struct timeline_fence *first = NULL;
 	struct point_watch *due = NULL;
 	stile_lock_acquire(&timeline->fence_lock);
-	while (count > 0) {
-		uint64_t step = count < INT64_MAX ? count : INT64_MAX;
-		struct timeline_fence **reached = end;
-		os_lock(&timeline->lock);
-		__atomic_store_n(&timeline->value, timeline->value + step, __ATOMIC_RELEASE);
-		end = take_pending(timeline, false, end);
-		points_take_reached(timeline, &due);
-		os_unlock(&timeline->lock);
-		end_fences(*reached, 0);
-		count -= step;
-	}
+	os_lock(&timeline->lock);
+	uint64_t left = UINT64_MAX - timeline->value;
+	__atomic_store_n(&timeline->value, timeline->value + (count < left ? count : left),
+		__ATOMIC_RELEASE);
+	take_pending(timeline, false, &first);
+	points_take_reached(timeline, &due);
+	os_unlock(&timeline->lock);
+	end_fences(first, 0);
 	stile_lock_release(&timeline->fence_lock);
 	drop_fences(first);
 	points_tell(due);
@@ -230,6 +226,7 @@ void stile_timeline_advance(struct stile_timeline *timeline, uint64_t count) {
 
 int stile_timeline_create(const char *name, struct stile_timeline **out) {
 	*out = NULL;
+	check_alloc();
 	struct stile_timeline *timeline = calloc(1, sizeof(*timeline));
 	if (timeline == NULL) {
 		return -ENOMEM;

@@ -54,6 +54,16 @@ static bool find_signaled(struct stile_fence *const *fences, size_t count, size_
 	return false;
 }
 
+/* Before the deadline, a user fence may end by its expiry: seen here if nobody else can say so. */
+static int64_t first_expiry(struct stile_fence *const *fences, size_t count, int64_t deadline_ns) {
+	int64_t first_ns = deadline_ns;
+	for (size_t i = 0; i < count; i++) {
+		int64_t expiry_ns = stile_fence_get_expiry(fences[i]);
+		first_ns = expiry_ns < first_ns ? expiry_ns : first_ns;
+	}
+	return first_ns;
+}
+
 /* Sleep on the word of the waiters until a fence is found signalled. */
 static int sleep_any(struct stile_fence *const *fences, size_t count, uint32_t *word,
 	int64_t deadline_ns, size_t *index) {
@@ -65,7 +75,8 @@ static int sleep_any(struct stile_fence *const *fences, size_t count, uint32_t *
 		if (seen & WAIT_RAISED) {
 			return -EINTR;
 		}
-		if (os_futex_wait(word, seen, deadline_ns) == -ETIME) {
+		int64_t until_ns = first_expiry(fences, count, deadline_ns);
+		if (os_futex_wait(word, seen, until_ns) == -ETIME && until_ns == deadline_ns) {
 			return find_signaled(fences, count, index) ? 0 : -ETIME;
 		}
 	}

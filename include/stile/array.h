@@ -45,8 +45,8 @@ enum stile_array_mode {
  * @param[out] out  new reference, the caller's; NULL on failure
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  no member at all, an unknown mode, or a member is itself an
- *                  array or a chain
+ * @retval -EINVAL  no member at all, more than 2^31 - 1, an unknown mode, or a
+ *                  member is itself an array or a chain
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */

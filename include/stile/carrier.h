@@ -62,6 +62,7 @@ struct stile_path {
  * that made the software sync file, or 0 for an eventfd. A software sync file
  * whose producer dies before it signals ends with -EOWNERDEAD; what cannot be
  * understood ends with -EBADMSG: silence and rubbish are never success.
+ * The owner of one that is already over is not known.
  * stile_fence_set_deadline() reaches who made a kernel sync_file; for the
  * others there is no way back, the hint is dropped.
  *

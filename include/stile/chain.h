@@ -19,7 +19,8 @@ struct stile_fence;
  *
  * Elements that are done are taken out by every walk. An element does not take
  * over the errors of the fences that it contains. It is a STILE_FENCE_USER
- * fence if one of them, or what is before it, is.
+ * fence if what it contains, or what is before it, is one that had not ended
+ * when it was made.
  * Thread-safety: external; as a fence, internal.
  */
 struct stile_chain;
@@ -53,7 +54,8 @@ STILE_API void stile_chain_free(struct stile_chain *chain);
  * @param prev   what comes before, any fence; the reference is taken over; may
  *               be NULL
  * @param fence  what it contains; the reference is taken over
- * @param seqno  the point that is reached by it, all 64 bits count
+ * @param seqno  the point that is reached by it, all 64 bits count; raised to
+ *               that of the element before if it is not above
  * @return the fence, one reference, the caller's
  * @since 0.1
  */

@@ -37,7 +37,8 @@ typedef void (*stile_check_fn)(void *user, const char *text);
 
 /**
  * One kind of lock: all locks that are taken in the same place of the order,
- * such as "the lock of a queue". To hold two of one class at once is reported.
+ * such as "the lock of a queue". To take one while another of its class is
+ * held is reported.
  * Made by STILE_LOCK_CLASS(), in static storage of the application; the `id`
  * is private.
  *
@@ -76,8 +77,8 @@ STILE_API void stile_check_set_handler(stile_check_fn fn, void *user);
  *
  * Call it while no annotated lock is held: the checker knows nothing of a lock
  * that was taken before, and calls its release a misuse. The first thing that
- * the checker hears may allocate memory, and so may this call; nothing later
- * does. Never blocks.
+ * the checker hears may allocate memory, also the first one of each thread, and
+ * so may this call; nothing later does. Never blocks.
  *
  * @param on  whether to look
  * @since 0.1

@@ -72,7 +72,8 @@ struct stile_fence_ops {
 	 * Optional: the last reference is gone and nobody can see the fence any
 	 * more, not even by stile_fence_ref_slot(); free it. Any thread, also
 	 * one that has nothing to do with the fence, possibly later than the
-	 * last unref, and possibly while the lock of *another* fence is held.
+	 * last unref, and possibly while another fence's lock is held, or the
+	 * lock that this one shares.
 	 * Must not block. If NULL, the memory is left alone.
 	 */
 	void (*release)(struct stile_fence *fence);
@@ -81,8 +82,9 @@ struct stile_fence_ops {
 	 * Optional: replaces the sleep of stile_fence_wait(), where this kind
 	 * of fence can be waited for better; enable_signaling is then not
 	 * called for it. 0 once the `signaled` op says yes or the fence is
-	 * signalled, -ETIME at the deadline (an absolute time, never 0). No
-	 * lock held; many threads at once.
+	 * signalled, -ETIME at the deadline (an absolute time, never 0; the
+	 * expiry at most). Should look from time to time whether the fence
+	 * ended by other means. No lock held; many threads at once.
 	 */
 	int (*wait)(struct stile_fence *fence, int64_t deadline_ns);
 
@@ -224,7 +226,9 @@ STILE_API void stile_lock_release(struct stile_lock *lock);
 
 /**
  * Take the lock of a fence, its own or the one it shares. Whoever does so
- * after the fence was signalled knows that all its callbacks have run.
+ * after the fence was signalled knows that all its callbacks have run. It does
+ * not keep a fence of its own lock pending to which nobody listens: that one
+ * may be signalled by others all the same.
  *
  * @param fence  borrowed
  * @since 0.1
@@ -311,7 +315,7 @@ STILE_API void stile_fence_signal_locked(struct stile_fence *fence);
  * As stile_fence_signal(), where it is known when the work was done.
  *
  * @param fence         borrowed
- * @param timestamp_ns  CLOCK_MONOTONIC, above 0
+ * @param timestamp_ns  CLOCK_MONOTONIC; 0 or less is now
  * @since 0.1
  */
 STILE_API void stile_fence_signal_timestamp(
@@ -477,7 +481,7 @@ STILE_API int32_t stile_fence_get_owner(const struct stile_fence *fence);
 STILE_API int64_t stile_fence_get_expiry(const struct stile_fence *fence);
 
 /**
- * Set it. Never blocks.
+ * Set it, for all who have the fence. Never blocks.
  *
  * @param fence      borrowed
  * @param expiry_ns  CLOCK_MONOTONIC; INT64_MAX: never, which only an owner

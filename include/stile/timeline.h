@@ -19,9 +19,7 @@ struct stile_fence;
  * *submitted* for values. A point (struct stile_point) is reached by whichever
  * comes first; what neither has come to yet may still be waited for.
  *
- * The counter wraps around: whether it has reached a value is told by the
- * difference, as a signed number of 64 bits. What is submitted is ordered as
- * plain numbers.
+ * Values are plain numbers of 64 bits, and do not wrap around.
  *
  * Reference counted: stile_timeline_ref(), stile_timeline_unref(). The last
  * one closes the timeline; its memory stays for its fences.
@@ -76,7 +74,8 @@ STILE_API uint64_t stile_timeline_get_value(
 /**
  * Have a fence that is signalled when the counter reaches a value: at once if
  * it has. A fence for this value that is pending is given again; else a new
- * one is made, a STILE_FENCE_USER fence whose seqno is the value. Never blocks.
+ * one is made, a STILE_FENCE_USER fence whose seqno is the value. One that is
+ * given again has the expiry that it had. Never blocks.
  *
  * @param timeline  borrowed; the fence outlives it, see stile_timeline_unref()
  * @param value     the value
@@ -91,12 +90,11 @@ STILE_API STILE_MUST_CHECK int stile_timeline_create_fence(
 	struct stile_fence **out);
 
 /**
- * Move the counter on, by INT64_MAX at a time, so that nothing is passed
- * unseen. What is reached is signalled, in the order of the values. Never
- * blocks.
+ * Move the counter on. What is reached is signalled, in the order of the
+ * values. Never blocks.
  *
  * @param timeline  borrowed
- * @param count     how far
+ * @param count     how far; UINT64_MAX is the end
  * @since 0.1
  */
 STILE_API void stile_timeline_advance(
@@ -151,7 +149,8 @@ enum stile_point_event {
 };
 
 /**
- * How does a point stand? Never blocks.
+ * How does a point stand? One that is done stays so, unless a value is
+ * submitted that is not above the last one. Never blocks.
  *
  * @param point  borrowed
  * @since 0.1
@@ -199,8 +198,12 @@ STILE_API STILE_MUST_CHECK int stile_point_wait(const struct stile_point *point,
  * Have 1 added to an eventfd, once, when something happens to a point; at once
  * if it has. Any number of times for the same point and eventfd. If the
  * timeline is closed before the point is submitted, nothing will ever be added;
- * after it was submitted, closing changes nothing. Never blocks, nor does the
- * adding: an eventfd that is full stays so.
+ * after it was submitted, closing changes nothing. A child made by fork tells
+ * nobody.
+ *
+ * Never blocks. The adding leaves an eventfd alone that is full; but one that
+ * somebody fills on purpose at that very moment, and that is not EFD_NONBLOCK,
+ * holds up whoever signals: share it only with whom you trust.
  *
  * @param point    borrowed for the call, the timeline too
  * @param event    what is to be told

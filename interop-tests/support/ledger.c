@@ -127,6 +127,10 @@ void ledger_open(void) {
 	complaint[0] = '\0';
 	expected = NULL;
 	stile_check_set_handler(note_complaint, NULL);
+#ifdef __SANITIZE_THREAD__
+	/* It makes every fence take its lock; here, what is done without is to be seen. */
+	stile_check_enable(false);
+#endif
 	note(&before);
 }
 

@@ -286,6 +286,19 @@ static void check_count(int fd, eventfd_t expected) {
 	ck_assert_int_eq(errno, EAGAIN);
 }
 
+/* Wrong code: the signaller sleeps in a write, under the lock of the fence, for ever. */
+START_TEST(eventfd_that_its_holder_filled_blocks_nobody) {
+	struct stile_fence *fence = plain_fence_create();
+	int fd = export(fence);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
+	ck_assert_int_eq(eventfd_write(fd, UINT64_MAX - 1), 0);
+	stile_fence_signal(fence);
+	check_count(fd, UINT64_MAX - 1);
+	close(fd);
+	stile_fence_unref(fence);
+}
+END_TEST
+
 /* Wrong code: one counter for all, which the first reader empties; a count for each of them. */
 START_TEST(each_exported_eventfd_gets_1_at_the_end) {
 	struct stile_fence *fence = plain_fence_create();
@@ -457,6 +470,7 @@ static Suite *suite(void) {
 
 	TCase *out = ledger_tcase_create("eventfd out");
 	tcase_add_checked_fixture(out, setup, teardown);
+	tcase_add_test(out, eventfd_that_its_holder_filled_blocks_nobody);
 	tcase_add_loop_test(out, each_exported_eventfd_gets_1_at_the_end, 0, 2);
 	tcase_add_test(out, eventfd_of_a_signalled_fence_is_raised);
 	tcase_add_test(out, fence_of_an_eventfd_goes_on_by_another_one);

@@ -443,6 +443,43 @@ START_TEST(work_done_in_time_is_no_timeout) {
 }
 END_TEST
 
+/* F-12. Wrong code: a wait that looks at the clock and not at the work. */
+START_TEST(wait_for_work_done_in_time_is_no_timeout) {
+	static const struct stile_fence_ops ops = {
+		.size = sizeof(struct stile_fence_ops),
+		.get_driver_name = debt_name,
+		.get_timeline_name = debt_name,
+		.signaled = work_signaled,
+		.release = debt_release,
+		.flags = STILE_FENCE_USER,
+	};
+	work_is_done = true;
+	struct stile_fence fence;
+	debt_init_as(&fence, &ops);
+	ck_assert_int_eq(
+		stile_fence_set_expiry(&fence, runner_clock_ns() + (_i == 0 ? 20 * MS : 1)), 0);
+	ck_assert_int_eq(stile_fence_wait(&fence, _i == 2 ? 0 : INT64_MAX), 0);
+	ck_assert_int_eq(stile_fence_get_status(&fence), 1);
+	debt_finish(&fence);
+}
+END_TEST
+
+/* Wrong code: counts on the thread, which the system has refused. */
+START_TEST(wait_any_needs_no_thread_to_see_the_expiry) {
+	struct stile_fence fence;
+	debt_init(&fence);
+	struct stile_fence *const fences[] = { &fence };
+	ck_assert_int_eq(stile_fence_set_expiry(&fence, runner_clock_ns() + 20 * MS), 0);
+	failing_begin(1);
+	int ret = stile_fence_wait_any(fences, 1, INT64_MAX, NULL, NULL);
+	/* If there is a thread already, nothing had to fail. */
+	(void)failing_end();
+	ck_assert_int_eq(ret, 0);
+	ck_assert_int_eq(stile_fence_get_status(&fence), -ETIMEDOUT);
+	debt_finish(&fence);
+}
+END_TEST
+
 /* Wrong code: the thread sleeps on until the first time it knew. */
 START_TEST(expiry_moved_earlier_while_armed_counts) {
 	struct stile_fence fence;
@@ -792,6 +829,8 @@ static Suite *suite(void) {
 	TCase *listen = expiry_tcase_create("who listens");
 	tcase_add_test(listen, callback_runs_at_the_expiry_on_the_librarys_thread);
 	tcase_add_test(listen, work_done_in_time_is_no_timeout);
+	tcase_add_loop_test(listen, wait_for_work_done_in_time_is_no_timeout, 0, 3);
+	tcase_add_test(listen, wait_any_needs_no_thread_to_see_the_expiry);
 	tcase_add_test(listen, expiry_moved_earlier_while_armed_counts);
 	tcase_add_test(listen, expiry_moved_later_while_armed_counts);
 	tcase_add_test(listen, expiry_set_after_the_callback_counts);

@@ -1139,6 +1139,35 @@ START_TEST(callback_may_drop_the_last_reference_under_a_shared_lock) {
 }
 END_TEST
 
+struct dropper {
+	struct stile_callback callback;
+	struct work *other;
+};
+
+static void unref_other(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	stile_fence_unref(&CONTAINER_OF(callback, struct dropper, callback)->other->fence);
+}
+
+/* F-20 within F-8. Wrong code: the abandoned one is ended at once, under the lock that is held. */
+START_TEST(abandoned_in_a_callback_under_a_shared_lock_ends_later) {
+	ledger_expect_complaint("the last reference of pending fence");
+	struct stile_lock lock;
+	struct work one, other;
+	stile_lock_init(&lock, "test queue");
+	ck_assert_int_eq(stile_fence_init_shared(&one.fence, &bare_ops, &lock, 1, 1), 0);
+	ck_assert_int_eq(stile_fence_init_shared(&other.fence, &bare_ops, &lock, 1, 2), 0);
+	struct dropper dropper = { .other = &other };
+	struct trace trace = { .clock = &(int){ 0 } };
+	ck_assert_int_eq(stile_fence_add_callback(&other.fence, &trace.callback, trace_run), 0);
+	ck_assert_int_eq(stile_fence_add_callback(&one.fence, &dropper.callback, unref_other), 0);
+	stile_fence_signal(&one.fence);
+	ck_assert_int_eq(trace.runs, 1);
+	ck_assert_int_eq(trace.saw_status, -EDEADLK);
+	stile_fence_unref(&one.fence);
+}
+END_TEST
+
 /*
  * Wrong code: a lock without a name is a new kind of lock for the lock-order checker each time, until
  * that has no room for more; or one that it never sees released.
@@ -1518,6 +1547,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(lock, lock_after_the_end_waits_for_callbacks, 0, 3);
 	tcase_add_loop_test(lock, fences_of_one_lock_are_signalled_under_it, 0, 2);
 	tcase_add_test(lock, callback_may_drop_the_last_reference_under_a_shared_lock);
+	tcase_add_test(lock, abandoned_in_a_callback_under_a_shared_lock_ends_later);
 	tcase_add_test(lock, lock_without_a_name_confuses_no_checker);
 	suite_add_tcase(s, lock);
 

@@ -128,14 +128,33 @@ END_TEST
 
 /* Wrong code: an interrupted call that makes an error of a success. */
 START_TEST(interrupted_calls_are_made_again) {
-	static const int errors[] = { EINTR, EAGAIN };
-	fake_sync_file_fail(SYNC_IOC_FILE_INFO, errors[_i], 3);
+	fake_sync_file_fail(SYNC_IOC_FILE_INFO, EINTR, 3);
 	size_t leaf;
 	struct stile_fence *fence = create(1, &leaf);
 	fake_sync_file_signal(leaf, 1, 5);
-	fake_sync_file_fail(SYNC_IOC_FILE_INFO, errors[_i], 3);
+	fake_sync_file_fail(SYNC_IOC_FILE_INFO, EINTR, 3);
 	ck_assert_int_eq(stile_fence_get_status(fence), 1);
 	stile_fence_unref(fence);
+}
+END_TEST
+
+static int answer_everything(int fd, unsigned long request, void *arg) {
+	(void)fd;
+	(void)request;
+	((struct sync_file_info *)arg)->status = 1;
+	return 0;
+}
+
+/* S-2. Wrong code: any file system's file that answers the right call, when and as it likes. */
+START_TEST(what_only_answers_like_one_is_refused) {
+	int fd = eventfd(1, EFD_CLOEXEC);
+	struct stile_fence *fence;
+	failing_set_ioctl(answer_everything);
+	int ret = stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, &fence);
+	failing_set_ioctl(NULL);
+	ck_assert_int_eq(ret, -EINVAL);
+	ck_assert_ptr_null(fence);
+	close(fd);
 }
 END_TEST
 
@@ -469,7 +488,8 @@ static Suite *suite(void) {
 	tcase_add_loop_test(in, end_comes_with_error_time_and_names, 0, 3 * WAYS);
 	tcase_add_loop_test(in, file_of_several_ends_with_the_last_and_the_first_error, 0, WAYS);
 	tcase_add_loop_test(in, file_that_is_done_before_its_leaves_is_done, 0, 2 * WAYS);
-	tcase_add_loop_test(in, interrupted_calls_are_made_again, 0, 2);
+	tcase_add_test(in, interrupted_calls_are_made_again);
+	tcase_add_test(in, what_only_answers_like_one_is_refused);
 	tcase_add_test(in, look_without_memory_is_no_answer);
 	tcase_add_loop_test(in, look_that_fails_is_ebadmsg, 0, 3);
 	tcase_add_loop_test(

@@ -596,23 +596,17 @@ START_TEST(counter_tells_eventfds) {
 }
 END_TEST
 
-/*
- * Beyond the half the counter has not reached 0, and nothing can be submitted for it. Wrong code: 0
- * is below whatever was submitted; 0 asked of a chain, which means "the head".
- */
-START_TEST(submission_says_nothing_of_value_0) {
+/* Wrong code: a value far above the counter taken for one that it has passed. */
+START_TEST(highest_value_waits_for_its_fence) {
 	int fd = new_eventfd(0);
-	stile_timeline_advance(timeline, UINT64_C(1) << 63);
-	ck_assert_int_eq(state_of(0), STILE_POINT_UNSUBMITTED);
-	notify(0, STILE_POINT_AVAILABLE, fd);
-	notify(0, STILE_POINT_SIGNALED, fd);
-	finish(submit(9));
-	ck_assert_int_eq(state_of(0), STILE_POINT_UNSUBMITTED);
-	notify(0, STILE_POINT_AVAILABLE, fd);
+	ck_assert_int_eq(state_of(UINT64_MAX), STILE_POINT_UNSUBMITTED);
+	struct stile_fence *fence = submit(UINT64_MAX);
+	ck_assert_int_eq(state_of(UINT64_MAX), STILE_POINT_PENDING);
+	notify(UINT64_MAX, STILE_POINT_SIGNALED, fd);
 	ck_assert_uint_eq(told(fd), 0);
-	stile_timeline_advance(timeline, UINT64_C(1) << 63);
-	ck_assert_int_eq(state_of(0), STILE_POINT_DONE);
-	ck_assert_uint_eq(told(fd), 3);
+	finish(fence);
+	ck_assert_int_eq(state_of(UINT64_MAX), STILE_POINT_DONE);
+	ck_assert_uint_eq(told(fd), 1);
 	close(fd);
 }
 END_TEST
@@ -863,6 +857,57 @@ START_TEST(threads_submit_at_the_same_time) {
 }
 END_TEST
 
+/* Wrong code: one fence of a program, long ago, and all that comes later counts as one. */
+START_TEST(point_forgets_user_fences_that_have_ended) {
+	struct stile_timeline *other;
+	struct stile_fence *user, *head;
+	struct stile_point point = { timeline, 2 };
+	ck_assert_int_eq(stile_timeline_create("other", &other), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(other, 1, &user), 0);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 1, user), 0);
+	if (_i == 1) {
+		stile_timeline_advance(other, 1);
+	}
+	struct stile_fence *plain = submit(2);
+	ck_assert_int_eq(stile_point_get_fence(&point, &head), 0);
+	ck_assert(stile_fence_is_user(head) == (_i == 0));
+	stile_fence_unref(head);
+	finish(plain);
+	stile_timeline_unref(other);
+	stile_fence_unref(user);
+}
+END_TEST
+
+/* C-8. Wrong code: an element that ended by itself stands for what it contains, which is pending. */
+START_TEST(point_does_not_end_with_an_impatient_one_before) {
+	struct stile_point first = { timeline, 1 }, second = { timeline, 2 };
+	struct stile_timeline *other;
+	struct stile_fence *user, *early, *late;
+	ck_assert_int_eq(stile_timeline_create("other", &other), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(other, 1, &user), 0);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 1, user), 0);
+	struct stile_fence *plain = submit(2);
+	ck_assert_int_eq(stile_point_get_fence(&first, &early), 0);
+	ck_assert_int_eq(stile_point_get_fence(&second, &late), 0);
+	if (_i == 1) {
+		stile_fence_enable_signaling(late);
+	}
+	ck_assert_int_eq(stile_fence_set_expiry(early, runner_clock_ns() + 1000000), 0);
+	ck_assert_int_eq(stile_fence_wait(early, INT64_MAX), 0);
+	ck_assert_int_eq(stile_fence_get_status(early), -ETIMEDOUT);
+
+	finish(plain);
+	stile_fence_enable_signaling(late);
+	ck_assert_int_eq(stile_fence_get_status(late), 0);
+	stile_timeline_advance(other, 1);
+	ck_assert_int_eq(stile_fence_get_status(late), 1);
+	stile_fence_unref(late);
+	stile_fence_unref(early);
+	stile_timeline_unref(other);
+	stile_fence_unref(user);
+}
+END_TEST
+
 static Suite *suite(void) {
 	Suite *s = suite_create("point");
 	TCase *state = ledger_tcase_create("state");
@@ -878,6 +923,8 @@ static Suite *suite(void) {
 	tcase_add_test(state, timeline_whose_own_fence_was_submitted_can_go);
 	tcase_add_test(state, value_0_cannot_be_submitted);
 	tcase_add_test(state, submission_without_memory_changes_nothing);
+	tcase_add_loop_test(state, point_forgets_user_fences_that_have_ended, 0, 2);
+	tcase_add_loop_test(state, point_does_not_end_with_an_impatient_one_before, 0, 2);
 	suite_add_tcase(s, state);
 
 	TCase *waits = ledger_tcase_create("wait");
@@ -903,7 +950,7 @@ static Suite *suite(void) {
 	tcase_add_test(eventfds, eventfds_may_be_many);
 	tcase_add_loop_test(eventfds, counter_tells_eventfds, 0, 2);
 	tcase_add_loop_test(eventfds, counter_tells_eventfds, 3, 4);
-	tcase_add_test(eventfds, submission_says_nothing_of_value_0);
+	tcase_add_test(eventfds, highest_value_waits_for_its_fence);
 	tcase_add_test(eventfds, close_drops_eventfds_without_a_fence_and_no_others);
 	tcase_add_test(eventfds, eventfd_is_borrowed);
 	tcase_add_test(eventfds, duplicate_is_closed_by_exec);

@@ -848,6 +848,21 @@ START_TEST(word_has_to_be_inside_the_buffer) {
 }
 END_TEST
 
+/* Wrong code: a difference of sizes that wraps around, so that other memory is read and written. */
+START_TEST(buffer_of_less_than_a_word_is_erange) {
+	int fd = memory_create(2, SEALS);
+	struct stile_buffer *buffer;
+	struct stile_seqno *seqno;
+	ck_assert_int_eq(stile_buffer_import_fd(
+				 device, fd, STILE_USAGE_READ | STILE_USAGE_WRITE, NULL, &buffer),
+		0);
+	ck_assert_int_eq(stile_seqno_from_buffer(buffer, _i == 0 ? 0 : 1 << 20, &seqno), -ERANGE);
+	ck_assert_ptr_null(seqno);
+	stile_buffer_unref(buffer);
+	close(fd);
+}
+END_TEST
+
 /* Wrong code: a store into memory that cannot be written. */
 START_TEST(read_only_buffer_is_eacces) {
 	int fd = open_read_only();
@@ -1392,6 +1407,7 @@ static TCase *case_of_descriptors(void) {
 	tcase_add_loop_test(tcase, import_checks_the_sign_of_life, 0, ARRAY_LENGTH(lives));
 	tcase_add_test(tcase, only_minus_one_means_no_sign_of_life);
 	tcase_add_loop_test(tcase, word_has_to_be_inside_the_buffer, 0, ARRAY_LENGTH(offsets));
+	tcase_add_loop_test(tcase, buffer_of_less_than_a_word_is_erange, 0, 2);
 	tcase_add_test(tcase, read_only_buffer_is_eacces);
 	tcase_add_test(tcase, word_of_a_buffer_is_not_exported);
 	tcase_add_loop_test(tcase, unknown_condition_is_einval, 0, 2);
