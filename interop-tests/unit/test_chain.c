@@ -34,7 +34,7 @@ struct leaf {
 	int64_t deadline_ns;
 };
 
-static int leaves_alive;
+static atomic_int leaves_alive;
 
 static struct leaf *leaf_of(struct stile_fence *fence) {
 	return CONTAINER_OF(fence, struct leaf, fence);
@@ -1166,6 +1166,10 @@ START_TEST(chain_ends_when_its_user_fence_expires) {
 	stile_fence_unref(head);
 	stile_fence_unref(old);
 	stile_fence_unref(leaf);
+	/* The thread that ended it has a reference for a moment. */
+	for (int i = 0; i < 10000 && leaves_alive != 0; i++) {
+		runner_sleep_ms(1);
+	}
 	ck_assert_int_eq(leaves_alive, 0);
 }
 END_TEST

@@ -321,6 +321,38 @@ START_TEST(who_waits_is_woken_by_the_expiry) {
 }
 END_TEST
 
+static int64_t op_deadline_ns;
+
+static int note_deadline(struct stile_fence *fence, int64_t deadline_ns) {
+	(void)fence;
+	op_deadline_ns = deadline_ns;
+	while (runner_clock_ns() < deadline_ns) {
+		runner_sleep_ms(1);
+	}
+	return -ETIME;
+}
+
+/* Wrong code: an implementer's wait, which knows nothing of the expiry, told to sleep past it. */
+START_TEST(wait_of_the_implementer_ends_with_the_expiry) {
+	static const struct stile_fence_ops ops = {
+		.size = sizeof(struct stile_fence_ops),
+		.get_driver_name = debt_name,
+		.get_timeline_name = debt_name,
+		.release = debt_release,
+		.wait = note_deadline,
+		.flags = STILE_FENCE_USER,
+	};
+	struct stile_fence fence;
+	debt_init_as(&fence, &ops);
+	int64_t expiry = runner_clock_ns() + 20 * MS;
+	ck_assert_int_eq(stile_fence_set_expiry(&fence, expiry), 0);
+	ck_assert_int_eq(stile_fence_wait(&fence, expiry + 20 * MS), 0);
+	ck_assert_int_eq(op_deadline_ns, expiry);
+	ck_assert_int_eq(stile_fence_get_status(&fence), -ETIMEDOUT);
+	debt_finish(&fence);
+}
+END_TEST
+
 /* Wrong code: the later of two times slept for, or the fence ended because a wait was over. */
 START_TEST(deadline_before_the_expiry_ends_the_wait_only) {
 	struct stile_fence fence;
@@ -821,6 +853,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(
 		look, who_looks_at_an_overdue_fence_sees_it_ended, 0, ARRAY_LENGTH(looks));
 	tcase_add_loop_test(look, who_waits_is_woken_by_the_expiry, 0, 3);
+	tcase_add_test(look, wait_of_the_implementer_ends_with_the_expiry);
 	tcase_add_test(look, deadline_before_the_expiry_ends_the_wait_only);
 	tcase_add_test(look, fence_signalled_in_time_keeps_its_status);
 	tcase_add_loop_test(look, signal_and_expiry_that_meet_agree, 0, 2);

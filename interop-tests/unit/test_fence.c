@@ -338,7 +338,25 @@ START_TEST(adding_a_callback_does_not_ask_signaled) {
 }
 END_TEST
 
-/* F-9. Wrong code: true for what has run; a neighbour lost when the head, middle or tail goes. */
+/* F-7. Wrong code: the node of a callback that came too late left as it was, links and all. */
+START_TEST(refused_callback_is_on_no_list) {
+	struct work work;
+	work_init(&work, &full_ops);
+	stile_fence_signal(&work.fence);
+	struct stile_callback before = { 0 }, after = { 0 };
+	struct stile_callback callback = { .prev = &before, .next = &after };
+	ck_assert_int_eq(stile_fence_add_callback(&work.fence, &callback, trace_run), -ENOENT);
+	ck_assert(!stile_fence_remove_callback(&work.fence, &callback));
+	ck_assert_ptr_null(before.next);
+	ck_assert_ptr_null(after.prev);
+	stile_fence_unref(&work.fence);
+}
+END_TEST
+
+/*
+ * F-9. Wrong code: true for what has run; a neighbour lost when the head, middle or tail goes, or one
+ * that is added afterwards.
+ */
 START_TEST(removed_callback_never_runs) {
 	struct work work;
 	work_init(&work, &full_ops);
@@ -351,11 +369,14 @@ START_TEST(removed_callback_never_runs) {
 	}
 	ck_assert(stile_fence_remove_callback(&work.fence, &traces[_i].callback));
 	ck_assert(!stile_fence_remove_callback(&work.fence, &traces[_i].callback));
+	struct trace late = { .clock = &clock };
+	ck_assert_int_eq(stile_fence_add_callback(&work.fence, &late.callback, trace_run), 0);
 	stile_fence_signal(&work.fence);
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(traces[i].runs, i != _i);
 		ck_assert(!stile_fence_remove_callback(&work.fence, &traces[i].callback));
 	}
+	ck_assert_int_eq(late.at, 3);
 	stile_fence_unref(&work.fence);
 }
 END_TEST
@@ -410,6 +431,29 @@ START_TEST(callback_may_add_its_node_to_another_fence) {
 }
 END_TEST
 
+static void scribble_run(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	memset(callback, 0xa5, sizeof(*callback));
+}
+
+/* F-8. Wrong code: a node that is written to after its function was entered. */
+START_TEST(callback_has_its_node_back) {
+	struct work work;
+	work_init(&work, &full_ops);
+	struct stile_callback callbacks[3], expected;
+	memset(&expected, 0xa5, sizeof(expected));
+	for (size_t i = 0; i < ARRAY_LENGTH(callbacks); i++) {
+		ck_assert_int_eq(
+			stile_fence_add_callback(&work.fence, &callbacks[i], scribble_run), 0);
+	}
+	stile_fence_signal(&work.fence);
+	for (size_t i = 0; i < ARRAY_LENGTH(callbacks); i++) {
+		ck_assert_mem_eq(&callbacks[i], &expected, sizeof(expected));
+	}
+	stile_fence_unref(&work.fence);
+}
+END_TEST
+
 static void free_run(struct stile_fence *fence, struct stile_callback *callback) {
 	(void)fence;
 	free(callback);
@@ -448,6 +492,41 @@ START_TEST(callback_may_drop_the_last_reference) {
 	ck_assert_int_eq(stile_fence_add_callback(&work->fence, &trace.callback, trace_run), 0);
 	stile_fence_signal(&work->fence);
 	ck_assert_int_eq(trace.runs, 1);
+}
+END_TEST
+
+struct release_trace {
+	struct stile_callback callback;
+	int released;
+};
+
+static void release_trace_run(struct stile_fence *fence, struct stile_callback *callback) {
+	CONTAINER_OF(callback, struct release_trace, callback)->released = work_of(fence)->released;
+}
+
+/*
+ * F-8. Wrong code: the fence released under its signaller, of which one that has its lock too is one,
+ * by the first of several callbacks.
+ */
+START_TEST(fence_stays_until_its_last_callback_has_run) {
+	struct stile_lock lock;
+	stile_lock_init(&lock, NULL);
+	struct work work = { 0 };
+	ck_assert_int_eq(stile_fence_init_shared(&work.fence, &full_ops, &lock, 7, 11), 0);
+	struct stile_callback drop;
+	struct release_trace trace = { .released = -1 };
+	ck_assert_int_eq(stile_fence_add_callback(&work.fence, &drop, unref_run), 0);
+	ck_assert_int_eq(
+		stile_fence_add_callback(&work.fence, &trace.callback, release_trace_run), 0);
+	if (_i == 0) {
+		stile_fence_signal(&work.fence);
+	} else {
+		stile_lock_acquire(&lock);
+		stile_fence_signal_locked(&work.fence);
+		stile_lock_release(&lock);
+	}
+	ck_assert_int_eq(trace.released, 0);
+	ck_assert_int_eq(work.released, 1);
 }
 END_TEST
 
@@ -1508,11 +1587,14 @@ static Suite *suite(void) {
 	tcase_add_test(callbacks, callbacks_run_in_order_and_see_the_end);
 	tcase_add_test(callbacks, callback_on_signalled_fence_is_enoent);
 	tcase_add_test(callbacks, adding_a_callback_does_not_ask_signaled);
+	tcase_add_test(callbacks, refused_callback_is_on_no_list);
 	tcase_add_loop_test(callbacks, removed_callback_never_runs, 0, 3);
 	tcase_add_test(callbacks, removed_callback_can_be_added_again);
 	tcase_add_test(callbacks, callback_may_add_its_node_to_another_fence);
+	tcase_add_test(callbacks, callback_has_its_node_back);
 	tcase_add_test(callbacks, callback_may_free_its_node);
 	tcase_add_test(callbacks, callback_may_drop_the_last_reference);
+	tcase_add_loop_test(callbacks, fence_stays_until_its_last_callback_has_run, 0, 2);
 	suite_add_tcase(s, callbacks);
 
 	TCase *asking = ledger_tcase_create("asking");

@@ -487,6 +487,54 @@ START_TEST(dead_fences_go_while_sections_overlap_all_the_time) {
 }
 END_TEST
 
+/* ---- Fork ---------------------------------------------------------------------------------- */
+
+static atomic_int reading; /* 1: in a section; 2: it is to end */
+
+static void *read_on(void *arg) {
+	unsigned section = reclaim_begin();
+	reading = 1;
+	while (reading != 2) {
+		runner_sleep_ms(1);
+	}
+	reclaim_end(section);
+	return arg;
+}
+
+static int release_one(void) {
+	struct item item = { 0 };
+	if (stile_fence_init(&item.fence, &item_ops, 1, 1) != 0) {
+		return 1;
+	}
+	fence_enter_slot(&item.fence);
+	stile_fence_unref(&item.fence);
+	return item.released == 1 ? 0 : 2;
+}
+
+/* A parent with a thread that looks at slots, and its child. */
+static int forker(void) {
+	pthread_t thread;
+	runner_require(pthread_create(&thread, NULL, read_on, NULL) == 0, "no thread");
+	while (reading != 1) {
+		runner_sleep_ms(1);
+	}
+	pid_t pid = fork();
+	runner_require(pid >= 0, "no child");
+	if (pid == 0) {
+		_exit(release_one());
+	}
+	int in_child = runner_reap(pid);
+	reading = 2;
+	pthread_join(thread, NULL);
+	return in_child;
+}
+
+/* Wrong code: a child that waits for threads that it has not. */
+START_TEST(forked_child_has_no_readers) {
+	ck_assert_int_eq(runner_reap(runner_spawn("forker", NULL, 0)), 0);
+}
+END_TEST
+
 static Suite *suite(void) {
 	Suite *s = suite_create("slot");
 	TCase *one = ledger_tcase_create("one thread");
@@ -505,9 +553,18 @@ static Suite *suite(void) {
 	tcase_add_loop_test(threads, readers_and_writers_of_slots_do_not_meet_a_dead_fence, 0, 2);
 	tcase_add_test(threads, dead_fences_go_while_sections_overlap_all_the_time);
 	suite_add_tcase(s, threads);
+
+	TCase *fork_case = ledger_tcase_create("fork");
+	tcase_add_test(fork_case, forked_child_has_no_readers);
+	suite_add_tcase(s, fork_case);
 	return s;
 }
 
+static const struct runner_role roles[] = {
+	{ "forker", forker },
+	{ NULL, NULL },
+};
+
 int main(int argc, char **argv) {
-	return runner_main(argc, argv, suite, NULL);
+	return runner_main(argc, argv, suite, roles);
 }

@@ -264,6 +264,16 @@ START_TEST(wait_all_enables_all_first) {
 }
 END_TEST
 
+/* Wrong code: the result of the last wait handed on, whatever those before it gave. */
+START_TEST(wait_all_says_that_the_first_is_pending) {
+	struct stile_cancel cancel;
+	stile_cancel_init(&cancel);
+	stile_fence_signal(fences[1]);
+	ck_assert_int_eq(stile_fence_wait_all(fences, 2, _i, NULL), -ETIME);
+	ck_assert_int_eq(stile_fence_wait_all(fences, 2, _i, &cancel), -ETIME);
+}
+END_TEST
+
 /* Wrong code: the end of one taken for the end of all; success told as the error of a fence. */
 START_TEST(wait_all_sleeps_until_the_last) {
 	struct signaller signallers[5];
@@ -283,6 +293,18 @@ START_TEST(wait_all_sleeps_until_the_last) {
 END_TEST
 
 /* ---- Cancelled ----------------------------------------------------------------------------- */
+
+/* F-17. Wrong code: a wait cancelled although a fence is done, which only its implementer knows yet. */
+START_TEST(what_is_done_goes_before_the_token) {
+	struct stile_cancel cancel;
+	stile_cancel_init(&cancel);
+	stile_cancel_raise(&cancel);
+	items[1].done = true;
+	size_t index = UNTOUCHED;
+	ck_assert_int_eq(stile_fence_wait_any(fences, 3, deadline_of(_i), &cancel, &index), 0);
+	ck_assert_uint_eq(index, 1);
+}
+END_TEST
 
 /* Wrong code: memory that is not zero; a raise that does not last; errno spoilt in a handler. */
 START_TEST(token_stays_raised) {
@@ -614,11 +636,13 @@ static Suite *suite(void) {
 
 	TCase *all = items_tcase_create("all");
 	tcase_add_loop_test(all, wait_all_enables_all_first, 0, 2);
+	tcase_add_loop_test(all, wait_all_says_that_the_first_is_pending, 0, 2);
 	tcase_add_loop_test(all, wait_all_sleeps_until_the_last, 0, 2);
 	suite_add_tcase(s, all);
 
 	TCase *cancelled = items_tcase_create("cancelled");
 	tcase_add_test(cancelled, token_stays_raised);
+	tcase_add_loop_test(cancelled, what_is_done_goes_before_the_token, 0, DEADLINES);
 	tcase_add_loop_test(
 		cancelled, raised_before_only_counts_if_nothing_is_signalled, 0, DEADLINES);
 	tcase_add_test(cancelled, raise_wakes_all_waits_of_the_token);
