@@ -337,20 +337,19 @@ unsigned fake_sync_file_calls(unsigned long request) {
 ssize_t __real_readlink(const char *path, char *target, size_t bytes);
 ssize_t __wrap_readlink(const char *path, char *target, size_t bytes);
 
-/* In /proc, a fake is called as the kernel calls its own. */
+/* In /proc, a fake, which is a pipe, is called as the kernel calls its own. */
 ssize_t __wrap_readlink(const char *path, char *target, size_t bytes) {
 	static const char name[] = "anon_inode:sync_file";
 	int fd = -1;
-	if (sscanf(path, "/proc/self/fd/%d", &fd) != 1) {
-		return __real_readlink(path, target, bytes);
+	ssize_t n = __real_readlink(path, target, bytes);
+	if (n > 5 && memcmp(target, "pipe:", 5) == 0 && bytes >= sizeof(name) &&
+		sscanf(path, "/proc/self/fd/%d", &fd) == 1) {
+		pthread_mutex_lock(&lock);
+		if (file_find(fd) != NULL) {
+			n = sizeof(name) - 1;
+			memcpy(target, name, (size_t)n);
+		}
+		pthread_mutex_unlock(&lock);
 	}
-	pthread_mutex_lock(&lock);
-	bool fake = file_find(fd) != NULL;
-	pthread_mutex_unlock(&lock);
-	if (!fake) {
-		return __real_readlink(path, target, bytes);
-	}
-	size_t n = sizeof(name) - 1 < bytes ? sizeof(name) - 1 : bytes;
-	memcpy(target, name, n);
-	return (ssize_t)n;
+	return n;
 }
