@@ -149,9 +149,9 @@ for file in "${patches[@]}"; do
 	printf '%-48s %-10s %s\n' "$name" "$verdict" "$detail"
 done
 
-caught=${counted[caught]:-0} timed_out=${counted[timed out]:-0} crashed=${counted[crashed]:-0}
-line="caught $caught of ${#patches[@]}"
-[ "$timed_out" = 0 ] || line+=", $timed_out timed out as explained"
-[ "$crashed" = 0 ] || line+=", $crashed crashed as explained"
-echo "$line"
-[ $((caught + timed_out + crashed)) = ${#patches[@]} ]
+# What can only hang or crash, and says why, is no assertion: it counts apart.
+timed_out=${counted[timed out]:-0} crashed=${counted[crashed]:-0}
+[ $((timed_out + crashed)) = 0 ] || echo "apart, as explained: $timed_out timed out, $crashed crashed"
+caught=${counted[caught]:-0} of=$((${#patches[@]} - timed_out - crashed))
+echo "caught $caught of $of"
+[ "$caught" = "$of" ]

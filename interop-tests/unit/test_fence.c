@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <stile/check.h>
 #include <stile/fence.h>
@@ -685,7 +686,11 @@ START_TEST(every_waiter_wakes_and_sees_what_was_written) {
 	payload = 42;
 	stile_fence_signal(&work.fence);
 	for (size_t i = 0; i < ARRAY_LENGTH(waiters); i++) {
-		pthread_join(waiters[i].thread, NULL);
+		struct timespec limit;
+		clock_gettime(CLOCK_REALTIME, &limit);
+		limit.tv_sec += 20;
+		ck_assert_msg(pthread_timedjoin_np(waiters[i].thread, NULL, &limit) == 0,
+			"waiter %zu sleeps on", i);
 		ck_assert_int_eq(waiters[i].ret, 0);
 		ck_assert_int_eq(waiters[i].saw, 42);
 	}
