@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +47,11 @@ struct sender {
 	struct own_end end;
 };
 
+/* Into zeroed memory; cut if it is too long. */
+static void copy_name(char *to, const char *name) {
+	memcpy(to, name, strnlen(name, NAME_BYTES - 1));
+}
+
 /* Under the fence's lock. */
 static void sender_finish(struct stile_fence *fence, struct stile_callback *callback) {
 	struct sender *sender = CONTAINER_OF(callback, struct sender, callback);
@@ -58,8 +62,8 @@ static void sender_finish(struct stile_fence *fence, struct stile_callback *call
 		.context = stile_fence_get_context(fence),
 		.seqno = stile_fence_get_seqno(fence),
 	};
-	snprintf(record.names.driver, NAME_BYTES, "%s", stile_fence_get_driver_name(fence));
-	snprintf(record.names.timeline, NAME_BYTES, "%s", stile_fence_get_timeline_name(fence));
+	copy_name(record.names.driver, stile_fence_get_driver_name(fence));
+	copy_name(record.names.timeline, stile_fence_get_timeline_name(fence));
 	own_end_close(&sender->end, &record, sizeof(record));
 	free(sender);
 }
