@@ -62,6 +62,10 @@ static void sender_finish(struct stile_fence *fence, struct stile_callback *call
 		.context = stile_fence_get_context(fence),
 		.seqno = stile_fence_get_seqno(fence),
 	};
+	if (record.timestamp_ns <= 0) {
+		/* A stub may have no time, which a record must: it was done, at the latest, now. */
+		record.timestamp_ns = os_clock_ns();
+	}
 	copy_name(record.names.driver, stile_fence_get_driver_name(fence));
 	copy_name(record.names.timeline, stile_fence_get_timeline_name(fence));
 	own_end_close(&sender->end, &record, sizeof(record));

@@ -20,6 +20,7 @@
 #include <stile/carrier.h>
 #include <stile/device.h>
 #include <stile/fence.h>
+#include <stile/merge.h>
 #include <stile/notify.h>
 #include <stile/wait.h>
 
@@ -108,6 +109,21 @@ START_TEST(signalled_fence_can_be_exported) {
 	close(fd);
 	stile_fence_unref(copy);
 	stile_fence_unref(fence);
+}
+END_TEST
+
+/* U-3. Wrong code: a success without a time, such as of nothing merged, becomes an error on the way. */
+START_TEST(success_without_a_time_crosses_as_success) {
+	struct stile_fence *nothing;
+	ck_assert_int_eq(stile_fence_merge(NULL, 0, &nothing), 0);
+	ck_assert_int_eq(stile_fence_get_timestamp(nothing), 0);
+	int fd = export(nothing);
+	struct stile_fence *copy = import(fd);
+	ck_assert_int_eq(stile_fence_get_status(copy), 1);
+	ck_assert_int_gt(stile_fence_get_timestamp(copy), 0);
+	close(fd);
+	stile_fence_unref(copy);
+	stile_fence_unref(nothing);
 }
 END_TEST
 
@@ -1170,6 +1186,7 @@ static Suite *suite(void) {
 	tcase_add_checked_fixture(crossing, setup, teardown);
 	tcase_add_loop_test(crossing, end_crosses_with_error_time_and_names, 0, 4 * WAYS);
 	tcase_add_test(crossing, signalled_fence_can_be_exported);
+	tcase_add_test(crossing, success_without_a_time_crosses_as_success);
 	tcase_add_test(crossing, path_tells_what_carries);
 	tcase_add_test(crossing, every_holder_sees_it_for_ever);
 	tcase_add_test(crossing, exports_are_independent);
