@@ -164,6 +164,10 @@ bool stile_fence_is_array(const struct stile_fence *fence) {
 	return fence != NULL && fence->ops == &array_ops;
 }
 
+bool array_is_any(const struct stile_fence *fence) {
+	return CONTAINER_OF(fence, const struct stile_array, base)->mode == STILE_ARRAY_ANY;
+}
+
 int stile_array_alloc(size_t count, struct stile_array **out) {
 	*out = NULL;
 	check_alloc();

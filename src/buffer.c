@@ -12,6 +12,7 @@
 #include "src/abi.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/handoff.h"
 #include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
@@ -42,7 +43,7 @@ int buffer_fd_usage(int fd) {
 	}
 }
 
-static bool usage_is_valid(uint32_t usage) {
+bool buffer_usage_is_valid(uint32_t usage) {
 	return usage != 0 && (usage & ~USAGE_ALL) == 0;
 }
 
@@ -70,8 +71,8 @@ static void buffer_adopt_fd(struct stile_buffer *buffer, int fd, uint32_t fd_usa
 }
 
 /* The device's one object for this memory. Consumes fd, on failure too. */
-static int buffer_from_fd(
-	struct stile_device *device, int fd, uint32_t fd_usage, struct stile_buffer **out) {
+static int buffer_from_fd(struct stile_device *device, int fd, uint32_t fd_usage,
+	struct stile_resv *resv, struct stile_buffer **out) {
 	struct stat st;
 	if (fstat(fd, &st) < 0) {
 		close(fd);
@@ -101,6 +102,8 @@ static int buffer_from_fd(
 	struct stile_buffer *buffer = *found;
 	if (buffer == fresh) {
 		fresh->device = device_ref(device);
+		stile_resv_init(&fresh->own_resv);
+		fresh->resv = resv != NULL ? resv : &fresh->own_resv;
 	}
 	__atomic_fetch_add(&buffer->refs, 1, __ATOMIC_RELAXED);
 	buffer_adopt_fd(buffer, fd, fd_usage);
@@ -135,12 +138,12 @@ int stile_buffer_create(struct stile_device *device, const struct stile_buffer_i
 			(unsigned long long)bytes, strerror(-fd));
 		return fd;
 	}
-	return buffer_from_fd(device, fd, USAGE_ALL, out);
+	return buffer_from_fd(device, fd, USAGE_ALL, known.resv, out);
 }
 
 static int buffer_check_fd(
 	struct stile_device *device, int fd, uint32_t usage, struct stile_report *report) {
-	if (!usage_is_valid(usage)) {
+	if (!buffer_usage_is_valid(usage)) {
 		return report_refuse(report, -EINVAL, STILE_REASON_USAGE, 0, USAGE_ALL, usage,
 			"usage 0x%x: at least one of READ (1) and WRITE (2) is needed, and nothing else",
 			usage);
@@ -174,7 +177,7 @@ int stile_buffer_import_fd(struct stile_device *device, int fd, uint32_t usage,
 	if (ret >= 0) {
 		uint32_t fd_usage = (uint32_t)ret;
 		int copy = os_dup(fd);
-		ret = copy < 0 ? copy : buffer_from_fd(device, copy, fd_usage, out);
+		ret = copy < 0 ? copy : buffer_from_fd(device, copy, fd_usage, NULL, out);
 		if (ret < 0) {
 			report_refuse(&why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
 				"descriptor %d: %s", fd, strerror(-ret));
@@ -189,7 +192,7 @@ int stile_buffer_import_fd(struct stile_device *device, int fd, uint32_t usage,
 
 int stile_buffer_export_fd(struct stile_buffer *buffer, uint32_t usage, int *fd) {
 	*fd = -1;
-	if (!usage_is_valid(usage)) {
+	if (!buffer_usage_is_valid(usage)) {
 		return -EINVAL;
 	}
 	if (!buffer_allows(buffer, usage)) {
@@ -209,6 +212,8 @@ struct stile_buffer *stile_buffer_ref(struct stile_buffer *buffer) {
 }
 
 static void buffer_free(struct stile_buffer *buffer) {
+	handoff_cpu_finish(buffer);
+	stile_resv_fini(&buffer->own_resv);
 	for (size_t i = 0; i < ARRAY_LENGTH(buffer->mappings); i++) {
 		if (buffer->mappings[i] != NULL) {
 			munmap(buffer->mappings[i], (size_t)buffer->bytes);
@@ -258,6 +263,10 @@ uint64_t buffer_find_bytes(struct stile_device *device, const struct stat *st) {
 	return bytes;
 }
 
+struct stile_resv *stile_buffer_get_resv(const struct stile_buffer *buffer) {
+	return buffer->resv;
+}
+
 uint64_t stile_buffer_get_bytes(const struct stile_buffer *buffer) {
 	return buffer->bytes;
 }
@@ -279,7 +288,7 @@ static int buffer_map(struct stile_buffer *buffer, uint32_t usage, void **addres
 
 int stile_buffer_mmap(struct stile_buffer *buffer, uint32_t usage, void **address) {
 	*address = NULL;
-	if (!usage_is_valid(usage)) {
+	if (!buffer_usage_is_valid(usage)) {
 		return -EINVAL;
 	}
 	if (!buffer_allows(buffer, usage)) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <stile/buffer.h>
+#include <stile/resv.h>
 
 struct stile_buffer {
 	struct stile_device *device; /* a reference */
@@ -21,7 +22,13 @@ struct stile_buffer {
 	int write_fd;
 	/* For the library's own use, once somebody asked: to read, to write. Under the device's lock. */
 	void *mappings[2];
+	uint32_t cpu_uses; /* that have begun and not ended; for src/handoff.c, by atomic access */
+	struct stile_resv *resv; /* the next one, or the caller's */
+	struct stile_resv own_resv;
 };
+
+/** Is it one of the usages, or both, and nothing else? */
+bool buffer_usage_is_valid(uint32_t usage);
 
 /** The usages that a descriptor allows, or -EBADF. */
 int buffer_fd_usage(int fd);

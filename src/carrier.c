@@ -9,6 +9,7 @@
 #include "src/check.h"
 #include "src/device.h"
 #include "src/eventfd.h"
+#include "src/handoff.h"
 #include "src/kernel_sync_file.h"
 #include "src/macros.h"
 #include "src/path.h"
@@ -98,6 +99,9 @@ int stile_fence_export_fd(struct stile_fence *fence, enum stile_fd_kind kind, ui
 	}
 	if (ret == 0) {
 		path_give(path, crossing, 0);
+		if (check_is_on()) {
+			handoff_wait(fence, __builtin_return_address(0));
+		}
 	}
 	return ret;
 }

@@ -37,12 +37,13 @@ enum {
 	NODES = 1 << NODE_BITS,
 	KEYS = 2 * NODES, /* at most half full: a search ends */
 	EDGES = 4096,
-	HELD = 48,
+	HELD = 1024, /* many reservations may be locked together */
 	FRAMES = 16,
 	OWN_FRAMES = 8, /* more than the checker itself has on the stack */
 	NAME_BYTES = 64,
 	STEPS = 8, /* of a cycle, told with their places */
 	WARNING_BYTES = 1024,
+	PLACE_BYTES = 512,
 	REPORT_BYTES = 8192,
 };
 
@@ -77,7 +78,12 @@ struct key {
 struct held {
 	uint32_t node;
 	const void *place;
+	const void *nest;   /* which others of its class may be held together with it */
+	const void *object; /* which one of its class it is, where that is known */
 };
+
+/* `nest` of classes whose locks may all be held together. */
+static const char nest_all;
 
 /* What a thread holds, in the order it was taken. */
 struct thread {
@@ -299,18 +305,24 @@ static void text_end(struct text *text) {
 }
 
 /* In the form of backtrace_symbols(), which would allocate. */
-static void text_add_place(struct text *text, const void *place) {
+void check_describe_place(const void *place, char *text, size_t size) {
 	/* A call that never returns may be the last of its function. */
 	const char *call = (const char *)place - 1;
 	Dl_info info;
 	if (dladdr(call, &info) == 0 || info.dli_fname == NULL) {
-		text_add(text, "       [%p]\n", place);
+		snprintf(text, size, "[%p]", place);
 		return;
 	}
 	bool named = info.dli_sname != NULL;
 	const void *base = named ? info.dli_saddr : info.dli_fbase;
-	text_add(text, "       %s(%s+0x%tx) [%p]\n", info.dli_fname, named ? info.dli_sname : "",
+	snprintf(text, size, "%s(%s+0x%tx) [%p]", info.dli_fname, named ? info.dli_sname : "",
 		(const char *)place - (const char *)base, place);
+}
+
+static void text_add_place(struct text *text, const void *place) {
+	char line[PLACE_BYTES];
+	check_describe_place(place, line, sizeof(line));
+	text_add(text, "       %s\n", line);
 }
 
 static void text_add_headline(struct text *text, const struct step *step) {
@@ -332,7 +344,7 @@ static void text_add_headline(struct text *text, const struct step *step) {
 static void text_add_step(struct text *text, const struct cycle *cycle, uint32_t number) {
 	const struct step *step = &cycle->steps[number];
 	text_add(text, "  %u. ", number + 1);
-	if (step->edge.outer == NULL) {
+	if (step->edge.outer == NULL && step->edge.from == NODE_ALLOC) {
 		text_add(text,
 			"an allocation may have to wait for a fence: this is always assumed\n");
 		return;
@@ -349,6 +361,10 @@ static void text_add_step(struct text *text, const struct cycle *cycle, uint32_t
 		text_add(text, " inside a signalling section");
 	} else {
 		text_add(text, " while \"%s\" is held", step->from);
+	}
+	if (step->edge.outer == NULL) {
+		text_add(text, ": this is always assumed\n");
+		return;
 	}
 	text_add(text, number == 0 ? ", now at:\n" : ", first seen at:\n");
 	for (int i = 0; i < step->edge.frame_count; i++) {
@@ -583,17 +599,17 @@ static bool thread_holds(const struct thread *thread, uint32_t node) {
 
 /* The thread may block on `to`, with all that it holds. */
 static void thread_block(
-	const struct thread *thread, uint32_t to, bool may_nest, const void *place) {
+	const struct thread *thread, uint32_t to, const void *nest, const void *place) {
 	for (uint32_t i = 0; thread != NULL && i < thread->count; i++) {
 		const struct held *held = &thread->held[i];
-		bool skip = may_nest && held->node == to;
+		bool skip = nest != NULL && held->node == to && held->nest == nest;
 		if (!skip && !edge_is_known(held->node, to)) {
 			edge_learn(held, to, place);
 		}
 	}
 }
 
-static void thread_push(struct thread *thread, uint32_t node, const void *place) {
+static void thread_push(struct thread *thread, struct held held) {
 	if (thread == NULL) {
 		return;
 	}
@@ -602,16 +618,17 @@ static void thread_push(struct thread *thread, uint32_t node, const void *place)
 		tell_full(FULL_HELD);
 		return;
 	}
-	thread->held[thread->count++] = (struct held){ .node = node, .place = place };
+	thread->held[thread->count++] = held;
 }
 
 /* False: it is not held. Locks need not be released in the order they were taken. */
-static bool thread_pop(struct thread *thread, uint32_t node) {
+static bool thread_pop(struct thread *thread, uint32_t node, const void *object) {
 	if (thread == NULL) {
 		return true;
 	}
 	uint32_t at = thread->count;
-	while (at > 0 && thread->held[at - 1].node != node) {
+	while (at > 0 &&
+		(thread->held[at - 1].node != node || thread->held[at - 1].object != object)) {
 		at--;
 	}
 	if (at == 0) {
@@ -625,22 +642,57 @@ static bool thread_pop(struct thread *thread, uint32_t node) {
 	return true;
 }
 
+static void key_acquire(const void *key, const char *name, bool may_block, struct held held) {
+	held.node = key_node(key, name);
+	if (held.node == NODE_NONE) {
+		return;
+	}
+	struct thread *thread = thread_get();
+	if (may_block) {
+		thread_block(thread, held.node, held.nest, held.place);
+	}
+	thread_push(thread, held);
+}
+
 void check_key_acquire(const void *key, const char *name) {
-	const void *place = __builtin_return_address(0);
-	uint32_t node = key_node(key, name);
-	if (node != NODE_NONE) {
-		struct thread *thread = thread_get();
-		thread_block(thread, node, true, place);
-		thread_push(thread, node, place);
+	struct held held = { .place = __builtin_return_address(0), .nest = &nest_all };
+	key_acquire(key, name, true, held);
+}
+
+void check_object_acquire(const struct check_object *object, bool may_block, const void *place) {
+	struct held held = { .place = place, .nest = object->nest, .object = object->object };
+	key_acquire(object->key, object->name, may_block, held);
+}
+
+/* If it is not held, the checker was switched on after it was taken. */
+static void key_release(const void *key, const void *object) {
+	const struct key *slot = key_find(key);
+	if (__atomic_load_n(&slot->key, __ATOMIC_ACQUIRE) != NULL) {
+		thread_pop(thread_get(), slot->node, object);
 	}
 }
 
 void check_key_release(const void *key) {
-	const struct key *slot = key_find(key);
-	if (__atomic_load_n(&slot->key, __ATOMIC_ACQUIRE) != NULL) {
-		/* If it is not held, the checker was switched on after it was taken. */
-		thread_pop(thread_get(), slot->node);
+	key_release(key, NULL);
+}
+
+void check_object_release(const void *key, const void *object) {
+	key_release(key, object);
+}
+
+void check_assume_order(
+	const void *outer, const char *outer_name, const void *inner, const char *inner_name) {
+	uint32_t from = key_node(outer, outer_name);
+	uint32_t to = inner == NULL ? NODE_ALLOC : key_node(inner, inner_name);
+	if (from == NODE_NONE || to == NODE_NONE || edge_is_known(from, to)) {
+		return;
 	}
+	graph_lock();
+	if (!edge_is_known(from, to)) {
+		edge_append(from, to);
+		edge_set_known(from, to);
+	}
+	graph_unlock();
 }
 
 void stile_lock_annotate(struct stile_lock_class *lock_class, enum stile_lock_event event) {
@@ -653,16 +705,17 @@ void stile_lock_annotate(struct stile_lock_class *lock_class, enum stile_lock_ev
 		return;
 	}
 	struct thread *thread = thread_get();
+	struct held held = { .node = node, .place = place };
 	switch (event) {
 	case STILE_LOCK_ACQUIRE:
-		thread_block(thread, node, false, place);
-		thread_push(thread, node, place);
+		thread_block(thread, node, NULL, place);
+		thread_push(thread, held);
 		break;
 	case STILE_LOCK_TRY_ACQUIRE:
-		thread_push(thread, node, place);
+		thread_push(thread, held);
 		break;
 	case STILE_LOCK_RELEASE:
-		if (!thread_pop(thread, node)) {
+		if (!thread_pop(thread, node, NULL)) {
 			check_warn("\"%s\" is released by a thread that does not hold it",
 				lock_class->name);
 		}
@@ -683,7 +736,12 @@ uint32_t stile_signalling_begin(void) {
 		tell_full(FULL_HELD);
 		return 0;
 	}
-	thread_push(thread, NODE_FENCE, __builtin_return_address(0));
+	struct held held = {
+		.node = NODE_FENCE,
+		.place = __builtin_return_address(0),
+		.nest = &nest_all,
+	};
+	thread_push(thread, held);
 	return thread->epoch;
 }
 
@@ -696,19 +754,19 @@ void stile_signalling_end(uint32_t cookie) {
 		check_warn("a signalling section ends that this thread has not begun");
 		return;
 	}
-	thread_pop(thread, NODE_FENCE);
+	thread_pop(thread, NODE_FENCE, NULL);
 }
 
 void stile_might_alloc(void) {
 	if (check_is_on()) {
-		thread_block(thread_get(), NODE_ALLOC, false, __builtin_return_address(0));
+		thread_block(thread_get(), NODE_ALLOC, NULL, __builtin_return_address(0));
 	}
 }
 
 void stile_might_wait(void) {
 	if (check_is_on()) {
 		/* A section is suspended meanwhile: it may well wait for a fence of somebody else. */
-		thread_block(thread_get(), NODE_FENCE, true, __builtin_return_address(0));
+		thread_block(thread_get(), NODE_FENCE, &nest_all, __builtin_return_address(0));
 	}
 }
 

@@ -5,6 +5,7 @@
 /* The lock-order checker as the library itself uses it; the model is told in check.c. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <stile/check.h>
@@ -39,6 +40,27 @@ static inline void check_unlock(const void *key) {
 	}
 }
 
+/** A lock of a class of which not all may be held together. */
+struct check_object {
+	const void *key;    /**< as check_lock() */
+	const char *name;   /**< as check_lock() */
+	const void *object; /**< the lock */
+	/** Those of the class with the same one may be held together; NULL: none. */
+	const void *nest;
+};
+
+/**
+ * It is about to be taken, or was without blocking; was unlocked. Only if the checker is on.
+ *
+ * @param place  where; a return address
+ */
+void check_object_acquire(const struct check_object *object, bool may_block, const void *place);
+void check_object_release(const void *key, const void *object);
+
+/** Take it as seen that one class, or an allocation (NULL), comes inside another. */
+void check_assume_order(
+	const void *outer, const char *outer_name, const void *inner, const char *inner_name);
+
 static inline void check_wait(void) {
 	if (check_is_on()) {
 		stile_might_wait();
@@ -63,6 +85,9 @@ static inline void check_signalling_end(uint32_t cookie) {
 
 /** Tell the handler of a misuse, whether the checker is on or off. One sentence; errno is kept. */
 void check_warn(const char *fmt, ...) STILE_PRINTF(1, 2);
+
+/** A place in the code, a return address, for people: library(function+offset). */
+void check_describe_place(const void *place, char *text, size_t size);
 
 /** For tests, while no other thread is at it: forget all classes and all that was learned. */
 void check_reset(void);

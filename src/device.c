@@ -2,7 +2,9 @@
 /*
  * Lock order, outer first:
  *
- *     an array's lock           (to enable it enables its members; a chain does that with none held)
+ *     a reservation             (of those, in any order: with an acquire context)
+ *     > src/resv_poll.c's       (fences are added: who polls hears of it)
+ *     > an array's lock           (to enable it enables its members; a chain does that with none held)
  *     > any other fence's lock
  *       > device->lock            (a notification becomes due in a fence callback)
  *       > the watcher's lock      (a fence is enabled: its descriptor is armed)
@@ -12,8 +14,11 @@
  *       > a timeline's lock       (one of its fences goes)
  *       > the expiry's lock       (somebody listens to a user fence, or it ends)
  *       > a swgpu queue's lock    (a fence callback opens a gate)
- *         > src/reclaim.c's lock  (a last reference may go anywhere)
- *           > src/check.c's       (the checker hears of locks wherever they are taken)
+ *         > src/graph.c's         (a fence in its table goes; somebody begins or ends to wait)
+ *         > src/check.c's         (the checker hears of locks wherever they are taken)
+ *
+ * The lock inside a ww mutex, and src/handoff.c's, are taken where nothing else of these is, but
+ * reservations, and nothing is taken under them but a word of the sleeper's context.
  *
  * Those below a fence's lock never nest in each other. No application callback, log handler,
  * backend op or wait runs under any lock, but fence callbacks and ops under their fence's.

@@ -14,6 +14,7 @@
 #include "src/check.h"
 #include "src/defer.h"
 #include "src/expiry.h"
+#include "src/graph.h"
 #include "src/macros.h"
 #include "src/os.h"
 #include "src/reclaim.h"
@@ -23,25 +24,13 @@
  *
  * `state` is written with read-modify-write operations only. SIGNALED is set with release order, after
  * `timestamp_ns`: whoever reads it with acquire order sees that too (contract F-23, F-24). WAITER says
- * that somebody sleeps on `state` as a futex; ARMED that the expiry's thread knows the fence; SLOT that
- * it was where others look without a reference.
+ * that somebody sleeps on `state` as a futex; ARMED that the expiry's thread knows the fence; GRAPH
+ * that it is in the table of src/graph.c.
  *
  * The number of the error is in the same word: it is there when SIGNALED is, or never comes, however
  * many threads end the fence at once. Above it is a count of how often the expiry was moved: whoever
  * is about to sleep until an old one sees that the word has changed.
  */
-enum {
-	STATE_SIGNALED = 1u << 0, /* stile_fence_is_signaled_inline() knows it */
-	STATE_ENABLED = 1u << 1,
-	STATE_WAITER = 1u << 2,
-	STATE_ARMED = 1u << 3,
-	STATE_USER = 1u << 4,
-	STATE_SLOT = 1u << 5,
-	STATE_ERROR_SHIFT = 8,
-	STATE_ERROR = 0xfffu << STATE_ERROR_SHIFT,
-	STATE_MOVED = 1u << 20,
-};
-
 /* With none of these nobody listens, sleeps, or has ended it. */
 enum { HEARD = STATE_SIGNALED | STATE_ENABLED | STATE_WAITER };
 
@@ -56,10 +45,6 @@ uint64_t stile_fence_context_alloc(uint32_t count) {
 		check_warn("a block of 0 fence contexts was asked for");
 	}
 	return __atomic_fetch_add(&next_context, count, __ATOMIC_RELAXED);
-}
-
-static uint32_t fence_state(const struct stile_fence *fence) {
-	return __atomic_load_n(&fence->state, __ATOMIC_ACQUIRE);
 }
 
 /* ---- Locks -------------------------------------------------------------------------------- */
@@ -187,7 +172,7 @@ struct stile_fence *stile_fence_ref(struct stile_fence *fence) {
 
 bool fence_ref_unless_zero(struct stile_fence *fence) {
 	uint32_t refs = __atomic_load_n(&fence->refs, __ATOMIC_RELAXED);
-	while (refs != 0) {
+	while ((refs & ~FENCE_SLOT) != 0 && (refs & FENCE_DEAD) == 0) {
 		if (__atomic_compare_exchange_n(&fence->refs, &refs, refs + 1, true,
 			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 			return true;
@@ -197,14 +182,14 @@ bool fence_ref_unless_zero(struct stile_fence *fence) {
 }
 
 bool fence_is_last_ref(const struct stile_fence *fence) {
-	return __atomic_load_n(&fence->refs, __ATOMIC_ACQUIRE) == 1;
+	return (__atomic_load_n(&fence->refs, __ATOMIC_ACQUIRE) & ~FENCE_SLOT) == 1;
 }
 
 struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot) {
 	unsigned section = reclaim_begin();
 	struct stile_fence *fence;
 	while ((fence = __atomic_load_n(slot, __ATOMIC_SEQ_CST)) != NULL) {
-		if (fence_ref_unless_zero(fence)) {
+		if (fence_ref_seen(fence)) {
 			/* Its memory may have died and been made another fence before we got it. */
 			if (__atomic_load_n(slot, __ATOMIC_SEQ_CST) == fence) {
 				break;
@@ -217,8 +202,8 @@ struct stile_fence *stile_fence_ref_slot(struct stile_fence **slot) {
 }
 
 void fence_enter_slot(struct stile_fence *fence) {
-	if (fence != NULL && (fence_state(fence) & STATE_SLOT) == 0) {
-		__atomic_fetch_or(&fence->state, STATE_SLOT, __ATOMIC_RELAXED);
+	if (fence != NULL && (__atomic_load_n(&fence->refs, __ATOMIC_RELAXED) & FENCE_SLOT) == 0) {
+		__atomic_fetch_or(&fence->refs, FENCE_SLOT, __ATOMIC_RELAXED);
 	}
 }
 
@@ -233,10 +218,29 @@ static bool fence_is_abandoned(struct stile_fence *fence) {
 	return (fence_state(fence) & STATE_SIGNALED) == 0 && fence->first != NULL;
 }
 
+_Static_assert(offsetof(struct stile_fence, last) ==
+			offsetof(struct stile_fence, first) +
+				offsetof(struct reclaim_node, release) &&
+		sizeof(struct reclaim_node) == 2 * sizeof(void *),
+	"the list of callbacks has room for what waits for readers");
+
+static void fence_reclaimed(struct reclaim_node *node) {
+	struct stile_fence *fence = CONTAINER_OF(node, struct stile_fence, first);
+	fence->first = NULL;
+	fence->last = NULL;
+	if (fence->ops->release != NULL) {
+		fence->ops->release(fence);
+	}
+}
+
 /* What was never in a slot cannot be seen by somebody who has no reference: no need to wait. */
 static void fence_release(struct stile_fence *fence) {
-	if (fence_state(fence) & STATE_SLOT) {
-		reclaim_fence(fence);
+	if (fence_state(fence) & STATE_GRAPH) {
+		graph_forget(fence);
+	}
+	if (__atomic_load_n(&fence->refs, __ATOMIC_RELAXED) & FENCE_SLOT) {
+		/* There are no callbacks now. */
+		reclaim((struct reclaim_node *)(void *)&fence->first, fence_reclaimed);
 	} else if (fence->ops->release != NULL) {
 		fence->ops->release(fence);
 	}
@@ -254,15 +258,31 @@ static void abandoned_end(struct defer_work *work) {
 	stile_fence_unref(fence);
 }
 
+/*
+ * Drop a reference: was it the last? Of a fence that was in a slot it becomes DEAD in the same step: were
+ * there a moment between, somebody who saw it there could take it, drop it and free it meanwhile.
+ */
+static bool fence_drop(struct stile_fence *fence) {
+	uint32_t refs = __atomic_load_n(&fence->refs, __ATOMIC_RELAXED), after;
+	do {
+		after = refs == (FENCE_SLOT | 1) ? FENCE_SLOT | FENCE_DEAD : refs - 1;
+	} while (!__atomic_compare_exchange_n(
+		&fence->refs, &refs, after, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	return (refs & ~FENCE_SLOT) == 1;
+}
+
+/* Callbacks may take references, so there has to be one again. Others may try for one just now. */
+static void fence_revive(struct stile_fence *fence) {
+	bool dead = (__atomic_load_n(&fence->refs, __ATOMIC_RELAXED) & FENCE_DEAD) != 0;
+	__atomic_fetch_add(&fence->refs, dead ? 1 - FENCE_DEAD : 1, __ATOMIC_RELAXED);
+}
+
 void stile_fence_unref(struct stile_fence *fence) {
 	if (fence == NULL) {
 		return;
 	}
-	/*
-	 * Release our writes to whoever frees; acquire theirs if that is us. Sequentially consistent,
-	 * because of those who look at slots: src/reclaim.c.
-	 */
-	while (__atomic_fetch_sub(&fence->refs, 1, __ATOMIC_SEQ_CST) == 1) {
+	/* Release our writes to whoever frees; acquire theirs if that is us. */
+	while (fence_drop(fence)) {
 		if (!fence_is_abandoned(fence)) {
 			if (fence_state(fence) & STATE_ARMED) {
 				expiry_disarm(fence);
@@ -274,8 +294,7 @@ void stile_fence_unref(struct stile_fence *fence) {
 			   "listened: it ends with -EDEADLK",
 			(unsigned long long)fence->context, (unsigned long long)fence->seqno,
 			fence->ops->get_timeline_name(fence));
-		/* Callbacks may take references, so there has to be one again. */
-		__atomic_store_n(&fence->refs, 1, __ATOMIC_RELAXED);
+		fence_revive(fence);
 		if (fence->shared_lock != NULL && defer_is_held()) {
 			/* This thread may have the lock: later, then. Nobody arms the expiry now. */
 			expiry_disarm(fence);
@@ -447,6 +466,10 @@ int64_t stile_fence_get_expiry(const struct stile_fence *fence) {
 }
 
 static bool fence_is_overdue(struct stile_fence *fence) {
+	/* Not what only user fences have, which may be in another cache line. */
+	if (!stile_fence_is_user(fence)) {
+		return false;
+	}
 	int64_t expiry_ns = stile_fence_get_expiry(fence);
 	return expiry_ns != INT64_MAX && os_clock_ns() >= expiry_ns;
 }
@@ -629,10 +652,6 @@ void stile_fence_enable_signaling(struct stile_fence *fence) {
 	unlock_word(fence, fence_enable_locked(fence));
 }
 
-bool fence_has_ended(const struct stile_fence *fence) {
-	return (fence_state(fence) & STATE_SIGNALED) != 0;
-}
-
 bool fence_is_enabled(const struct stile_fence *fence) {
 	return (fence_state(fence) & STATE_ENABLED) != 0;
 }
@@ -732,7 +751,7 @@ static int fence_wait_by_op(struct stile_fence *fence, int64_t deadline_ns) {
 	return 0;
 }
 
-int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
+int fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 	if (deadline_ns < 0) {
 		return -EINVAL;
 	}
@@ -748,4 +767,28 @@ int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 		return fence_is_overdue(fence) && stile_fence_is_signaled(fence) ? 0 : -ETIME;
 	}
 	return fence_sleep(fence, deadline_ns);
+}
+
+static int fence_wait_seen(struct stile_fence *fence, int64_t deadline_ns, const void *place) {
+	struct graph_wait seen = { .who.place = place, .fences = &fence, .count = 1 };
+	int ret;
+	graph_wait_begin(&seen, deadline_ns);
+	do {
+		ret = fence_wait(fence, seen.until_ns);
+	} while (graph_wait_goes_on(&seen, ret));
+	if (ret == 0) {
+		graph_wait_succeeded(&seen, 0);
+	}
+	return ret;
+}
+
+int fence_wait_at(struct stile_fence *fence, int64_t deadline_ns, const void *place) {
+	if (check_is_on() && deadline_ns > 0 && !fence_has_ended(fence)) {
+		return fence_wait_seen(fence, deadline_ns, place);
+	}
+	return fence_wait(fence, deadline_ns);
+}
+
+int stile_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
+	return fence_wait_at(fence, deadline_ns, __builtin_return_address(0));
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +80,11 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), v
 	}
 	pthread_setname_np(*thread, name);
 	return 0;
+}
+
+int os_thread_get(char name[16]) {
+	prctl(PR_GET_NAME, name);
+	return (int)syscall(SYS_gettid);
 }
 
 int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {

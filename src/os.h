@@ -27,6 +27,9 @@ static inline void os_unlock(uint32_t *lock);
 /** Start a thread with all signals blocked. 0 or -EAGAIN. */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 
+/** The id and the name of the calling thread, as debuggers show them. */
+int os_thread_get(char name[16]);
+
 /** Have functions run around every fork. 0 or -ENOMEM. */
 int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 

@@ -20,6 +20,7 @@
 
 #include "src/check.h"
 #include "src/fence.h"
+#include "src/graph.h"
 #include "src/macros.h"
 #include "src/os.h"
 #include "src/timeline.h"
@@ -40,6 +41,7 @@ struct notice {
 	uint32_t refs; /* the timeline's list, and the callback or who is about to add it */
 	int fd;        /* -1: it was told, or will never be */
 	pid_t owner;   /* a child made by fork has a copy, which says nothing of the work */
+	struct graph_wait seen; /* until it is told */
 	struct stile_fence *fence;
 	struct stile_callback callback;
 	struct notice *next; /* of those that one submission gives a fence */
@@ -227,8 +229,22 @@ static int wait_sleep(struct point_wait *wait, int64_t deadline_ns) {
 	}
 }
 
+static int wait_sleep_seen(struct point_wait *wait, int64_t deadline_ns, const void *place) {
+	struct graph_wait seen = {
+		.who.place = place,
+		.timeline = wait->point->timeline,
+		.value = wait->point->value,
+	};
+	int ret;
+	graph_wait_begin(&seen, deadline_ns);
+	do {
+		ret = wait_sleep(wait, seen.until_ns);
+	} while (graph_wait_goes_on(&seen, ret));
+	return ret;
+}
+
 static int point_sleep(const struct stile_point *point, enum stile_point_event event,
-	int64_t deadline_ns, struct stile_cancel *cancel) {
+	int64_t deadline_ns, struct stile_cancel *cancel, const void *place) {
 	uint32_t own = 0;
 	struct point_wait wait = {
 		.watch = { .value = point->value, .word = cancel == NULL ? &own : &cancel->word },
@@ -241,7 +257,7 @@ static int point_sleep(const struct stile_point *point, enum stile_point_event e
 	watch_link(timeline, &wait.watch);
 	os_unlock(&timeline->lock);
 
-	int ret = wait_sleep(&wait, deadline_ns);
+	int ret = wait_sleep_seen(&wait, deadline_ns, place);
 
 	os_lock(&timeline->lock);
 	watch_unlink(&wait.watch);
@@ -268,7 +284,7 @@ int stile_point_wait(const struct stile_point *point, enum stile_point_event eve
 	if (deadline_ns == 0) {
 		return cancel != NULL && stile_cancel_is_raised(cancel) ? -EINTR : -ETIME;
 	}
-	return point_sleep(point, event, deadline_ns, cancel);
+	return point_sleep(point, event, deadline_ns, cancel, __builtin_return_address(0));
 }
 
 /* ---- Telling eventfds --------------------------------------------------------------------- */
@@ -285,6 +301,7 @@ static void notice_unref(struct notice *notice, uint32_t refs) {
 static void notice_close(struct notice *notice, bool tell) {
 	int fd = __atomic_exchange_n(&notice->fd, -1, __ATOMIC_ACQ_REL);
 	if (fd >= 0) {
+		graph_eventfd_end(&notice->seen);
 		if (tell && notice->owner == getpid()) {
 			os_eventfd_add(fd);
 		}
@@ -392,7 +409,13 @@ int stile_point_notify_fd(
 		.refs = 1,
 		.fd = fd,
 		.owner = getpid(),
+		.seen = {
+			.who = { .place = __builtin_return_address(0), .fd = eventfd },
+			.timeline = point->timeline,
+			.value = point->value,
+		},
 	};
+	graph_eventfd_begin(&notice->seen);
 	notice_begin(notice);
 	return 0;
 

@@ -11,6 +11,7 @@
 
 #include "src/check.h"
 #include "src/fence.h"
+#include "src/graph.h"
 #include "src/macros.h"
 #include "src/os.h"
 #include "src/wait.h"
@@ -109,8 +110,26 @@ static int wait_any(struct stile_fence *const *fences, size_t count, int64_t dea
 	return ret;
 }
 
-int stile_fence_wait_any(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
-	struct stile_cancel *cancel, size_t *index) {
+static int wait_any_seen(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index, struct waiter *waiters, const void *place) {
+	struct graph_wait seen = {
+		.who = { .place = place, .any = true },
+		.fences = fences,
+		.count = count,
+	};
+	int ret;
+	graph_wait_begin(&seen, deadline_ns);
+	do {
+		ret = wait_any(fences, count, seen.until_ns, cancel, index, waiters);
+	} while (graph_wait_goes_on(&seen, ret));
+	if (ret == 0) {
+		graph_wait_succeeded(&seen, *index);
+	}
+	return ret;
+}
+
+int fence_wait_any_at(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index, const void *place) {
 	if (count == 0 || deadline_ns < 0) {
 		return -EINVAL;
 	}
@@ -125,14 +144,14 @@ int stile_fence_wait_any(struct stile_fence *const *fences, size_t count, int64_
 		}
 	} else if (count <= FEW) {
 		struct waiter waiters[FEW];
-		ret = wait_any(fences, count, deadline_ns, cancel, &found, waiters);
+		ret = wait_any_seen(fences, count, deadline_ns, cancel, &found, waiters, place);
 	} else {
 		check_alloc();
 		struct waiter *waiters = calloc(count, sizeof(*waiters));
 		if (waiters == NULL) {
 			return -ENOMEM;
 		}
-		ret = wait_any(fences, count, deadline_ns, cancel, &found, waiters);
+		ret = wait_any_seen(fences, count, deadline_ns, cancel, &found, waiters, place);
 		free(waiters);
 	}
 	if (ret == 0 && index != NULL) {
@@ -141,8 +160,28 @@ int stile_fence_wait_any(struct stile_fence *const *fences, size_t count, int64_
 	return ret;
 }
 
-int stile_fence_wait_all(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+int stile_fence_wait_any(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index) {
+	return fence_wait_any_at(
+		fences, count, deadline_ns, cancel, index, __builtin_return_address(0));
+}
+
+/* One after the other. Without a token, each as its implementer knows best. */
+static int wait_each(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
 	struct stile_cancel *cancel) {
+	int ret = 0;
+	for (size_t i = 0; i < count && ret == 0; i++) {
+		struct waiter waiter;
+		size_t index;
+		ret = cancel == NULL
+			? fence_wait(fences[i], deadline_ns)
+			: wait_any(&fences[i], 1, deadline_ns, cancel, &index, &waiter);
+	}
+	return ret;
+}
+
+int fence_wait_all_at(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, const void *place) {
 	if (count == 0 || deadline_ns < 0) {
 		return -EINVAL;
 	}
@@ -150,11 +189,27 @@ int stile_fence_wait_all(struct stile_fence *const *fences, size_t count, int64_
 	for (size_t i = 0; i < count; i++) {
 		stile_fence_enable_signaling(fences[i]);
 	}
-	int ret = 0;
-	bool sleeps = cancel != NULL && deadline_ns != 0;
-	for (size_t i = 0; i < count && ret == 0; i++) {
-		ret = sleeps ? stile_fence_wait_any(&fences[i], 1, deadline_ns, cancel, NULL)
-			     : stile_fence_wait(fences[i], deadline_ns);
+	struct graph_wait seen = {
+		.who.place = place,
+		.fences = fences,
+		.count = count,
+	};
+	int ret;
+	if (deadline_ns == 0) {
+		ret = wait_each(fences, count, 0, NULL);
+	} else {
+		graph_wait_begin(&seen, deadline_ns);
+		do {
+			ret = wait_each(fences, count, seen.until_ns, cancel);
+		} while (graph_wait_goes_on(&seen, ret));
+	}
+	if (ret == 0) {
+		graph_wait_succeeded(&seen, 0);
 	}
 	return ret == -ETIME && cancel != NULL && stile_cancel_is_raised(cancel) ? -EINTR : ret;
+}
+
+int stile_fence_wait_all(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel) {
+	return fence_wait_all_at(fences, count, deadline_ns, cancel, __builtin_return_address(0));
 }

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <stile/wait.h>
+
 #include "src/os.h"
 
 /**
@@ -17,5 +19,11 @@ static inline void wait_wake(uint32_t *word) {
 	__atomic_fetch_add(word, WAIT_EVENT, __ATOMIC_RELEASE);
 	os_futex_wake_all(word);
 }
+
+/** As stile_fence_wait_any() and stile_fence_wait_all(), by whoever is at that place. */
+int fence_wait_any_at(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, size_t *index, const void *place);
+int fence_wait_all_at(struct stile_fence *const *fences, size_t count, int64_t deadline_ns,
+	struct stile_cancel *cancel, const void *place);
 
 #endif

@@ -12,6 +12,7 @@
 #include "src/buffer.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/graph.h"
 #include "src/image.h"
 #include "src/macros.h"
 #include "src/os.h"
@@ -24,7 +25,7 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* All below is under the lock. */
-	struct job *first;
+	struct job *first; /* the one that runs, or is next */
 	struct job *last;
 	uint64_t seqno;
 	bool stopping;
@@ -53,6 +54,7 @@ struct job {
 	int bits; /* of a sample */
 
 	struct stile_fence *gate;
+	const void *place; /* who submitted the gate */
 	struct stile_callback gate_opened;
 	bool gate_is_open; /* under the queue's lock */
 };
@@ -124,10 +126,6 @@ static void *queue_run(void *arg) {
 			pthread_cond_wait(&queue->changed, &queue->lock);
 		}
 		struct job *job = queue->first;
-		if (job != NULL) {
-			queue->first = job->next;
-			queue->last = queue->first == NULL ? NULL : queue->last;
-		}
 		bool stopping = queue->stopping;
 		pthread_mutex_unlock(&queue->lock);
 
@@ -139,6 +137,11 @@ static void *queue_run(void *arg) {
 		} else {
 			job->run(job);
 		}
+		/* Only now: what is submitted meanwhile waits for it. */
+		pthread_mutex_lock(&queue->lock);
+		queue->first = job->next;
+		queue->last = queue->first == NULL ? NULL : queue->last;
+		pthread_mutex_unlock(&queue->lock);
 		job_finish(job);
 	}
 }
@@ -210,7 +213,11 @@ static void queue_submit(struct queue *queue, struct job *job, struct stile_fenc
 	}
 	pthread_mutex_lock(&queue->lock);
 	job->fence.seqno = ++queue->seqno;
+	if (job->gate != NULL) {
+		graph_add_edge_at(&job->fence, job->gate, "gate of swgpu", job->place);
+	}
 	if (queue->last != NULL) {
+		graph_add_edge_at(&job->fence, &queue->last->fence, "queue order", NULL);
 		queue->last->next = job;
 	} else {
 		queue->first = job;
@@ -346,6 +353,10 @@ int stile_swgpu_gate(
 		return ret;
 	}
 	job->gate = stile_fence_ref(fence);
+	job->place = __builtin_return_address(0);
 	queue_submit(job->queue, job, out);
+	if (check_is_on()) {
+		handoff_wait(fence, __builtin_return_address(0));
+	}
 	return 0;
 }

@@ -114,19 +114,19 @@ struct stile_fence_ops {
  */
 struct stile_fence {
 	const struct stile_fence_ops *ops;
-	struct stile_lock *shared_lock;
+	uint64_t context;
 	uint32_t state;
 	uint32_t refs;
 	uint32_t lock;
 	int32_t owner;
+	struct stile_lock *shared_lock;
 	int64_t timestamp_ns;
 	struct stile_callback *first;
 	struct stile_callback *last;
-	uint64_t context;
 	uint64_t seqno;
 	int64_t expiry_ns;
 	void *expiry_node[3];
-};
+} STILE_ALIGNED(8);
 
 /**
  * Run when a fence is signalled, in the signaller's context, *under the

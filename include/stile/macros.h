@@ -6,10 +6,12 @@
 #define STILE_API __attribute__((visibility("default")))
 #define STILE_MUST_CHECK __attribute__((warn_unused_result))
 #define STILE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define STILE_ALIGNED(bytes) __attribute__((aligned(bytes)))
 #else
 #define STILE_API
 #define STILE_MUST_CHECK
 #define STILE_PRINTF(fmt, args)
+#define STILE_ALIGNED(bytes)
 #endif
 
 #if defined(__cplusplus)

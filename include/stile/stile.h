@@ -4,22 +4,27 @@
 
 /* The whole core; backends' and adapters' headers are included by name. */
 
+#include <stile/access.h>
 #include <stile/array.h>
 #include <stile/buffer.h>
 #include <stile/carrier.h>
 #include <stile/chain.h>
 #include <stile/check.h>
 #include <stile/device.h>
+#include <stile/exec.h>
 #include <stile/fence.h>
 #include <stile/format.h>
+#include <stile/graph.h>
 #include <stile/image.h>
 #include <stile/log.h>
 #include <stile/merge.h>
 #include <stile/notify.h>
 #include <stile/report.h>
+#include <stile/resv.h>
 #include <stile/seqno.h>
 #include <stile/timeline.h>
 #include <stile/version.h>
 #include <stile/wait.h>
+#include <stile/ww_mutex.h>
 
 #endif

@@ -7,6 +7,12 @@
 /** A fence on the heap with nothing behind it: whoever made it signals it. One reference. */
 struct stile_fence *plain_fence_create(void);
 
+/** How many references a fence has. */
+static inline uint32_t plain_refs(const struct stile_fence *fence) {
+	/* Above is what the library knows of it. */
+	return __atomic_load_n(&fence->refs, __ATOMIC_RELAXED) & 0x3fffffff;
+}
+
 /** How many of them are alive. */
 int plain_fence_count(void);
 

@@ -168,8 +168,8 @@ static void line_destroy(struct line *line) {
 START_TEST(element_takes_over_references_and_has_its_own_names) {
 	struct stile_fence *leaf = leaf_create(), *prev = leaf_create();
 	struct stile_fence *element = element_create(prev, leaf, 7);
-	ck_assert_uint_eq(leaf->refs, 1);
-	ck_assert_uint_eq(prev->refs, 1);
+	ck_assert_uint_eq(plain_refs(leaf), 1);
+	ck_assert_uint_eq(plain_refs(prev), 1);
 	ck_assert_str_eq(stile_fence_get_driver_name(element), "dma_fence_chain");
 	ck_assert_str_eq(stile_fence_get_timeline_name(element), "unbound");
 	ck_assert(stile_fence_is_chain(element));
@@ -342,14 +342,14 @@ START_TEST(walk_takes_out_what_is_done) {
 	line_create(&line, 5);
 	stile_fence_signal(line.leaves[1]);
 	stile_fence_signal(line.leaves[2]);
-	ck_assert_uint_eq(line.elements[1]->refs, 2);
+	ck_assert_uint_eq(plain_refs(line.elements[1]), 2);
 	assert_walk(&line, 4, (const int[]){ 4, 3, 0, -1 });
 	/* Element 3 has let go of 2, which still has 1: its own walk is another one. */
-	ck_assert_uint_eq(line.elements[2]->refs, 1);
-	ck_assert_uint_eq(line.elements[1]->refs, 2);
-	ck_assert_uint_eq(line.elements[0]->refs, 3);
+	ck_assert_uint_eq(plain_refs(line.elements[2]), 1);
+	ck_assert_uint_eq(plain_refs(line.elements[1]), 2);
+	ck_assert_uint_eq(plain_refs(line.elements[0]), 3);
 	assert_walk(&line, 2, (const int[]){ 2, 0, -1 });
-	ck_assert_uint_eq(line.elements[1]->refs, 1);
+	ck_assert_uint_eq(plain_refs(line.elements[1]), 1);
 	line_destroy(&line);
 }
 END_TEST
@@ -381,7 +381,7 @@ START_TEST(every_look_takes_out_what_is_done) {
 		break;
 	}
 	stile_fence_unref(found);
-	ck_assert_uint_eq(line.elements[1]->refs, 1);
+	ck_assert_uint_eq(plain_refs(line.elements[1]), 1);
 	line_destroy(&line);
 }
 END_TEST
@@ -393,10 +393,10 @@ START_TEST(walk_ends_at_a_plain_fence) {
 	struct stile_fence *at = stile_chain_walk(stile_fence_ref(element));
 	ck_assert_ptr_eq(at, plain);
 	ck_assert_ptr_null(stile_chain_walk(at));
-	ck_assert_uint_eq(plain->refs, 2);
+	ck_assert_uint_eq(plain_refs(plain), 2);
 	stile_fence_signal(plain);
 	ck_assert_ptr_null(stile_chain_walk(stile_fence_ref(element)));
-	ck_assert_uint_eq(plain->refs, 1);
+	ck_assert_uint_eq(plain_refs(plain), 1);
 	stile_fence_unref(element);
 	stile_fence_unref(plain);
 	ck_assert_int_eq(leaves_alive, 0);
@@ -489,7 +489,7 @@ START_TEST(find_gives_what_a_point_waits_for) {
 	ck_assert_msg(found == expected, "case %d", _i);
 	stile_fence_unref(found);
 	/* Nobody but us and the next one has the head. */
-	ck_assert_uint_eq(line_head(&line)->refs, 1);
+	ck_assert_uint_eq(plain_refs(line_head(&line)), 1);
 	line_destroy(&line);
 }
 END_TEST
@@ -580,7 +580,7 @@ START_TEST(listening_enables_one_fence_at_a_time) {
 	ck_assert_int_eq(leaf_of(line.leaves[1])->enabled, 1);
 	ck_assert_int_eq(leaf_of(line.leaves[0])->enabled, 0);
 	/* Nobody listens to the element, so it does not keep itself. */
-	ck_assert_uint_eq(line.elements[1]->refs, 2);
+	ck_assert_uint_eq(plain_refs(line.elements[1]), 2);
 	stile_fence_signal(line.leaves[1]);
 	ck_assert_int_eq(leaf_of(line.leaves[0])->enabled, 1);
 	ck_assert_int_eq(trace.runs, 0);
@@ -965,7 +965,7 @@ START_TEST(chain_that_nobody_has_lives_until_it_ends) {
 	ck_assert_int_eq(line.traces[3].runs, 1);
 	ck_assert_int_eq(line.traces[1].runs, 1);
 	for (size_t i = 0; i < 4; i++) {
-		ck_assert_uint_eq(line.leaves[i]->refs, 1);
+		ck_assert_uint_eq(plain_refs(line.leaves[i]), 1);
 	}
 	line_destroy(&line);
 }
@@ -982,11 +982,11 @@ START_TEST(release_stops_where_somebody_else_has_a_reference) {
 		line.elements[i] = NULL;
 	}
 	for (size_t i = 0; i < 6; i++) {
-		ck_assert_uint_eq(line.leaves[i]->refs, i <= 2 ? 2 : 1);
+		ck_assert_uint_eq(plain_refs(line.leaves[i]), i <= 2 ? 2 : 1);
 	}
 	stile_fence_unref(branch);
 	for (size_t i = 0; i < 6; i++) {
-		ck_assert_uint_eq(line.leaves[i]->refs, 1);
+		ck_assert_uint_eq(plain_refs(line.leaves[i]), 1);
 	}
 	line_destroy(&line);
 }
@@ -1015,7 +1015,7 @@ static struct stile_fence *long_chain(uint64_t count, struct stile_fence *contai
 
 /* The leaf is all that should be left. */
 static void *end_long_chain(struct stile_fence *leaf) {
-	bool alone = leaf->refs == 1;
+	bool alone = plain_refs(leaf) == 1;
 	stile_fence_unref(leaf);
 	return alone ? NULL : "elements were left";
 }
@@ -1035,7 +1035,7 @@ static void *release_many_late(void *unused) {
 	fence_enter_slot(head);
 	unsigned section = reclaim_begin();
 	stile_fence_unref(head);
-	bool kept = leaf->refs == QUITE_MANY + 1;
+	bool kept = plain_refs(leaf) == QUITE_MANY + 1;
 	reclaim_end(section);
 	void *wrong = end_long_chain(leaf);
 	return kept ? wrong : "released in spite of a reader";
@@ -1064,7 +1064,7 @@ static void *end_in_reverse(struct line *line) {
 		stile_fence_signal(line->leaves[i]);
 	}
 	for (size_t i = 0; i < line->count; i++) {
-		if (line->traces[i].runs != 1 || line->leaves[i]->refs != 1) {
+		if (line->traces[i].runs != 1 || plain_refs(line->leaves[i]) != 1) {
 			return "an element is not done, or was left";
 		}
 	}
@@ -1301,7 +1301,7 @@ static void stress_round(struct stress *stress, size_t threads) {
 	pthread_barrier_wait(&stress->end);
 	memset(line->elements, 0, LENGTH * sizeof(*line->elements));
 	for (size_t i = 0; i < LENGTH; i++) {
-		atomic_fetch_add(&stress->bad, line->leaves[i]->refs != 1);
+		atomic_fetch_add(&stress->bad, plain_refs(line->leaves[i]) != 1);
 	}
 	line_free(line);
 	atomic_fetch_add(&stress->bad, plain_fence_count() != stress->alive_before);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <stile/access.h>
 #include <stile/wait.h>
 
 #include "src/egl/egl.h"
@@ -282,6 +283,7 @@ int stile_egl_wait_fence(struct stile_egl *egl, struct stile_fence *fence, int64
 	}
 	int64_t blocked_ns;
 	if (egl_server_wait(egl, fence, &blocked_ns)) {
+		stile_access_note_wait(fence);
 		path_give(path, STILE_PATH_HANDLE, blocked_ns);
 		return 0;
 	}

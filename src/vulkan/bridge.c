@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <stile/access.h>
+
 #include "src/abi.h"
 #include "src/macros.h"
 #include "src/path.h"
@@ -280,5 +282,6 @@ int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fen
 	}
 	abi_copy_out(wait, &found, sizeof(found));
 	path_give(path, kind, 0);
+	stile_access_note_wait(fence);
 	return 0;
 }
