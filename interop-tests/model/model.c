@@ -178,6 +178,15 @@ int model_status(int fence) {
 	return at(fence)->error == 0 ? 1 : at(fence)->error;
 }
 
+int model_status_if_asked(int fence) {
+	const struct fence *f = at(fence);
+	if (f->ended || !f->traits.can_look || !f->work_done) {
+		return model_status(fence);
+	}
+	int error = f->traits.error != 0 ? f->traits.error : f->error;
+	return error == 0 ? 1 : error;
+}
+
 bool model_is_enabled(int fence) {
 	return at(fence)->enabled;
 }

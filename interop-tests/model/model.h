@@ -73,6 +73,8 @@ uint64_t model_seqno(int fence);
 bool model_has_ended(int fence);
 /** 0, 1 or an error, without asking. */
 int model_status(int fence);
+/** The same as it would be after asking a plain one. */
+int model_status_if_asked(int fence);
 bool model_is_enabled(int fence);
 /** How often the enable_signaling op has been called. */
 unsigned model_enable_count(int fence);
