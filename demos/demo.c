@@ -78,11 +78,13 @@ static const char *path_text(const struct hop *hop) {
 	case STILE_PATH_NONE:
 		break;
 	}
-	return hop->carrier == NULL ? "none needed" : "was signalled already";
+	return hop->fence[0] == '\0' ? "nothing to wait for" : "was signalled already";
 }
 
-static void print_hops(const struct job *job) {
-	printf("%-9s %-16s %-22s %-22s %-24s %-12s %9s\n", "from", "to", "memory", "fence",
+static void print_hops(const struct job *job, int processes) {
+	const char *gles = processes == 1 ? "GLES" : "GLES, process 2";
+	const char *const names[HOP_COUNT + 1] = { "CPU", "swgpu", "Vulkan", gles, "CPU" };
+	printf("%-15s %-15s %-22s %-18s %-23s %-12s %9s\n", "from", "to", "memory", "fence",
 		"how it crossed", "blocked", "time");
 	for (int i = 0; i < HOP_COUNT; i++) {
 		const struct hop *hop = &job->hops[i];
@@ -91,9 +93,10 @@ static void print_hops(const struct job *job) {
 			snprintf(blocked, sizeof(blocked), "%.0f µs",
 				(double)hop->path.blocked_ns / 1e3);
 		}
-		printf("%-9s %-16s %-22s %-22s %-24s %-12s %6.0f µs\n", hop->from, hop->to,
-			hop->memory, hop->carrier == NULL ? "-" : hop->carrier, path_text(hop),
-			blocked, (double)hop->duration_ns / 1e3);
+		printf("%-15s %-15s %-22s %-18s %-23s %-12s %6.0f µs\n", names[i], names[i + 1],
+			i == HOP_UPLOAD ? "copied in, by a queue" : "shared, not copied",
+			hop->fence[0] == '\0' ? "-" : hop->fence, path_text(hop), blocked,
+			(double)hop->duration_ns / 1e3);
 	}
 }
 
@@ -125,11 +128,11 @@ static int save(const struct job *job, const char *directory) {
 	return EXIT_RIGHT;
 }
 
-static int conclude(struct job *job, const char *directory) {
+static int conclude(struct job *job, const struct options *options) {
 	unsigned largest = 256;
-	print_hops(job);
+	print_hops(job, options->processes);
 	bool proven = print_evidence(job);
-	int status = save(job, directory);
+	int status = save(job, options->output);
 	if (status != EXIT_RIGHT) {
 		return status;
 	}
@@ -149,7 +152,7 @@ static int carry(const struct options *options, const struct picture *picture) {
 	if (ret == 0) {
 		ret = options->processes == 1 ? job_run_here(&job) : job_run_with_peer(&job);
 	}
-	int status = ret < 0 ? EXIT_WRONG : conclude(&job, options->output);
+	int status = ret < 0 ? EXIT_WRONG : conclude(&job, options);
 	job_finish(&job);
 	return status;
 }

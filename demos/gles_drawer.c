@@ -226,17 +226,9 @@ int gles_drawer_set_images(
 
 /* ---- Drawing ------------------------------------------------------------------------------ */
 
-int gles_drawer_draw(struct gles_drawer *drawer, const struct transform *transform,
-	struct stile_fence *wait, int64_t deadline_ns, struct stile_path *path,
-	struct stile_fence **done) {
+int gles_drawer_draw(
+	struct gles_drawer *drawer, const struct transform *transform, struct stile_fence **done) {
 	*done = NULL;
-	if (wait != NULL) {
-		int ret = stile_egl_wait_fence(drawer->stile, wait, deadline_ns, path);
-		if (ret < 0) {
-			fprintf(stderr, "GLES: wait for the fence: %s\n", strerror(-ret));
-			return ret;
-		}
-	}
 	glBindFramebuffer(GL_FRAMEBUFFER, drawer->to.framebuffer);
 	glViewport(0, 0, drawer->width, drawer->height);
 	glUseProgram(drawer->program);

@@ -4,7 +4,6 @@
 
 #include <GLES3/gl3.h>
 
-#include <stile/carrier.h>
 #include <stile/egl.h>
 
 #include "demos/transform.h"
@@ -50,13 +49,9 @@ GLuint gles_program_create(const char *vertex_text, const char *fragment_text);
 int gles_drawer_set_images(
 	struct gles_drawer *drawer, struct stile_image *from, struct stile_image *to);
 
-/**
- * Draw `from` into `to`, after `wait` (NULL: at once); `path` tells how it crossed. `done` is a new
- * reference.
- */
-int gles_drawer_draw(struct gles_drawer *drawer, const struct transform *transform,
-	struct stile_fence *wait, int64_t deadline_ns, struct stile_path *path,
-	struct stile_fence **done);
+/** Draw `from` into `to`. Does not wait: see stile_egl_wait_fence(). `done` is a new reference. */
+int gles_drawer_draw(
+	struct gles_drawer *drawer, const struct transform *transform, struct stile_fence **done);
 
 /** Read the first pixel of a target as GL sees it. Waits. */
 int gles_drawer_read_pixel(

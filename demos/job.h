@@ -7,15 +7,15 @@
 #include "demos/picture.h"
 #include "demos/proof.h"
 
-/** One hand-over of the picture. */
+/** What was seen when the picture was handed over; of several fences, the last. */
 struct hop {
-	const char *from;
-	const char *to;
-	const char *memory;     /* how the picture crossed */
-	const char *carrier;    /* what the fence was on the way */
+	char fence[24];         /* its driver, as far as is known here; "": none was pending */
 	struct stile_path path; /* how it crossed */
-	int64_t duration_ns;    /* until the work behind it was submitted */
+	int64_t duration_ns;    /* until the work behind it was submitted, or done by the CPU */
 };
+
+struct gles_drawer;
+struct vulkan_drawer;
 
 enum { HOP_UPLOAD, HOP_VULKAN, HOP_GLES, HOP_CPU, HOP_COUNT };
 
@@ -41,14 +41,20 @@ int64_t job_now(void);
 int job_init(struct job *job, const struct picture *picture);
 void job_finish(struct job *job);
 
-/** Have swgpu copy the picture into A. `done` is a new reference. */
-int job_upload(struct job *job, struct stile_fence **done);
-
-/**
- * Wait for `done`, which is consumed and which `carrier` describes, and read C into job->result.
- * -EIO if the work failed.
+/*
+ * The hops. Each comes after all that uses its images already, and whoever uses them next comes
+ * after it: who that is no hop knows of another.
  */
-int job_read(struct job *job, const char *carrier, struct stile_fence *done);
+
+/** Have swgpu copy the picture into A. Does not wait. */
+int job_upload(struct job *job);
+
+/** Have Vulkan or GLES, the one that is not NULL, draw an image into another one. */
+int job_draw(struct hop *hop, struct vulkan_drawer *vulkan, struct gles_drawer *gles,
+	struct stile_image *from, struct stile_image *to);
+
+/** Wait until C is drawn, and read it into job->result. -EIO if that drawing failed. */
+int job_read(struct job *job);
 
 /** The largest difference between the result and the same drawing on the CPU. */
 int job_compare(struct job *job, unsigned *largest);

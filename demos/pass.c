@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <stile/access.h>
 #include <stile/carrier.h>
 #include <stile/fence.h>
+#include <stile/merge.h>
 
 int pass_send(int socket, const void *data, size_t bytes, const int *fds, size_t fd_count) {
 	union {
@@ -88,90 +90,86 @@ int pass_receive(int socket, void *data, size_t bytes, int *fds, size_t *fd_coun
 
 /* What goes over the wire. Both sides are the same program, so its layout may be the machine's. */
 struct image_message {
-	uint32_t width, height, fourcc, usage, plane_count, has_fence;
-	uint64_t modifier;
-	uint32_t pitches[STILE_MAX_PLANES];
-	uint64_t offsets[STILE_MAX_PLANES];
+	struct stile_image_info info; /* without a name, and with descriptors that mean nothing */
 	char name[32];
 };
 
-static int send_described(
-	int socket, const struct stile_image_info *info, struct stile_fence *fence) {
-	struct image_message message = {
-		.width = info->width,
-		.height = info->height,
-		.fourcc = info->fourcc,
-		.usage = info->usage,
-		.plane_count = info->plane_count,
-		.has_fence = fence != NULL,
-		.modifier = info->modifier,
-	};
-	snprintf(message.name, sizeof(message.name), "%s", info->name);
-	int fds[PASS_MAX_FDS];
-	size_t count = info->plane_count;
-	for (uint32_t i = 0; i < info->plane_count; i++) {
-		message.pitches[i] = info->planes[i].pitch;
-		message.offsets[i] = info->planes[i].offset;
-		fds[i] = info->planes[i].fd;
-	}
-	if (fence == NULL) {
-		return pass_send(socket, &message, sizeof(message), fds, count);
-	}
-	int ret = stile_fence_export_fd(fence, STILE_FD_SOFTWARE_SYNC_FILE, 0, NULL, &fds[count]);
-	if (ret == 0) {
-		ret = pass_send(socket, &message, sizeof(message), fds, count + 1);
-		close(fds[count]);
-	}
-	return ret;
-}
-
-int pass_send_image(int socket, struct stile_image *image, struct stile_fence *fence) {
-	struct stile_image_info info = { .size = sizeof(info) };
-	int ret = stile_image_export(image, &info);
+/* What a reader of the image has to wait for, as one fence; a new reference. */
+static int get_work(struct stile_image *image, struct stile_fence **work) {
+	struct stile_access_info use = { .size = sizeof(use), .usage = STILE_USAGE_READ };
+	struct stile_access access;
+	int ret = stile_access_begin(image, &use, &access);
 	if (ret < 0) {
 		return ret;
 	}
-	ret = send_described(socket, &info, fence);
-	for (uint32_t i = 0; i < info.plane_count; i++) {
-		close(info.planes[i].fd);
+	ret = stile_access_get_error(&access);
+	if (ret == 0) {
+		ret = stile_fence_merge(access.fences, access.count, work);
 	}
+	stile_access_cancel(&access);
+	return ret;
+}
+
+int pass_send_image(int socket, struct stile_image *image) {
+	struct image_message message = { .info = { .size = sizeof(message.info) } };
+	int fds[PASS_MAX_FDS];
+	size_t count = 0;
+	struct stile_fence *work;
+	int ret = get_work(image, &work);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = stile_image_export(image, &message.info);
+	while (ret == 0 && count < message.info.plane_count) {
+		fds[count] = message.info.planes[count].fd;
+		count++;
+	}
+	if (ret == 0) {
+		ret = stile_fence_export_fd(
+			work, STILE_FD_SOFTWARE_SYNC_FILE, 0, NULL, &fds[count]);
+		count += ret == 0;
+	}
+	if (ret == 0) {
+		snprintf(message.name, sizeof(message.name), "%s", message.info.name);
+		message.info.name = NULL;
+		ret = pass_send(socket, &message, sizeof(message), fds, count);
+	}
+	close_all(fds, count);
+	stile_fence_unref(work);
+	return ret;
+}
+
+/* Whoever uses the image from here on comes after the work. */
+static int import_work(struct stile_device *device, struct stile_image *image, int fd) {
+	struct stile_fence *work;
+	int ret = stile_fence_import_fd(device, STILE_FD_SOFTWARE_SYNC_FILE, 0, fd, &work);
+	for (uint32_t i = 0; ret == 0 && i < stile_image_get_info(image)->plane_count; i++) {
+		ret = stile_buffer_import_fence(
+			stile_image_get_buffer(image, i), STILE_USAGE_WRITE, work);
+	}
+	stile_fence_unref(work);
 	return ret;
 }
 
 static int import_described(struct stile_device *device, struct image_message *message,
-	const int *fds, size_t count, struct stile_image **image, struct stile_fence **fence) {
-	if (message->plane_count > STILE_MAX_PLANES || message->has_fence > 1 ||
-		count != message->plane_count + message->has_fence) {
+	const int *fds, size_t count, struct stile_image **image) {
+	struct stile_image_info *info = &message->info;
+	if (info->plane_count > STILE_MAX_PLANES || count != info->plane_count + 1) {
 		return -EBADMSG;
 	}
 	message->name[sizeof(message->name) - 1] = '\0';
-	struct stile_image_info info = {
-		.size = sizeof(info),
-		.width = message->width,
-		.height = message->height,
-		.fourcc = message->fourcc,
-		.usage = message->usage,
-		.modifier = message->modifier,
-		.name = message->name,
-		.plane_count = message->plane_count,
-	};
-	for (uint32_t i = 0; i < info.plane_count; i++) {
-		info.planes[i] = (struct stile_image_plane){
-			.fd = fds[i],
-			.pitch = message->pitches[i],
-			.offset = message->offsets[i],
-		};
+	info->size = sizeof(*info);
+	info->name = message->name;
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		info->planes[i].fd = fds[i];
 	}
 	struct stile_report why = { .size = sizeof(why) };
-	int ret = stile_image_import(device, &info, &why, image);
+	int ret = stile_image_import(device, info, &why, image);
 	if (ret < 0) {
 		fprintf(stderr, "received image: %s\n", why.text);
 		return ret;
 	}
-	if (message->has_fence) {
-		ret = stile_fence_import_fd(
-			device, STILE_FD_SOFTWARE_SYNC_FILE, 0, fds[info.plane_count], fence);
-	}
+	ret = import_work(device, *image, fds[info->plane_count]);
 	if (ret < 0) {
 		stile_image_unref(*image);
 		*image = NULL;
@@ -179,10 +177,8 @@ static int import_described(struct stile_device *device, struct image_message *m
 	return ret;
 }
 
-int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image,
-	struct stile_fence **fence) {
+int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image) {
 	*image = NULL;
-	*fence = NULL;
 	struct image_message message;
 	int fds[PASS_MAX_FDS];
 	size_t count;
@@ -190,7 +186,7 @@ int pass_receive_image(int socket, struct stile_device *device, struct stile_ima
 	if (ret < 0) {
 		return ret;
 	}
-	ret = import_described(device, &message, fds, count, image, fence);
+	ret = import_described(device, &message, fds, count, image);
 	close_all(fds, count);
 	return ret;
 }

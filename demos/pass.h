@@ -8,7 +8,6 @@
 #include <stile/image.h>
 
 struct stile_device;
-struct stile_fence;
 
 /**
  * Messages with descriptors over a connected SOCK_SEQPACKET Unix socket; the way images and fences
@@ -26,11 +25,13 @@ int pass_send(int socket, const void *data, size_t bytes, const int *fds, size_t
  */
 int pass_receive(int socket, void *data, size_t bytes, int *fds, size_t *fd_count);
 
-/** Send an image together with the fence of the work on it (NULL: none). */
-int pass_send_image(int socket, struct stile_image *image, struct stile_fence *fence);
+/**
+ * Send an image, and along with it what a reader has to wait for: this process stays until that is
+ * done. If the last write of it is known to have failed, that error, and nothing is sent.
+ */
+int pass_send_image(int socket, struct stile_image *image);
 
-/** Receive both; new references, the caller's. `fence` is NULL if none was sent. */
-int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image,
-	struct stile_fence **fence);
+/** Receive one; a new reference, the caller's. Whoever uses it waits for what came along. */
+int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image);
 
 #endif

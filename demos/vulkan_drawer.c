@@ -14,8 +14,6 @@
 		} \
 	} while (0)
 
-enum { MAX_WAITS = 4 };
-
 int vulkan_drawer_init(struct vulkan_drawer *drawer, bool validate) {
 	memset(drawer, 0, sizeof(*drawer));
 	int ret = vulkan_setup_device(drawer, validate);
@@ -156,44 +154,40 @@ static int record(struct vulkan_drawer *drawer, const struct transform *transfor
 	return 0;
 }
 
+int vulkan_drawer_wait(
+	struct vulkan_drawer *drawer, struct stile_fence *fence, struct stile_path *path) {
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	int ret = stile_vulkan_wait_fence(drawer->stile, fence, path, &wait);
+	if (ret < 0 || wait.semaphore == VK_NULL_HANDLE) {
+		return ret;
+	}
+	VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	VkTimelineSemaphoreSubmitInfo timeline = {
+		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+		.waitSemaphoreValueCount = 1,
+		.pWaitSemaphoreValues = &wait.value,
+	};
+	/* A wait holds up whatever is submitted later, too. */
+	VkSubmitInfo submit = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.pNext = &timeline,
+		.waitSemaphoreCount = 1,
+		.pWaitSemaphores = &wait.semaphore,
+		.pWaitDstStageMask = &stages,
+	};
+	TRY(vkQueueSubmit(drawer->queue, 1, &submit, VK_NULL_HANDLE));
+	return 0;
+}
+
 int vulkan_drawer_draw(struct vulkan_drawer *drawer, const struct transform *transform,
-	struct stile_fence *const *waits, uint32_t wait_count, struct stile_path *paths,
 	struct stile_fence **done) {
 	*done = NULL;
-	if (wait_count > MAX_WAITS) {
-		return -EINVAL;
-	}
-	VkSemaphore semaphores[MAX_WAITS];
-	uint64_t values[MAX_WAITS];
-	VkPipelineStageFlags stages[MAX_WAITS];
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < wait_count; i++) {
-		struct stile_vulkan_wait wait = { .size = sizeof(wait) };
-		int ret = stile_vulkan_wait_fence(drawer->stile, waits[i], &paths[i], &wait);
-		if (ret < 0) {
-			return ret;
-		}
-		if (wait.semaphore != VK_NULL_HANDLE) {
-			semaphores[n] = wait.semaphore;
-			values[n] = wait.value;
-			stages[n++] = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
-		}
-	}
 	int ret = record(drawer, transform);
 	if (ret < 0) {
 		return ret;
 	}
-	VkTimelineSemaphoreSubmitInfo timeline = {
-		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-		.waitSemaphoreValueCount = n,
-		.pWaitSemaphoreValues = values,
-	};
 	VkSubmitInfo submit = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-		.pNext = &timeline,
-		.waitSemaphoreCount = n,
-		.pWaitSemaphores = semaphores,
-		.pWaitDstStageMask = stages,
 		.commandBufferCount = 1,
 		.pCommandBuffers = &drawer->commands,
 	};

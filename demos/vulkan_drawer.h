@@ -15,7 +15,7 @@ struct vulkan_target {
 
 /**
  * A Vulkan application in small: draws one image into another with a graphics pipeline. What is
- * not Vulkan boilerplate is in vulkan_drawer_draw().
+ * not Vulkan boilerplate is in vulkan_drawer_wait() and vulkan_drawer_draw().
  */
 struct vulkan_drawer {
 	VkInstance instance;
@@ -61,13 +61,13 @@ struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *draw
 int vulkan_drawer_set_images(
 	struct vulkan_drawer *drawer, struct stile_image *from, struct stile_image *to);
 
-/**
- * Draw `from` into `to`, after the fences in `waits`; `paths` tells how each crossed. Does not
- * wait. `done` is a new reference.
- */
-int vulkan_drawer_draw(struct vulkan_drawer *drawer, const struct transform *transform,
-	struct stile_fence *const *waits, uint32_t wait_count, struct stile_path *paths,
-	struct stile_fence **done);
+/** Have what is drawn next come after a fence; `path` tells how it crossed. Does not wait. */
+int vulkan_drawer_wait(
+	struct vulkan_drawer *drawer, struct stile_fence *fence, struct stile_path *path);
+
+/** Draw `from` into `to`. Does not wait. `done` is a new reference. */
+int vulkan_drawer_draw(
+	struct vulkan_drawer *drawer, const struct transform *transform, struct stile_fence **done);
 
 /** Read the first pixel of a target as the device sees it. Waits. */
 int vulkan_drawer_read_pixel(

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -78,4 +79,28 @@ struct stile_image *images_seal_and_reopen(
 	require(stile_image_import(device, &info, NULL, &reopened) == 0);
 	close(info.planes[0].fd);
 	return reopened;
+}
+
+void images_read(struct stile_image *image, struct picture *picture) {
+	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
+	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[0];
+	void *memory;
+	require(stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory) == 0);
+	for (uint32_t y = 0; y < picture->height; y++) {
+		memcpy(picture_at(picture, 0, y),
+			(uint8_t *)memory + plane->offset + (size_t)y * plane->pitch,
+			(size_t)picture->width * 4);
+	}
+	stile_buffer_munmap(buffer, memory);
+}
+
+struct stile_fence *images_get_work(struct stile_image *image) {
+	struct stile_fence *work;
+	require(stile_buffer_export_fence(
+			stile_image_get_buffer(image, 0), STILE_USAGE_READ, &work) == 0);
+	return work;
+}
+
+void images_add_work(struct stile_image *image, uint32_t usage, struct stile_fence *fence) {
+	require(stile_buffer_import_fence(stile_image_get_buffer(image, 0), usage, fence) == 0);
 }

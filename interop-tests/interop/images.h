@@ -4,6 +4,8 @@
 
 #include <stile/stile.h>
 
+#include "demos/picture.h"
+
 /** A device that logs nothing. */
 struct stile_device *images_open_device(void);
 
@@ -19,6 +21,15 @@ struct stile_image *images_import_odd(struct stile_device *device, uint32_t widt
 
 /** The same picture through a descriptor that can only be read. */
 struct stile_image *images_reopen_read_only(struct stile_image *image);
+
+/** What is in the memory now, as so many pixels; waits for nothing. */
+void images_read(struct stile_image *image, struct picture *picture);
+
+/** The work that a reader of the image has to wait for; a new reference. */
+struct stile_fence *images_get_work(struct stile_image *image);
+
+/** Say that the fence's work reads or writes (STILE_USAGE_*) the image. */
+void images_add_work(struct stile_image *image, uint32_t usage, struct stile_fence *fence);
 
 /** Seal the image's memory (F_SEAL_*), and import it once more, for reading. */
 struct stile_image *images_seal_and_reopen(

@@ -241,19 +241,6 @@ static void fill(struct stile_image *image, const struct picture *picture) {
 	stile_fence_unref(done);
 }
 
-static void read_back(struct stile_image *image, struct picture *picture) {
-	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
-	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[0];
-	void *memory;
-	ck_assert_int_eq(stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory), 0);
-	for (uint32_t y = 0; y < picture->height; y++) {
-		memcpy(picture_at(picture, 0, y),
-			(uint8_t *)memory + plane->offset + (size_t)y * plane->pitch,
-			(size_t)picture->width * 4);
-	}
-	stile_buffer_munmap(buffer, memory);
-}
-
 /* Draw one odd image into another one and compare. */
 static void check_layout(uint32_t width, uint32_t height, uint32_t pitch, uint64_t offset) {
 	/* As short as the core allows: whole pages, with the rows that drivers touch below. */
@@ -268,10 +255,10 @@ static void check_layout(uint32_t width, uint32_t height, uint32_t pitch, uint64
 	fill(from, &card);
 	transform_apply(&transform_gles, &card, &expected);
 	ck_assert_int_eq(gles_drawer_set_images(&drawer, from, to), 0);
-	ck_assert_int_eq(gles_drawer_draw(&drawer, &transform_gles, NULL, 0, NULL, &done), 0);
+	ck_assert_int_eq(gles_drawer_draw(&drawer, &transform_gles, &done), 0);
 	ck_assert_int_eq(stile_fence_wait(done, job_deadline()), 0);
 	stile_fence_unref(done);
-	read_back(to, &drawn);
+	images_read(to, &drawn);
 	ck_assert_msg(picture_compare(&expected, &drawn) <= 1,
 		"%u x %u, pitch %u, offset %u: the picture is wrong", width, height, pitch,
 		(unsigned)offset);

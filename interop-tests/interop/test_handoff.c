@@ -24,6 +24,7 @@
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/interop/gate.h"
 #include "interop-tests/interop/gl_hold.h"
+#include "interop-tests/interop/images.h"
 #include "interop-tests/interop/require.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
@@ -102,32 +103,40 @@ static void assert_held(struct stile_fence *fence) {
 
 /* ---- Each hop ----------------------------------------------------------------------------- */
 
-static struct stile_fence *upload(struct scene *scene) {
-	struct stile_fence *uploaded;
+/*
+ * Who waits draws as the demo does, by accesses: what it waits for is in the reservations alone. Who
+ * does not wait draws the same without them.
+ */
+
+static void upload(struct scene *scene) {
 	if (scene_holds(scene, HOP_VULKAN)) {
 		ck_assert_int_eq(stile_swgpu_gate(scene->job.device, scene->gate.fence, NULL), 0);
 	}
-	ck_assert_int_eq(job_upload(&scene->job, &uploaded), 0);
-	return uploaded;
+	ck_assert_int_eq(job_upload(&scene->job), 0);
 }
 
+/* The fence of the work on B. */
 static struct stile_fence *draw_vulkan(struct scene *scene, struct vulkan_drawer *drawer) {
-	struct stile_fence *uploaded = upload(scene), *drawn, *waits[2];
-	struct stile_path paths[2] = { { .size = sizeof(paths[0]) }, { .size = sizeof(paths[1]) } };
-	uint32_t n = 0;
-	if (!scene_skips(scene, HOP_VULKAN)) {
-		waits[n++] = uploaded;
-	}
+	struct job *job = &scene->job;
+	struct hop *hop = &job->hops[HOP_VULKAN];
+	struct stile_fence *drawn;
+	upload(scene);
+	struct stile_fence *uploaded = images_get_work(job->a);
 	if (scene_holds(scene, HOP_GLES)) {
-		waits[n++] = scene->gate.fence;
+		/* Somebody still reads B, for whom Vulkan waits. */
+		images_add_work(job->b, STILE_USAGE_READ, scene->gate.fence);
 	}
-	ck_assert_int_eq(vulkan_drawer_draw(drawer, &transform_vulkan, waits, n, paths, &drawn), 0);
+	if (scene_skips(scene, HOP_VULKAN)) {
+		ck_assert_int_eq(vulkan_drawer_draw(drawer, &transform_vulkan, &drawn), 0);
+		wait_until_done(drawn);
+	} else {
+		ck_assert_int_eq(job_draw(hop, drawer, NULL, job->a, job->b), 0);
+		drawn = images_get_work(job->b);
+	}
 	if (scene_holds(scene, HOP_VULKAN)) {
-		if (scene_skips(scene, HOP_VULKAN)) {
-			wait_until_done(drawn);
-		} else {
-			ck_assert_int_eq(paths[0].kind, STILE_PATH_BRIDGE);
-			assert_held(uploaded);
+		assert_held(uploaded);
+		if (!scene_skips(scene, HOP_VULKAN)) {
+			ck_assert_int_eq(hop->path.kind, STILE_PATH_BRIDGE);
 			assert_held(drawn);
 		}
 		gate_open(&scene->gate);
@@ -136,63 +145,64 @@ static struct stile_fence *draw_vulkan(struct scene *scene, struct vulkan_drawer
 	return drawn;
 }
 
-/* In this process. Consumes the fence. */
-static struct stile_fence *draw_gles(
-	struct scene *scene, struct gles_drawer *drawer, struct stile_fence *wait) {
-	struct stile_path path = { .size = sizeof(path) };
-	struct stile_fence *drawn;
-	bool holds = scene_holds(scene, HOP_GLES), skips = scene_skips(scene, HOP_GLES);
-	if (holds) {
-		assert_held(wait);
-	}
-	if (holds && !skips) {
-		gate_open_later(&scene->gate);
-		gate_submitted(&scene->gate);
-	}
-	ck_assert_int_eq(gles_drawer_draw(drawer, &transform_gles, skips ? NULL : wait,
-				 job_deadline(), &path, &drawn),
-		0);
-	if (holds && !skips) {
-		ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
-		ck_assert_int_gt(path.blocked_ns, 0);
-		gate_join(&scene->gate);
-	} else if (skips) {
-		wait_until_done(drawn);
-		assert_held(wait);
-		gate_open(&scene->gate);
-	}
-	/* Vulkan may be drawing still where nobody waited for it. */
-	wait_until_done(wait);
-	stile_fence_unref(wait);
-	return drawn;
-}
-
-/* Consumes the fence. True if the picture is right. */
-static bool read_cpu(struct scene *scene, struct stile_fence *wait) {
+/* In this process. `drawn_b` is the work on B, and is consumed. */
+static void draw_gles(
+	struct scene *scene, struct gles_drawer *drawer, struct stile_fence *drawn_b) {
 	struct job *job = &scene->job;
-	bool holds = scene_holds(scene, HOP_CPU), skips = scene_skips(scene, HOP_CPU);
+	struct hop *hop = &job->hops[HOP_GLES];
+	bool holds = scene_holds(scene, HOP_GLES);
 	if (holds) {
-		assert_held(wait);
+		assert_held(drawn_b);
 	}
-	if (skips) {
-		/* The gate's own fence, which nothing waits for here, stands for "no wait". */
-		stile_fence_signal(scene->gate.fence);
-		ck_assert_int_eq(job_read(job, "none", stile_fence_ref(scene->gate.fence)), 0);
-		assert_held(wait);
+	if (scene_skips(scene, HOP_GLES)) {
+		struct stile_fence *drawn;
+		ck_assert_int_eq(gles_drawer_draw(drawer, &transform_gles, &drawn), 0);
+		wait_until_done(drawn);
+		stile_fence_unref(drawn);
+		assert_held(drawn_b);
 		gate_open(&scene->gate);
-		wait_until_done(wait);
-		stile_fence_unref(wait);
 	} else {
 		if (holds) {
 			gate_open_later(&scene->gate);
 			gate_submitted(&scene->gate);
 		}
-		ck_assert_int_eq(job_read(job, "any", wait), 0);
+		ck_assert_int_eq(job_draw(hop, NULL, drawer, job->b, job->c), 0);
+		if (holds) {
+			ck_assert_int_eq(hop->path.kind, STILE_PATH_CPU_WAIT);
+			ck_assert_int_gt(hop->path.blocked_ns, 0);
+			gate_join(&scene->gate);
+		}
+	}
+	/* Vulkan may be drawing still where nobody waited for it. */
+	wait_until_done(drawn_b);
+	stile_fence_unref(drawn_b);
+}
+
+/* True if the picture is right. */
+static bool read_cpu(struct scene *scene) {
+	struct job *job = &scene->job;
+	struct stile_fence *drawn = images_get_work(job->c);
+	bool holds = scene_holds(scene, HOP_CPU);
+	if (holds) {
+		assert_held(drawn);
+	}
+	if (scene_skips(scene, HOP_CPU)) {
+		images_read(job->c, &job->result);
+		assert_held(drawn);
+		gate_open(&scene->gate);
+		wait_until_done(drawn);
+	} else {
+		if (holds) {
+			gate_open_later(&scene->gate);
+			gate_submitted(&scene->gate);
+		}
+		ck_assert_int_eq(job_read(job), 0);
 		if (holds) {
 			ck_assert_int_eq(job->hops[HOP_CPU].path.kind, STILE_PATH_CPU_WAIT);
 			gate_join(&scene->gate);
 		}
 	}
+	stile_fence_unref(drawn);
 	unsigned largest = 256;
 	ck_assert_int_eq(job_compare(job, &largest), 0);
 	return largest <= 1;
@@ -213,8 +223,8 @@ static bool run_here(struct scene *scene) {
 	if (scene_holds(scene, HOP_CPU)) {
 		gl_hold_begin(&hold, &gles, scene->hold);
 	}
-	struct stile_fence *drawn_c = draw_gles(scene, &gles, drawn_b);
-	bool right = read_cpu(scene, drawn_c);
+	draw_gles(scene, &gles, drawn_b);
+	bool right = read_cpu(scene);
 
 	if (scene_holds(scene, HOP_CPU)) {
 		gl_hold_finish(&hold);
@@ -242,9 +252,9 @@ static void send_order(int socket, const struct scene *scene) {
 		.hold = scene_holds(scene, HOP_CPU),
 	};
 	ck_assert_int_eq(pass_send(socket, &order, sizeof(order), NULL, 0), 0);
-	ck_assert_int_eq(pass_send_image(socket, scene->job.b, NULL), 0);
-	ck_assert_int_eq(pass_send_image(socket, scene->job.c, NULL), 0);
-	ck_assert_int_eq(pass_send_image(socket, scene->hold, NULL), 0);
+	ck_assert_int_eq(pass_send_image(socket, scene->job.b), 0);
+	ck_assert_int_eq(pass_send_image(socket, scene->job.c), 0);
+	ck_assert_int_eq(pass_send_image(socket, scene->hold), 0);
 }
 
 static void receive_note(int socket) {
@@ -271,21 +281,21 @@ static bool run_with_peer(struct scene *scene) {
 	struct vulkan_drawer vulkan;
 	ck_assert_int_eq(vulkan_drawer_init(&vulkan, false), 0);
 	ck_assert_int_eq(vulkan_drawer_set_images(&vulkan, scene->job.a, scene->job.b), 0);
-	struct stile_fence *drawn_b = draw_vulkan(scene, &vulkan), *drawn_c;
+	struct stile_fence *drawn_b = draw_vulkan(scene, &vulkan);
 	struct stile_image *c;
-	ck_assert_int_eq(pass_send_image(ends[0], scene->job.b, drawn_b), 0);
+	ck_assert_int_eq(pass_send_image(ends[0], scene->job.b), 0);
 	receive_note(ends[0]);
 	if (scene_holds(scene, HOP_GLES)) {
 		assert_held(drawn_b);
 		gate_open(&scene->gate);
 	}
-	ck_assert_int_eq(pass_receive_image(ends[0], scene->job.device, &c, &drawn_c), 0);
+	ck_assert_int_eq(pass_receive_image(ends[0], scene->job.device, &c), 0);
 	/* The same memory came back, so it is the same buffer. */
 	ck_assert_ptr_eq(stile_image_get_buffer(c, 0), stile_image_get_buffer(scene->job.c, 0));
 	stile_image_unref(c);
 	wait_until_done(drawn_b);
 	stile_fence_unref(drawn_b);
-	bool right = read_cpu(scene, drawn_c);
+	bool right = read_cpu(scene);
 
 	vulkan_drawer_finish(&vulkan);
 	close(ends[0]);
@@ -300,40 +310,39 @@ static int play_gles(void) {
 	struct order order;
 	struct stile_device *device;
 	struct stile_image *b, *c, *hold_image, *b_drawn;
-	struct stile_fence *none, *wait, *done;
+	struct stile_fence *done;
 	struct gles_drawer drawer;
 	struct gl_hold hold;
-	struct stile_path path = { .size = sizeof(path) };
+	struct hop hop = { 0 };
 	require(stile_device_open("swgpu", NULL, &device) == 0);
 	require(gles_drawer_init(&drawer) == 0);
 	require(pass_receive(socket, &order, sizeof(order), fds, &count) == 0);
-	require(pass_receive_image(socket, device, &b, &none) == 0);
-	require(pass_receive_image(socket, device, &c, &none) == 0);
-	require(pass_receive_image(socket, device, &hold_image, &none) == 0);
+	require(pass_receive_image(socket, device, &b) == 0);
+	require(pass_receive_image(socket, device, &c) == 0);
+	require(pass_receive_image(socket, device, &hold_image) == 0);
 	require(gles_drawer_set_images(&drawer, b, c) == 0);
-	require(pass_receive_image(socket, device, &b_drawn, &wait) == 0);
+	require(pass_receive_image(socket, device, &b_drawn) == 0);
 	require(stile_image_get_buffer(b, 0) == stile_image_get_buffer(b_drawn, 0));
 
 	if (order.hold) {
 		gl_hold_begin(&hold, &drawer, hold_image);
 	}
-	if (!order.skip_wait) {
-		send_note(socket);
-	}
-	require(gles_drawer_draw(&drawer, &transform_gles, order.skip_wait ? NULL : wait,
-			job_deadline(), &path, &done) == 0);
 	if (order.skip_wait) {
+		require(gles_drawer_draw(&drawer, &transform_gles, &done) == 0);
 		require(stile_fence_wait(done, job_deadline()) == 0);
 		send_note(socket);
+	} else {
+		send_note(socket);
+		require(job_draw(&hop, NULL, &drawer, b, c) == 0);
+		done = images_get_work(c);
 	}
-	require(pass_send_image(socket, c, done) == 0);
+	require(pass_send_image(socket, c) == 0);
 	require(stile_fence_wait(done, job_deadline()) == 0);
 
 	if (order.hold) {
 		gl_hold_finish(&hold);
 	}
 	stile_fence_unref(done);
-	stile_fence_unref(wait);
 	gles_drawer_finish(&drawer);
 	stile_image_unref(b_drawn);
 	stile_image_unref(hold_image);
@@ -423,7 +432,6 @@ START_TEST(a_process_that_dies_before_its_drawing_is_done_ends_its_fence_with_an
 	int ends[2];
 	struct scene scene;
 	struct stile_image *c;
-	struct stile_fence *drawn_c;
 	ck_assert_int_eq(picture_draw_test_card(200, 100, &scene.picture), 0);
 	scene_init(&scene, &held);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
@@ -431,15 +439,16 @@ START_TEST(a_process_that_dies_before_its_drawing_is_done_ends_its_fence_with_an
 	close(ends[1]);
 	send_order(ends[0], &scene);
 	/* B counts as drawn; it is the drawing of C that never ends. */
-	stile_fence_signal(scene.gate.fence);
-	ck_assert_int_eq(pass_send_image(ends[0], scene.job.b, scene.gate.fence), 0);
+	ck_assert_int_eq(pass_send_image(ends[0], scene.job.b), 0);
 	receive_note(ends[0]);
-	ck_assert_int_eq(pass_receive_image(ends[0], scene.job.device, &c, &drawn_c), 0);
+	ck_assert_int_eq(pass_receive_image(ends[0], scene.job.device, &c), 0);
+	struct stile_fence *drawn_c = images_get_work(c);
 	assert_held(drawn_c);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(stile_fence_wait(drawn_c, job_deadline()), 0);
 	ck_assert_int_eq(stile_fence_get_status(drawn_c), -EOWNERDEAD);
-	ck_assert_int_eq(job_read(&scene.job, "any", drawn_c), -EIO);
+	ck_assert_int_eq(job_read(&scene.job), -EIO);
+	stile_fence_unref(drawn_c);
 	ck_assert_int_eq(runner_reap(pid), -SIGKILL);
 	stile_image_unref(c);
 	close(ends[0]);
