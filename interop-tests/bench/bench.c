@@ -15,6 +15,7 @@ static const struct {
 } groups[] = {
 	{ "handoff", bench_handoff },
 	{ "fence", bench_fence },
+	{ "resv", bench_resv },
 };
 
 /* What groups have this program run for them, as another process. */
@@ -29,6 +30,7 @@ static const struct {
 	{ "--fence-traced-seqno-alone", bench_fence_traced_seqno_alone, true },
 	{ "--fence-traced-seqno-awaited", bench_fence_traced_seqno_awaited, true },
 	{ "--fence-other-process", bench_fence_other_process, false },
+	{ "--resv-traced-query", bench_resv_traced_query, true },
 };
 
 static struct bench_row rows[256];

@@ -77,5 +77,20 @@ int bench_fence_traced_seqno_alone(void);
 int bench_fence_traced_seqno_awaited(void);
 /** The other process of a part of bench_fence(). */
 int bench_fence_other_process(void);
+int bench_resv(void);
+/** What bench_resv() has run under trace_count(): queries, while another thread adds. */
+int bench_resv_traced_query(void);
+
+/* What the parts of the group "resv" share, beside fence.h. */
+
+/** Print a row of the group; strings that are left out are empty. */
+void resv_report(struct bench_row row);
+/** One that is measured in ns and compared with nothing. */
+void resv_report_ns(const char *name, double ns, const char *goal, bool met);
+
+/* The parts. 0, or -errno if it cannot run here. */
+int resv_bench_access(void);
+int resv_bench_fences(void);
+int resv_bench_lock(void);
 
 #endif
