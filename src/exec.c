@@ -71,7 +71,7 @@ static int make_room(struct stile_exec *exec) {
 		return 0;
 	}
 	check_alloc();
-	size_t bytes = 2 * exec->capacity * sizeof(struct stile_resv *);
+	size_t bytes = (size_t)exec->capacity * 2 * sizeof(struct stile_resv *);
 	bool few = exec->locked == exec->few;
 	struct stile_resv **locked = realloc(few ? NULL : exec->locked, bytes);
 	if (locked == NULL) {

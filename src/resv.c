@@ -469,7 +469,7 @@ static int list_copy_once(
 	struct stile_fence *fence;
 	int ret = 0;
 	while (ret == 0 && (fence = stile_resv_iter_next_unlocked(iter)) != NULL) {
-		if (stile_resv_iter_is_restarted(iter)) {
+		if (list == NULL || stile_resv_iter_is_restarted(iter)) {
 			list_drop(list);
 			list = NULL;
 			ret = list_create(iter->count + more, &list);

@@ -51,6 +51,11 @@ static void poll_unref(struct stile_resv_poll *poll) {
 	}
 }
 
+/* The caller has another one. */
+static void poll_drop(struct stile_resv_poll *poll) {
+	__atomic_fetch_sub(&poll->refs, 1, __ATOMIC_RELEASE);
+}
+
 /* Nothing under the lock runs deferred work, which takes it. */
 static void poll_lock(struct stile_resv_poll *poll) {
 	defer_hold();
@@ -139,7 +144,7 @@ static bool disarm(struct direction *direction) {
 	}
 	direction->armed = NULL;
 	stile_fence_unref(fence);
-	poll_unref(direction->poll);
+	poll_drop(direction->poll);
 	return true;
 }
 
@@ -155,7 +160,7 @@ static void arm(struct direction *direction) {
 		if (stile_fence_add_callback(fence, &direction->callback, on_signaled) < 0) {
 			direction->armed = NULL;
 			stile_fence_unref(fence);
-			poll_unref(direction->poll);
+			poll_drop(direction->poll);
 		}
 	}
 	stile_resv_iter_end(&iter);

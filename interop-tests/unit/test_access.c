@@ -481,6 +481,13 @@ START_TEST(own_queue_is_not_waited_for) {
 	begin(access, image, WRITE);
 	ck_assert_uint_eq(access->count, 2);
 	stile_access_cancel(access);
+
+	/* Whoever has not asked for a context may have given any number. */
+	struct stile_fence *of_nobody = work_create_in(0, 1);
+	put(resv_of(image, 1), of_nobody, STILE_RESV_READ);
+	begin(access, image, WRITE);
+	ck_assert(waits_for(access, of_nobody));
+	stile_access_cancel(access);
 }
 END_TEST
 
@@ -1038,6 +1045,34 @@ START_TEST(others_do_not_get_what_is_promised) {
 	ck_assert_int_eq(ret, -ENOSPC);
 	end_without_memory(access, fence);
 	ck_assert_int_eq(usage_in(resv, fence), STILE_RESV_READ);
+}
+END_TEST
+
+/* Wrong code: the room that was promised for a fence taken for that of a container of several. */
+START_TEST(each_leaf_of_a_container_has_room) {
+	enum { MOST = 9 };
+	/* It takes away what was not promised. */
+	stile_check_enable(true);
+	struct stile_image *image = image_create(TWO_BUFFERS);
+	struct stile_fence *leaves[MOST];
+	size_t count = (size_t)_i;
+	for (size_t i = 0; i < count; i++) {
+		leaves[i] = work_create();
+	}
+	struct stile_fence *array = array_create(leaves, count), *of_other = work_create();
+	begin(&accesses[0], image, READ);
+	begin(&accesses[1], image, READ);
+	end(&accesses[0], array);
+	end_without_memory(&accesses[1], of_other);
+	for (uint32_t plane = 0; plane < image->info.plane_count; plane++) {
+		struct stile_resv *resv = resv_of(image, plane);
+		ck_assert_uint_eq(count_in(resv), count + 1);
+		ck_assert_int_eq(usage_in(resv, of_other), STILE_RESV_READ);
+		for (size_t i = 0; i < count; i++) {
+			ck_assert_int_eq(usage_in(resv, leaves[i]), STILE_RESV_READ);
+		}
+	}
+	stile_fence_unref(array);
 }
 END_TEST
 
@@ -1962,6 +1997,7 @@ static void add_end_tests(Suite *s) {
 	tcase_add_loop_test(room, end_cannot_fail_after_a_copy, 0, 9);
 	tcase_add_loop_test(room, room_is_promised_to_each, 0, 2 * KINDS);
 	tcase_add_loop_test(room, others_do_not_get_what_is_promised, 0, 2);
+	tcase_add_loop_test(room, each_leaf_of_a_container_has_room, 1, 10);
 	tcase_add_loop_test(room, end_with_a_container_that_fails_has_not_ended, 0, CONTAINERS);
 	tcase_add_loop_test(room, what_failed_to_end_may_end_otherwise, 0, 3);
 	tcase_add_loop_test(room, failed_begin_leaves_nothing_behind, 0, KINDS);

@@ -790,19 +790,22 @@ START_TEST(reservation_locked_in_a_section_is_reported_at_once) {
 END_TEST
 
 /*
- * X-8 (2). Wrong code: a context begun in the section hides what is locked with it; the helper too.
+ * X-8 (2), X-7. Wrong code: a context begun in the section hides what is locked with it, the helper too;
+ * it is reported only once something is.
  */
 START_TEST(reservations_acquired_in_a_section_are_reported) {
 	uint32_t cookie = stile_signalling_begin();
 	int ret = 0;
 	if (_i == 0) {
 		stile_resv_acquire_init(&context);
+		assert_heard("taking \"acquire context\" inside a signalling section");
 		ck_assert_int_eq(stile_resv_lock(&resv, &context, NULL), 0);
 		stile_resv_unlock(&resv);
 		stile_ww_acquire_fini(&context);
 	} else {
 		struct stile_exec exec;
 		stile_exec_init(&exec, 0, NULL);
+		assert_heard("taking \"acquire context\" inside a signalling section");
 		while (stile_exec_retry(&exec)) {
 			ret = stile_exec_lock(&exec, &resv);
 		}
