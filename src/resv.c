@@ -829,7 +829,7 @@ static int iter_step(struct stile_resv_iter *iter) {
 /* It came to the end. Was something done by then, and something else added meanwhile? */
 static bool iter_has_missed(const struct stile_resv_iter *iter) {
 	unsigned section = reclaim_begin();
-	bool same = list_is_as_it_was(iter->resv, iter->list, iter->changes);
+	bool same = iter_is_current(iter) && list_changes(iter->list) == iter->changes;
 	reclaim_end(section);
 	return iter->skipped && !same;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/ucontext.h>
 
 #include <stile/array.h>
 #include <stile/check.h>
@@ -615,6 +617,8 @@ struct relay {
 	enum relay_way way;
 	uint64_t random;
 	uint64_t context;
+	bool has_two_sizes;            /* of lists that grow */
+	bool gives_up;                 /* some go without an end, if they are in no list then */
 	uint32_t number;               /* the seqno of the one that is pending */
 	struct stile_fence *pending;   /* a reference */
 	struct stile_fence *bystander; /* one that is always there; or NULL */
@@ -653,8 +657,14 @@ static void relay_begin(enum relay_way way, bool bystander, uint64_t random) {
 	}
 }
 
-/* Small lists and large ones, which the allocator takes back in different ways. */
+/*
+ * Small lists and large ones, which the allocator takes back in different ways; or two sizes by turns,
+ * so that a list has the address of the last but one.
+ */
 static uint32_t relay_room(void) {
+	if (relay.has_two_sizes) {
+		return relay.number % 2 == 0 ? 40 : 50;
+	}
 	uint64_t most = runner_random(&relay.random) % 16 == 0 ? 40000 : 64;
 	return (uint32_t)(1 + runner_random(&relay.random) % most);
 }
@@ -697,7 +707,9 @@ static void relay_step(void) {
 	atomic_store(&relay.added, number);
 	relay_put(next, way);
 	atomic_store(&relay.ending, relay.number);
-	stile_fence_signal(relay.pending);
+	if (!relay.gives_up || runner_random(&relay.random) % 2 == 0) {
+		stile_fence_signal(relay.pending);
+	}
 	atomic_store(&relay.ended, relay.number);
 	stile_fence_unref(relay.pending);
 	relay.pending = next;
@@ -1322,6 +1334,228 @@ START_TEST(what_stays_is_found_once_by_other_threads) {
 }
 END_TEST
 
+/* ---- Step by step -------------------------------------------------------------------------- */
+
+/* The thread sanitizer hands signals on when it likes. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+
+enum { TRAP_FLAG = 0x100, STEPS_A_TEST = 30000, LOST_S = 15 };
+
+/*
+ * One thread that does what two might, in any order: the processor stops after each instruction of one
+ * side, and there the other side may have its turn.
+ */
+static struct {
+	void (*visit)(void); /* NULL: that was all */
+	size_t count;        /* instructions so far */
+	size_t turns[2];     /* after how many of them the other side has its turn */
+	bool looks;          /* the reader is at it */
+	bool lost;           /* it has crashed, or does not come to an end */
+	sigjmp_buf escape;   /* from there */
+} steps;
+
+static void on_step(int number, siginfo_t *info, void *user) {
+	(void)number;
+	(void)info;
+	ucontext_t *context = user;
+	if (steps.visit == NULL) {
+		context->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+		return;
+	}
+	context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+	steps.count++;
+	steps.visit();
+}
+
+static void steps_begin(void (*visit)(void)) {
+	steps.count = 0;
+	steps.visit = visit;
+	raise(SIGTRAP);
+}
+
+static void steps_end(void) {
+	atomic_signal_fence(memory_order_seq_cst);
+	steps.visit = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void on_trouble(int number) {
+	if (steps.looks) {
+		siglongjmp(steps.escape, 1);
+	}
+	if (number == SIGSEGV) {
+		signal(SIGSEGV, SIG_DFL);
+	}
+}
+
+enum { SIGNALS = 3 };
+static const int step_signals[SIGNALS] = { SIGTRAP, SIGSEGV, SIGALRM };
+static struct sigaction actions_before[SIGNALS];
+static bool was_enabled;
+
+/* Neither side may call malloc() where the other one is in it: readers never do, if items do not. */
+static void setup_steps(void) {
+	static bool pool_is_full;
+	struct sigaction action = { .sa_handler = on_trouble };
+	struct sigaction step = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
+	setup_count();
+	for (size_t i = 0; i < POOL && !pool_is_full; i++) {
+		pool_give(&pool[i]);
+	}
+	pool_is_full = true;
+	pool_is_used = true;
+	was_enabled = stile_check_is_enabled();
+	stile_check_enable(false);
+	for (size_t i = 0; i < SIGNALS; i++) {
+		int ret = sigaction(step_signals[i], i == 0 ? &step : &action, &actions_before[i]);
+		runner_require(ret == 0, "no handler");
+	}
+	steps.lost = false;
+	alarm(LOST_S);
+}
+
+static void teardown_steps(void) {
+	alarm(0);
+	for (size_t i = 0; i < SIGNALS; i++) {
+		sigaction(step_signals[i], &actions_before[i], NULL);
+	}
+	stile_check_enable(was_enabled);
+	pool_is_used = false;
+}
+
+/* Those that take no memory. */
+static const enum question step_questions[] = { GET, TEST, ITERATE };
+
+static void step_ask(enum question question) {
+	/* An iteration need not notice what is added meanwhile. */
+	if (!ask(question) && question != ITERATE) {
+		relay.missed[question]++;
+	}
+	relay.answers++;
+}
+
+/* Comes back whatever happens. */
+static void look(const enum question *questions, size_t count) {
+	if (sigsetjmp(steps.escape, 1) == 0) {
+		steps.looks = true;
+		for (size_t i = 0; i < count; i++) {
+			step_ask(questions[i]);
+		}
+	} else {
+		steps.lost = true;
+		steps_end();
+	}
+	steps.looks = false;
+}
+
+static void steps_finish(void) {
+	ck_assert_msg(!steps.lost, "%s: a reader was lost", way_names[relay.way]);
+	relay_end();
+	stile_resv_fini(&resv);
+	stile_resv_fini(&spare);
+}
+
+static void visit_reader(void) {
+	look(step_questions, ARRAY_LENGTH(step_questions));
+}
+
+/*
+ * R-8, R-21. Wrong code: a count that is there before the entry, an entry that is not there for a
+ * moment, a list that is there before what is in it.
+ */
+START_TEST(each_step_of_a_change_leaves_something_to_be_found) {
+	uint64_t random = runner_seed();
+	relay_begin((enum relay_way)(_i / 2), _i % 2 == 1, runner_random(&random));
+	for (int i = 0; i < 20 && !steps.lost; i++) {
+		steps_begin(visit_reader);
+		relay_step();
+		steps_end();
+		ck_assert_uint_gt(steps.count, 100);
+	}
+	steps_finish();
+	ck_assert_int_eq(alive, 0);
+	relay_assert();
+}
+END_TEST
+
+static void visit_writer(void) {
+	if (steps.count == steps.turns[0] || steps.count == steps.turns[1]) {
+		relay_step();
+	}
+	if (steps.count == steps.turns[1]) {
+		steps_end();
+	}
+}
+
+/* There is room, and no place that can be had: what is added next comes behind. */
+static void relay_tidy(void) {
+	lock(&resv);
+	copy(&resv, &resv);
+	reserve(&resv, 4);
+	stile_resv_unlock(&resv);
+}
+
+/* After how many steps the reader was done. */
+static size_t interrupt(enum question question, size_t first, size_t second) {
+	steps.turns[0] = first;
+	steps.turns[1] = second;
+	steps_begin(visit_writer);
+	look(&question, 1);
+	steps_end();
+	return steps.count;
+}
+
+/*
+ * R-10, R-12, R-19, R-21. Wrong code: a reference on a fence whose last has just gone; a list believed
+ * that was replaced, or taken for one that was freed, and had its address.
+ */
+START_TEST(reader_may_be_interrupted_at_each_step) {
+	uint64_t random = runner_seed() + (uint64_t)_i;
+	size_t kinds = ARRAY_LENGTH(step_questions);
+	enum question question = step_questions[(size_t)_i % kinds];
+	enum relay_way way = (enum relay_way)((size_t)_i / kinds % MIXED);
+	bool bystander = (size_t)_i / kinds / MIXED == 1;
+	if (bystander && question >= ONLY_ALONE) {
+		return;
+	}
+	relay_begin(way, bystander, runner_random(&random));
+	relay.has_two_sizes = true;
+	relay.gives_up = way == REPLACED;
+	size_t length = interrupt(question, 0, 0);
+	size_t rounds = STEPS_A_TEST / length;
+	for (size_t i = 0; i < rounds && !steps.lost; i++) {
+		if (i % 2 == 0) {
+			relay_tidy();
+		}
+		size_t first = 1 + runner_random(&random) % length;
+		interrupt(question, first,
+			first + 1 + runner_random(&random) % (length - first + 20));
+	}
+	steps_finish();
+	ck_assert_int_eq(alive, 0);
+	relay_assert();
+}
+END_TEST
+
+static void add_steps(Suite *s) {
+	TCase *tcase = ledger_tcase_create("step by step");
+	tcase_add_checked_fixture(tcase, setup_steps, teardown_steps);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(
+		tcase, each_step_of_a_change_leaves_something_to_be_found, 0, 2 * RELAY_WAYS);
+	tcase_add_loop_test(tcase, reader_may_be_interrupted_at_each_step, 0,
+		2 * MIXED * (int)ARRAY_LENGTH(step_questions));
+	suite_add_tcase(s, tcase);
+}
+
+#else
+
+static void add_steps(Suite *s) {
+	(void)s;
+}
+
+#endif
+
 /* ---- No system call ------------------------------------------------------------------------ */
 
 enum { QUIET_MS = 1000, NO_FILTER = 3, NOT_WATCHED = 4, CALLED = 5, IDLE = 6 };
@@ -1475,6 +1709,8 @@ static Suite *suite(void) {
 	tcase_add_test(unlocked, iteration_ends_when_the_list_becomes_empty);
 	tcase_add_test(unlocked, what_stays_is_found_once);
 	suite_add_tcase(s, unlocked);
+
+	add_steps(s);
 
 	TCase *threads = ledger_tcase_create("threads");
 	tcase_add_checked_fixture(threads, setup_count, NULL);

@@ -575,6 +575,21 @@ START_TEST(same_memory_by_another_image_is_told) {
 }
 END_TEST
 
+/* Wrong code: a use that contradicts another one told of, and not noted. */
+START_TEST(use_that_contradicts_is_one_too) {
+	struct stile_access *one = &accesses[0], *other = &accesses[1];
+	begin(one, image, WRITE);
+	begin_later(other, image, WRITE);
+	assert_says(next_complaint(), "access \"second\" to image \"picture\" begins");
+	stile_access_cancel(one);
+	begin(one, image, WRITE);
+	assert_says(next_complaint(), "while access \"second\" to image \"picture\" is still");
+	stile_access_cancel(other);
+	stile_access_cancel(one);
+	assert_silent();
+}
+END_TEST
+
 /* Two planes, in the memory of two images. */
 static struct stile_image *image_of(struct stile_image *first, struct stile_image *second) {
 	struct stile_image *planes[] = { first, second };
@@ -1529,6 +1544,7 @@ static void add_use_tests(Suite *s) {
 	tcase_add_loop_test(
 		contradictions, contradicting_uses_are_told, 0, USAGES * USAGES * QUEUES);
 	tcase_add_test(contradictions, same_memory_by_another_image_is_told);
+	tcase_add_test(contradictions, use_that_contradicts_is_one_too);
 	tcase_add_loop_test(contradictions, any_plane_may_contradict, 0, 4);
 	tcase_add_loop_test(contradictions, uses_of_other_memory_are_no_contradiction, 0, 2);
 	tcase_add_loop_test(contradictions, use_that_is_over_contradicts_nobody, 0, 3);

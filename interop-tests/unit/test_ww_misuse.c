@@ -687,6 +687,24 @@ START_TEST(nesting_is_reported_if_it_may_hang) {
 }
 END_TEST
 
+/* M-12, M-14. Wrong code: any mutex of the class taken for the one that is unlocked. */
+START_TEST(unlocked_one_is_not_held_and_the_others_are) {
+	stile_ww_acquire_init(&context, &ww_class);
+	ck_assert_int_eq(lock(0, &context), 0);
+	ck_assert_int_eq(trylock(1, NULL), 0);
+	unlock((size_t)_i);
+	/* Beside the other one of the context; inside the one that is of none. */
+	ck_assert_int_eq(lock(2, &context), 0);
+	if (_i == 0) {
+		assert_heard(TWICE);
+	}
+	unlock(2);
+	unlock(1 - (size_t)_i);
+	stile_ww_acquire_fini(&context);
+	assert_silent();
+}
+END_TEST
+
 /* M-14. Wrong code: a context that has not locked anything yet is no danger. */
 START_TEST(context_begun_while_one_of_its_class_is_locked_is_reported) {
 	ck_assert_int_eq(_i == 0 ? lock(0, NULL) : trylock(0, NULL), 0);
@@ -860,6 +878,48 @@ START_TEST(waiting_and_allocating_with_a_reservation_is_silent) {
 }
 END_TEST
 
+/* Wrong code: reported only where there is nothing left, which is when it is too late. */
+START_TEST(need_of_memory_in_a_section_is_reported_where_it_may_be) {
+	struct stile_resv other;
+	struct stile_fence *fence = NULL;
+	int ret = -1;
+	stile_resv_init(&other);
+	ck_assert_int_eq(stile_resv_trylock(&resv), 0);
+	uint32_t cookie = stile_signalling_begin();
+	switch (_i) {
+	case 0:
+		ret = stile_resv_reserve_fences(&resv, 1);
+		break;
+	case 1:
+		ret = stile_resv_copy_fences(&resv, &other);
+		break;
+	case 2:
+		ret = stile_resv_get_singleton(&other, STILE_RESV_BOOKKEEP, &fence);
+		break;
+	}
+	assert_heard("allocating memory inside a signalling section");
+	stile_signalling_end(cookie);
+	stile_resv_unlock(&resv);
+	stile_resv_fini(&other);
+	ck_assert_int_eq(ret, 0);
+	ck_assert_ptr_null(fence);
+}
+END_TEST
+
+/* Wrong code: a wait that finds nothing to wait for is none. */
+START_TEST(wait_for_nothing_is_one_too) {
+	uint32_t cookie = stile_signalling_begin();
+	take_a();
+	give_a();
+	stile_signalling_end(cookie);
+	take_a();
+	int64_t deadline_ns = _i == 0 ? 0 : INT64_MAX;
+	ck_assert_int_eq(stile_resv_wait(&resv, STILE_RESV_BOOKKEEP, deadline_ns, NULL), 0);
+	assert_heard("waiting for a fence while holding \"lock A\"");
+	give_a();
+}
+END_TEST
+
 static TCase *tcase_with_checker_create(const char *name) {
 	TCase *tcase = ledger_tcase_create(name);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -914,6 +974,7 @@ static Suite *suite(void) {
 	TCase *order = tcase_with_checker_create("order");
 	tcase_add_loop_test(
 		order, nesting_is_reported_if_it_may_hang, 0, (int)ARRAY_LENGTH(nestings));
+	tcase_add_loop_test(order, unlocked_one_is_not_held_and_the_others_are, 0, 2);
 	tcase_add_loop_test(
 		order, context_begun_while_one_of_its_class_is_locked_is_reported, 0, 2);
 	tcase_add_test(order, lock_that_is_always_inside_is_silent);
@@ -928,6 +989,9 @@ static Suite *suite(void) {
 	tcase_add_test(reservations, reservation_tried_in_a_section_is_silent);
 	tcase_add_test(reservations, lock_outside_a_reservation_and_in_a_section_is_reported);
 	tcase_add_test(reservations, waiting_and_allocating_with_a_reservation_is_silent);
+	tcase_add_loop_test(
+		reservations, need_of_memory_in_a_section_is_reported_where_it_may_be, 0, 3);
+	tcase_add_loop_test(reservations, wait_for_nothing_is_one_too, 0, 2);
 	suite_add_tcase(s, reservations);
 	return s;
 }
