@@ -2,23 +2,25 @@
 #ifndef SRC_BACKEND_H
 #define SRC_BACKEND_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <stile/buffer.h>
+#include <stile/exporter.h>
 #include <stile/image.h>
+#include <stile/sg.h>
 
-/**
- * What a backend provides. The core has validated every argument: sizes are sane, strings end,
- * pointers are not NULL, descriptors are open.
- *
- * A backend is a folder with one exported symbol, `stile_backend_<name>`, one line in backend.c
- * and one in CMakeLists.txt.
- */
-struct stile_backend_ops {
-	const char *name;
+struct format_tiling;
 
-	/** What imported images have to meet; also bounds those that are created. */
-	struct stile_constraints limits;
+/** What images on a device have to meet. The backend fills it in when the device is opened. */
+struct device_limits {
+	/** What imported images have to meet, and memory that is mapped; also bounds created images. */
+	struct stile_constraints import;
+
+	/** The layouts of created images. */
+	const uint64_t *create_modifiers;
+	size_t create_modifier_count;
 
 	/** Bytes; powers of two. What created images get, so that other APIs take them. */
 	uint32_t create_pitch_align;
@@ -33,16 +35,57 @@ struct stile_backend_ops {
 	/** Where the last byte of a plane may be at most: drivers count in narrow integers. */
 	uint64_t max_end;
 
-	/** Set device->backend. 0 or -errno. */
-	int (*device_open)(struct stile_device *device);
-	/** Stop all threads; pending work ends with -ECANCELED. The device is not used again. */
-	void (*device_stop)(struct stile_device *device);
+	/** STILE_USAGE_* that memory of others may have. */
+	uint32_t import_usage;
 
-	/** Allocate zeroed memory: a new descriptor, the core's, or -errno. */
-	int (*memory_create)(struct stile_device *device, const char *name, uint64_t bytes);
+	/** The device has a cache that the CPU does not see: the ops have sg_sync. */
+	bool is_cached;
+};
+
+/**
+ * What a backend provides. The core has validated every argument: sizes are sane, strings end,
+ * pointers are not NULL, descriptors are open.
+ *
+ * A backend is a folder with one exported symbol, `stile_backend_<name>`, one line in backend.c
+ * and one in CMakeLists.txt.
+ */
+struct stile_backend_ops {
+	const char *name;
+
+	/** Layouts that are not linear. */
+	const struct format_tiling *tilings;
+	size_t tiling_count;
+
+	/** Set device->backend and device->limits. `options` may be NULL. 0 or -errno. */
+	int (*device_open)(struct stile_device *device, const char *options);
+	/** Stop all threads; pending work ends with -ECANCELED. Buffers may still be used. */
+	void (*device_stop)(struct stile_device *device);
+	/** Nobody uses the device any more. */
+	void (*device_free)(struct stile_device *device);
+	/** 0; -EIO: it is lost. */
+	int (*device_check)(struct stile_device *device);
+	/** Due work that is done by whoever dispatches; may be NULL. */
+	void (*device_dispatch)(struct stile_device *device);
+
+	/** Make a buffer (stile_buffer_export()); info->bytes is whole pages. 0 or -errno. */
+	int (*buffer_create)(struct stile_device *device, const struct stile_buffer_info *info,
+		struct stile_buffer **out);
+	/** Make one of memory that came by descriptor. Consumes fd, on failure too. 0 or -errno. */
+	int (*buffer_import)(struct stile_device *device, int fd, uint64_t bytes, uint32_t usage,
+		struct stile_buffer **out);
+	/** A descriptor of a kind that such a buffer lacks came; borrowed. 0 or -errno. */
+	int (*buffer_adopt)(struct stile_buffer *buffer, int fd, uint32_t usage);
 	/** Is it memory of ours, and safe? 0, or what report_refuse() gave. */
 	int (*memory_check)(
 		struct stile_device *device, int fd, uint32_t plane, struct stile_report *report);
+
+	/** Make sg->segments, segment_count and bus. 0, or what report_refuse() gave. */
+	int (*sg_map)(struct stile_device *device, struct stile_sg *sg, struct stile_report *why);
+	/** The table goes: free them. */
+	void (*sg_free)(struct stile_device *device, struct stile_sg *sg);
+	/** NULL for what is coherent: see bus_sync() of swgpu. */
+	void (*sg_sync)(struct stile_device *device, struct stile_sg *sg, uint64_t offset,
+		uint64_t bytes, bool for_cpu);
 };
 
 /** The backend of this name, or NULL. */

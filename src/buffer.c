@@ -3,31 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "src/abi.h"
+#include "src/attachment.h"
+#include "src/check.h"
 #include "src/device.h"
 #include "src/format.h"
 #include "src/handoff.h"
-#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
+#include "src/ww_mutex.h"
 
 #define USAGE_ALL ((uint32_t)(STILE_USAGE_READ | STILE_USAGE_WRITE))
 
-static int buffer_compare(const void *left, const void *right) {
-	const struct stile_buffer *a = left, *b = right;
-	if (a->dev != b->dev) {
-		return a->dev < b->dev ? -1 : 1;
-	}
-	return a->ino == b->ino ? 0 : a->ino < b->ino ? -1 : 1;
-}
-
-int buffer_fd_usage(int fd) {
+int buffer_fd_access(int fd) {
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || (flags & O_PATH) != 0) {
 		return -EBADF;
@@ -38,83 +30,146 @@ int buffer_fd_usage(int fd) {
 	case O_WRONLY:
 		return STILE_USAGE_WRITE;
 	default:
-		/* Drivers crash on memory that they cannot map for writing. */
-		return os_is_write_sealed(fd) ? STILE_USAGE_READ : (int)USAGE_ALL;
+		return (int)USAGE_ALL;
 	}
+}
+
+int buffer_fd_usage(int fd) {
+	int usage = buffer_fd_access(fd);
+	/* Drivers crash on memory that they cannot map for writing. */
+	return usage == (int)USAGE_ALL && os_is_write_sealed(fd) ? STILE_USAGE_READ : usage;
 }
 
 bool buffer_usage_is_valid(uint32_t usage) {
 	return usage != 0 && (usage & ~USAGE_ALL) == 0;
 }
 
-static int buffer_get_fd(const struct stile_buffer *buffer, uint32_t usage) {
-	int read_fd = __atomic_load_n(&buffer->read_fd, __ATOMIC_ACQUIRE);
-	int write_fd = __atomic_load_n(&buffer->write_fd, __ATOMIC_ACQUIRE);
-	/* Whoever only reads gets no right to write, where there is a way. */
-	return (usage & STILE_USAGE_WRITE) != 0 || read_fd < 0 ? write_fd : read_fd;
-}
+/* ---- The lock ------------------------------------------------------------------------------ */
 
-/* Looked up anew: a peer may have sealed the memory since it was imported. */
-static bool buffer_allows(const struct stile_buffer *buffer, uint32_t usage) {
-	int fd = buffer_get_fd(buffer, usage);
-	return (usage & STILE_USAGE_WRITE) == 0 || (fd >= 0 && !os_is_write_sealed(fd));
-}
-
-/* The device's lock is held. Keep a descriptor of a kind that the buffer lacks. Consumes it. */
-static void buffer_adopt_fd(struct stile_buffer *buffer, int fd, uint32_t fd_usage) {
-	int *slot = fd_usage & STILE_USAGE_WRITE ? &buffer->write_fd : &buffer->read_fd;
-	if (*slot >= 0) {
-		close(fd);
-	} else {
-		__atomic_store_n(slot, fd, __ATOMIC_RELEASE);
+bool buffer_is_locked_by_caller(const struct stile_buffer *buffer, const char *what) {
+	if (!ww_mutex_is_held_plainly(&buffer->resv->mutex)) {
+		return false;
 	}
+	check_warn("%s by a thread that has the buffer's reservation locked", what);
+	return true;
 }
 
-/* The device's one object for this memory. Consumes fd, on failure too. */
-static int buffer_from_fd(struct stile_device *device, int fd, uint32_t fd_usage,
-	struct stile_resv *resv, struct stile_buffer **out) {
-	struct stat st;
-	if (fstat(fd, &st) < 0) {
-		close(fd);
-		return -EBADF;
+int buffer_lock(struct stile_buffer *buffer) {
+	return stile_resv_lock(buffer->resv, NULL, NULL);
+}
+
+int buffer_check_locked(const struct stile_buffer *buffer, const char *what) {
+	if (!ww_mutex_may_be_held(&buffer->resv->mutex)) {
+		check_warn("%s without having its reservation locked", what);
+		return -EDEADLK;
 	}
-	struct stile_buffer *fresh = calloc(1, sizeof(*fresh));
-	if (fresh == NULL) {
-		close(fd);
+	return 0;
+}
+
+/* ---- Life ---------------------------------------------------------------------------------- */
+
+static bool ops_are_complete(const struct stile_exporter_ops *ops) {
+	return ops->map != NULL && ops->unmap != NULL && ops->release != NULL &&
+		(ops->pin == NULL) == (ops->unpin == NULL) &&
+		(ops->mmap != NULL || ops->munmap == NULL) &&
+		(ops->vmap != NULL || ops->vunmap == NULL);
+}
+
+int stile_buffer_export(const struct stile_exporter_info *info, struct stile_buffer **out) {
+	*out = NULL;
+	struct stile_exporter_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret < 0) {
+		return ret;
+	}
+	if (known.ops == NULL || known.priv == NULL || known.bytes == 0 ||
+		!buffer_usage_is_valid(known.usage)) {
+		return -EINVAL;
+	}
+	ret = abi_check_table(known.ops, sizeof(*known.ops));
+	if (ret < 0) {
+		return ret;
+	}
+	if (!ops_are_complete(known.ops)) {
+		return -EINVAL;
+	}
+	struct stile_buffer *buffer = calloc(1, sizeof(*buffer));
+	if (buffer == NULL) {
 		return -ENOMEM;
 	}
-	*fresh = (struct stile_buffer){
-		.bytes = (uint64_t)st.st_size,
-		.dev = st.st_dev,
-		.ino = st.st_ino,
-		.read_fd = -1,
-		.write_fd = -1,
-	};
-
-	pthread_mutex_lock(&device->lock);
-	struct stile_buffer **found = tsearch(fresh, &device->buffers, buffer_compare);
-	if (found == NULL) {
-		pthread_mutex_unlock(&device->lock);
-		close(fd);
-		free(fresh);
-		return -ENOMEM;
+	pthread_mutex_init(&buffer->lock, NULL);
+	ret = stile_buffer_set_name(buffer, known.name);
+	if (ret < 0) {
+		pthread_mutex_destroy(&buffer->lock);
+		free(buffer);
+		return ret;
 	}
-	struct stile_buffer *buffer = *found;
-	if (buffer == fresh) {
-		fresh->device = device_ref(device);
-		stile_resv_init(&fresh->own_resv);
-		fresh->resv = resv != NULL ? resv : &fresh->own_resv;
-	}
-	__atomic_fetch_add(&buffer->refs, 1, __ATOMIC_RELAXED);
-	buffer_adopt_fd(buffer, fd, fd_usage);
-	pthread_mutex_unlock(&device->lock);
-
-	if (buffer != fresh) {
-		free(fresh);
-	}
+	buffer->ops = known.ops;
+	buffer->priv = known.priv;
+	buffer->exporter = known.exporter == NULL ? "application" : known.exporter;
+	buffer->bytes = known.bytes;
+	buffer->usage = known.usage;
+	buffer->refs = 1;
+	stile_resv_init(&buffer->own_resv);
+	buffer->resv = known.resv != NULL ? known.resv : &buffer->own_resv;
+	buffer_table_add(buffer);
 	*out = buffer;
 	return 0;
 }
+
+static void buffer_free(struct stile_buffer *buffer) {
+	handoff_cpu_finish(buffer);
+	attachment_drop_all(buffer);
+	buffer->ops->release(buffer);
+	stile_resv_fini(&buffer->own_resv);
+	pthread_mutex_destroy(&buffer->lock);
+	free(buffer);
+}
+
+struct stile_buffer *stile_buffer_ref(struct stile_buffer *buffer) {
+	__atomic_fetch_add(&buffer->refs, 1, __ATOMIC_RELAXED);
+	return buffer;
+}
+
+/* False: it may be the last one. No lock. */
+static bool drop_one_of_many(struct stile_buffer *buffer) {
+	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_RELAXED);
+	while (refs > 1) {
+		if (__atomic_compare_exchange_n(&buffer->refs, &refs, refs - 1, true,
+			    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void stile_buffer_unref(struct stile_buffer *buffer) {
+	if (buffer == NULL || drop_one_of_many(buffer)) {
+		return;
+	}
+	if (buffer_table_drop(buffer)) {
+		buffer_free(buffer);
+	}
+}
+
+static void *release_run(void *buffer) {
+	stile_buffer_unref(buffer);
+	return NULL;
+}
+
+void buffer_unref_elsewhere(struct stile_buffer *buffer) {
+	if (buffer == NULL || drop_one_of_many(buffer)) {
+		return;
+	}
+	pthread_t thread;
+	if (os_thread_start(&thread, "stile-release", release_run, buffer) == 0) {
+		pthread_detach(thread);
+	} else {
+		stile_buffer_unref(buffer);
+	}
+}
+
+/* ---- Made by a backend --------------------------------------------------------------------- */
 
 int stile_buffer_create(struct stile_device *device, const struct stile_buffer_info *info,
 	struct stile_buffer **out) {
@@ -127,43 +182,149 @@ int stile_buffer_create(struct stile_device *device, const struct stile_buffer_i
 	if (known.bytes == 0) {
 		return -EINVAL;
 	}
-	uint64_t bytes;
-	if (!format_align(known.bytes, os_page_size(), &bytes) || bytes > INT64_MAX) {
+	if (!format_align(known.bytes, os_page_size(), &known.bytes) || known.bytes > INT64_MAX) {
 		return -ERANGE;
 	}
-	int fd = device->ops->memory_create(
-		device, known.name == NULL ? "stile" : known.name, bytes);
-	if (fd < 0) {
-		device_log(device, STILE_LOG_ERROR, "allocation of %llu bytes: %s",
-			(unsigned long long)bytes, strerror(-fd));
-		return fd;
-	}
-	return buffer_from_fd(device, fd, USAGE_ALL, known.resv, out);
+	ret = device->ops->device_check(device);
+	return ret < 0 ? ret : device->ops->buffer_create(device, &known, out);
 }
 
-static int buffer_check_fd(
-	struct stile_device *device, int fd, uint32_t usage, struct stile_report *report) {
+/* Whether the device may use memory so that `buffer` shows; NULL: that nobody knows yet. */
+static int check_device(struct stile_device *device, const struct stile_buffer *buffer,
+	uint32_t usage, struct stile_report *why) {
+	int ret = device->ops->device_check(device);
+	if (ret < 0) {
+		return report_refuse(why, ret, STILE_REASON_DRIVER, 0, 0, 0,
+			"the device is lost (%s)", strerror(-ret));
+	}
+	bool foreign = buffer == NULL || buffer->device != device;
+	if (foreign && (usage & ~device->limits.import_usage) != 0) {
+		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, 0, usage,
+			device->limits.import_usage,
+			"usage 0x%x: the device only reads memory of others", usage);
+	}
+	return 0;
+}
+
+static int check_usage(uint32_t usage, struct stile_report *why) {
 	if (!buffer_usage_is_valid(usage)) {
-		return report_refuse(report, -EINVAL, STILE_REASON_USAGE, 0, USAGE_ALL, usage,
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, USAGE_ALL, usage,
 			"usage 0x%x: at least one of READ (1) and WRITE (2) is needed, and nothing else",
 			usage);
 	}
-	int fd_usage = buffer_fd_usage(fd);
-	if (fd_usage < 0) {
-		return report_refuse(report, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
-			"descriptor %d is not open", fd);
+	return 0;
+}
+
+int stile_buffer_import(struct stile_device *device, struct stile_buffer *buffer, uint32_t usage,
+	struct stile_report *report, struct stile_buffer **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
 	}
-	int ret = device->ops->memory_check(device, fd, 0, report);
+	struct stile_report why;
+	int ret = check_usage(usage, &why);
+	if (ret == 0) {
+		ret = check_device(device, buffer, usage, &why);
+	}
+	if (ret == 0 && (usage & ~buffer_get_usage(buffer)) != 0) {
+		ret = report_refuse(&why, -EACCES, STILE_REASON_FD_ACCESS, 0, usage,
+			buffer_get_usage(buffer), "usage 0x%x: the buffer allows only 0x%x", usage,
+			buffer_get_usage(buffer));
+	}
+	if (ret < 0) {
+		report_give(report, &why);
+		return ret;
+	}
+	*out = stile_buffer_ref(buffer);
+	return 0;
+}
+
+/* Make the object for a file that none is known for. Another thread may be quicker. */
+static int import_new(struct stile_device *device, int fd, const struct stat *st, uint32_t usage,
+	struct stile_buffer **out) {
+	int copy = os_dup(fd);
+	if (copy < 0) {
+		return copy;
+	}
+	struct stile_buffer *fresh;
+	int ret = device->ops->buffer_import(device, copy, (uint64_t)st->st_size, usage, &fresh);
 	if (ret < 0) {
 		return ret;
 	}
-	if ((usage & ~(uint32_t)fd_usage) != 0 || (fd_usage & STILE_USAGE_READ) == 0) {
-		return report_refuse(report, -EACCES, STILE_REASON_FD_ACCESS, 0, 0, 0,
-			"descriptor %d is %s, the usage needs more", fd,
-			fd_usage & STILE_USAGE_READ ? "read-only or sealed against writing"
-						    : "write-only");
+	fresh->shown = 1;
+	struct stile_buffer *known;
+	while ((ret = buffer_table_set_file(fresh, st)) == -EEXIST &&
+		(known = buffer_table_find(st)) == NULL) {
+		/* The one that was there has gone just now. */
 	}
-	return fd_usage;
+	if (ret < 0) {
+		stile_buffer_unref(fresh);
+	}
+	if (ret == -EEXIST) {
+		*out = known;
+		return 1;
+	}
+	*out = ret < 0 ? NULL : fresh;
+	return ret;
+}
+
+/* Is the descriptor good for that? `known` is its buffer, or NULL. The usages it allows, or why not. */
+static int check_fd(struct stile_device *device, const struct stile_buffer *known, int fd,
+	uint32_t usage, struct stile_report *why) {
+	int allowed = known != NULL && known->seals_are_final ? buffer_fd_access(fd)
+							      : buffer_fd_usage(fd);
+	if (allowed < 0) {
+		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
+			"descriptor %d is not open", fd);
+	}
+	int ret = known != NULL ? 0 : device->ops->memory_check(device, fd, 0, why);
+	if (ret < 0) {
+		return ret;
+	}
+	if ((usage & ~(uint32_t)allowed) != 0 || (allowed & STILE_USAGE_READ) == 0) {
+		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, 0, usage,
+			(uint64_t)allowed, "descriptor %d is %s, the usage needs more", fd,
+			allowed & STILE_USAGE_READ ? "read-only or sealed against writing"
+						   : "write-only");
+	}
+	ret = check_device(device, known, usage, why);
+	return ret < 0 ? ret : allowed;
+}
+
+/* The buffer of a file. 0 or -errno, why not. */
+static int import_fd(struct stile_device *device, int fd, uint32_t usage, struct stile_report *why,
+	struct stile_buffer **out) {
+	struct stat st;
+	if (os_fstat(fd, &st) < 0) {
+		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
+			"descriptor %d is not open", fd);
+	}
+	struct stile_buffer *buffer = buffer_table_find(&st);
+	int allowed = check_fd(device, buffer, fd, usage, why);
+	if (allowed < 0) {
+		stile_buffer_unref(buffer);
+		return allowed;
+	}
+	int ret = buffer != NULL ? 1 : import_new(device, fd, &st, (uint32_t)allowed, &buffer);
+	/* It was known, and perhaps not by a descriptor like this one. */
+	uint32_t kind =
+		(uint32_t)allowed & STILE_USAGE_WRITE ? STILE_USAGE_WRITE : STILE_USAGE_READ;
+	if (ret == 1 && (__atomic_load_n(&buffer->lacks_fds, __ATOMIC_RELAXED) & kind) != 0) {
+		ret = buffer->backend->buffer_adopt(buffer, fd, (uint32_t)allowed);
+	}
+	if (ret < 0) {
+		stile_buffer_unref(buffer);
+		return report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0, "descriptor %d: %s",
+			fd, strerror(-ret));
+	}
+	uint32_t granted = buffer_get_usage(buffer);
+	if ((usage & ~granted) != 0) {
+		stile_buffer_unref(buffer);
+		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, 0, usage, granted,
+			"usage 0x%x: the exporter of the memory allows only 0x%x", usage, granted);
+	}
+	*out = buffer;
+	return 0;
 }
 
 int stile_buffer_import_fd(struct stile_device *device, int fd, uint32_t usage,
@@ -173,15 +334,9 @@ int stile_buffer_import_fd(struct stile_device *device, int fd, uint32_t usage,
 		return -EINVAL;
 	}
 	struct stile_report why;
-	int ret = buffer_check_fd(device, fd, usage, &why);
-	if (ret >= 0) {
-		uint32_t fd_usage = (uint32_t)ret;
-		int copy = os_dup(fd);
-		ret = copy < 0 ? copy : buffer_from_fd(device, copy, fd_usage, NULL, out);
-		if (ret < 0) {
-			report_refuse(&why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
-				"descriptor %d: %s", fd, strerror(-ret));
-		}
+	int ret = check_usage(usage, &why);
+	if (ret == 0) {
+		ret = import_fd(device, fd, usage, &why, out);
 	}
 	if (ret < 0) {
 		report_give(report, &why);
@@ -190,77 +345,58 @@ int stile_buffer_import_fd(struct stile_device *device, int fd, uint32_t usage,
 	return ret;
 }
 
+/* ---- Descriptors --------------------------------------------------------------------------- */
+
 int stile_buffer_export_fd(struct stile_buffer *buffer, uint32_t usage, int *fd) {
 	*fd = -1;
 	if (!buffer_usage_is_valid(usage)) {
 		return -EINVAL;
 	}
-	if (!buffer_allows(buffer, usage)) {
+	if ((usage & ~buffer_get_usage(buffer)) != 0) {
 		return -EACCES;
 	}
-	int copy = os_dup(buffer_get_fd(buffer, usage));
-	if (copy < 0) {
-		return copy;
+	if (buffer->ops->export_fd == NULL) {
+		return -EOPNOTSUPP;
 	}
-	*fd = copy;
+	if (buffer_is_locked_by_caller(buffer, "a descriptor of a buffer is made")) {
+		return -EDEADLK;
+	}
+	__atomic_fetch_add(&buffer->shown, 1, __ATOMIC_SEQ_CST);
+	int file = -1;
+	int ret = buffer->ops->export_fd(buffer, usage, &file);
+	if (ret == 0) {
+		struct stat st;
+		ret = fstat(file, &st) < 0 ? -errno : buffer_table_set_file(buffer, &st);
+	}
+	if (ret < 0) {
+		if (file >= 0) {
+			close(file);
+		}
+		__atomic_fetch_sub(&buffer->shown, 1, __ATOMIC_SEQ_CST);
+		return ret;
+	}
+	*fd = file;
 	return 0;
 }
 
-struct stile_buffer *stile_buffer_ref(struct stile_buffer *buffer) {
-	__atomic_fetch_add(&buffer->refs, 1, __ATOMIC_RELAXED);
-	return buffer;
+/* ---- What it is ---------------------------------------------------------------------------- */
+
+int stile_buffer_set_name(struct stile_buffer *buffer, const char *name) {
+	size_t length = name == NULL ? 0 : strnlen(name, STILE_BUFFER_NAME_BYTES);
+	if (length == STILE_BUFFER_NAME_BYTES) {
+		return -EINVAL;
+	}
+	pthread_mutex_lock(&buffer->lock);
+	memset(buffer->name, 0, sizeof(buffer->name));
+	memcpy(buffer->name, length == 0 ? "" : name, length);
+	pthread_mutex_unlock(&buffer->lock);
+	return 0;
 }
 
-static void buffer_free(struct stile_buffer *buffer) {
-	handoff_cpu_finish(buffer);
-	stile_resv_fini(&buffer->own_resv);
-	for (size_t i = 0; i < ARRAY_LENGTH(buffer->mappings); i++) {
-		if (buffer->mappings[i] != NULL) {
-			munmap(buffer->mappings[i], (size_t)buffer->bytes);
-		}
-	}
-	if (buffer->read_fd >= 0) {
-		close(buffer->read_fd);
-	}
-	if (buffer->write_fd >= 0) {
-		close(buffer->write_fd);
-	}
-	device_unref(buffer->device);
-	free(buffer);
-}
-
-void stile_buffer_unref(struct stile_buffer *buffer) {
-	if (buffer == NULL) {
-		return;
-	}
-	/* Not the last one, most of the time: no lock. */
-	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_RELAXED);
-	while (refs > 1) {
-		if (__atomic_compare_exchange_n(&buffer->refs, &refs, refs - 1, true,
-			    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-			return;
-		}
-	}
-	/* The last one goes together with the way to find it. */
-	struct stile_device *device = buffer->device;
-	pthread_mutex_lock(&device->lock);
-	bool last = __atomic_fetch_sub(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 1;
-	if (last) {
-		tdelete(buffer, &device->buffers, buffer_compare);
-	}
-	pthread_mutex_unlock(&device->lock);
-	if (last) {
-		buffer_free(buffer);
-	}
-}
-
-uint64_t buffer_find_bytes(struct stile_device *device, const struct stat *st) {
-	struct stile_buffer key = { .dev = st->st_dev, .ino = st->st_ino };
-	pthread_mutex_lock(&device->lock);
-	struct stile_buffer **found = tfind(&key, &device->buffers, buffer_compare);
-	uint64_t bytes = found != NULL ? (*found)->bytes : (uint64_t)st->st_size;
-	pthread_mutex_unlock(&device->lock);
-	return bytes;
+void stile_buffer_get_name(struct stile_buffer *buffer, char name[STILE_BUFFER_NAME_BYTES]) {
+	pthread_mutex_lock(&buffer->lock);
+	memcpy(name, buffer->name, sizeof(buffer->name));
+	pthread_mutex_unlock(&buffer->lock);
 }
 
 struct stile_resv *stile_buffer_get_resv(const struct stile_buffer *buffer) {
@@ -271,45 +407,10 @@ uint64_t stile_buffer_get_bytes(const struct stile_buffer *buffer) {
 	return buffer->bytes;
 }
 
-static int buffer_map(struct stile_buffer *buffer, uint32_t usage, void **address) {
-	int prot = PROT_READ | (usage & STILE_USAGE_WRITE ? PROT_WRITE : 0);
-	if (buffer->bytes > SIZE_MAX) {
-		return -ENOMEM;
-	}
-	void *mapping = mmap(
-		NULL, (size_t)buffer->bytes, prot, MAP_SHARED, buffer_get_fd(buffer, usage), 0);
-	if (mapping == MAP_FAILED) {
-		/* EPERM: it was sealed against writing just now. */
-		return errno == EPERM ? -EACCES : -ENOMEM;
-	}
-	*address = mapping;
-	return 0;
+void *stile_buffer_get_priv(const struct stile_buffer *buffer) {
+	return buffer->priv;
 }
 
-int stile_buffer_mmap(struct stile_buffer *buffer, uint32_t usage, void **address) {
-	*address = NULL;
-	if (!buffer_usage_is_valid(usage)) {
-		return -EINVAL;
-	}
-	if (!buffer_allows(buffer, usage)) {
-		return -EACCES;
-	}
-	return buffer_map(buffer, usage, address);
-}
-
-void stile_buffer_munmap(struct stile_buffer *buffer, void *address) {
-	munmap(address, (size_t)buffer->bytes);
-}
-
-int buffer_get_mapping(struct stile_buffer *buffer, uint32_t usage, void **address) {
-	struct stile_device *device = buffer->device;
-	void **slot = &buffer->mappings[(usage & STILE_USAGE_WRITE) != 0];
-	int ret = 0;
-	pthread_mutex_lock(&device->lock);
-	if (*slot == NULL) {
-		ret = buffer_allows(buffer, usage) ? buffer_map(buffer, usage, slot) : -EACCES;
-	}
-	*address = *slot;
-	pthread_mutex_unlock(&device->lock);
-	return ret;
+const struct stile_exporter_ops *stile_buffer_get_ops(const struct stile_buffer *buffer) {
+	return buffer->ops;
 }

@@ -3,46 +3,130 @@
 #define SRC_BUFFER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include <stile/buffer.h>
+#include <stile/exporter.h>
 #include <stile/resv.h>
 
-struct stile_buffer {
-	struct stile_device *device; /* a reference */
-	uint32_t refs;               /* becomes 0 under the device's lock only */
+/* A stile_buffer_mmap() that was not undone. */
+struct buffer_mapping {
+	struct buffer_mapping *next;
+	void *address;
 	uint64_t bytes;
-	dev_t dev;
-	ino_t ino;
-	/*
-	 * One descriptor that may only be read and one that may also be written, as they came; -1 if
-	 * none did. Each is set once, under the device's lock.
-	 */
-	int read_fd;
-	int write_fd;
-	/* For the library's own use, once somebody asked: to read, to write. Under the device's lock. */
-	void *mappings[2];
-	uint32_t cpu_uses; /* that have begun and not ended; for src/handoff.c, by atomic access */
+};
+
+struct stile_buffer {
+	const struct stile_exporter_ops *ops;
+	void *priv;
+	const char *exporter;
+	const struct stile_backend_ops *backend; /* that made it; NULL: the application did */
+	const struct stile_device *device;       /* of that backend; compared only */
+	uint64_t bytes;
 	struct stile_resv *resv; /* the next one, or the caller's */
 	struct stile_resv own_resv;
+
+	uint32_t refs;     /* becomes 0 under the table's lock only: buffer_table.c */
+	uint32_t cpu_uses; /* that have begun and not ended; for src/handoff.c, by atomic access */
+	uint32_t usage;    /* what the memory allows; only grows; by atomic access */
+	/*
+	 * By atomic access, counted up *before* the exporter is asked, so that storage which is moved with the
+	 * reservation locked either has moved before the exporter answers, or does not.
+	 */
+	/*
+	 * STILE_USAGE_READ: the backend would like a descriptor that can only be read, STILE_USAGE_WRITE: one
+	 * that can be written; by atomic access.
+	 */
+	uint32_t lacks_fds;
+	uint32_t shown;       /* descriptors that were made, or that it came by */
+	uint32_t mapped;      /* stile_buffer_mmap() */
+	bool seals_are_final; /* its file is not sealed against writing, and never will be */
+
+	/* With the reservation locked. */
+	struct stile_attachment *first_attachment;
+	struct stile_attachment *last_attachment;
+	uint32_t vmaps;
+	struct stile_map vmap;
+
+	/* Under this lock, a leaf but for what a device does to write back its cache. */
+	pthread_mutex_t lock;
+	struct buffer_mapping *mappings;
+	struct attachment_map *cached; /* mappings by devices with a cache of their own */
+	uint32_t cached_count;         /* also read without the lock */
+	char name[STILE_BUFFER_NAME_BYTES];
+
+	/* In the table, under its lock. */
+	struct stile_buffer *next;
+	struct stile_buffer **link;
+	bool has_file; /* dev and ino are its own, and found by them */
+	dev_t dev;
+	ino_t ino;
 };
+
+/**
+ * For whoever is about to signal a fence, or is just doing so: an exporter may do anything when the last
+ * reference goes, so a thread of its own does it then.
+ */
+void buffer_unref_elsewhere(struct stile_buffer *buffer);
 
 /** Is it one of the usages, or both, and nothing else? */
 bool buffer_usage_is_valid(uint32_t usage);
 
 /** The usages that a descriptor allows, or -EBADF. */
 int buffer_fd_usage(int fd);
+/** The same, seals apart: they are known. */
+int buffer_fd_access(int fd);
+
+static inline uint32_t buffer_get_usage(const struct stile_buffer *buffer) {
+	return __atomic_load_n(&buffer->usage, __ATOMIC_RELAXED);
+}
+
+/** Is this thread, as far as can be told at no cost, in the way of itself? Tells, if it is. */
+bool buffer_is_locked_by_caller(const struct stile_buffer *buffer, const char *what);
 
 /**
- * How much of the memory of this file the device uses: what it had when it became known, for it may
- * have grown since.
+ * As stile_buffer_check_movable(), for whoever makes a descriptor, and counts itself.
+ *
+ * @param own  how many of buffer->shown are the caller's
  */
-uint64_t buffer_find_bytes(struct stile_device *device, const struct stat *st);
+int buffer_check_movable(struct stile_buffer *buffer, uint32_t own, struct stile_report *why);
+
+/** Lock the reservation for a moment. 0 or -EDEADLK, which was told. */
+int buffer_lock(struct stile_buffer *buffer);
+
+/** Is the reservation locked, as it has to be? 0 or -EDEADLK, which is told. */
+int buffer_check_locked(const struct stile_buffer *buffer, const char *what);
+
+/* ---- buffer_table.c ------------------------------------------------------------------------ */
+
+/** Put a new buffer among all the others. */
+void buffer_table_add(struct stile_buffer *buffer);
+
+/** A reference on the buffer of this file, or NULL. */
+struct stile_buffer *buffer_table_find(const struct stat *st);
+
+/** Say whose file that is. 0; -EEXIST: it is another buffer's; -ENOMEM. */
+int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st);
+
+/** Drop what may be the last reference: true, if it was; then the buffer is in no table any more. */
+bool buffer_table_drop(struct stile_buffer *buffer);
+
+/** One more reference, unless there is none. Somebody keeps the memory of the struct meanwhile. */
+bool buffer_try_ref(struct stile_buffer *buffer);
 
 /**
- * A mapping that stays for the life of the buffer, so that commands need not map each time.
- * 0, -EACCES or -ENOMEM.
+ * How much memory this file has: what it had when it became known, for it may have grown since.
  */
-int buffer_get_mapping(struct stile_buffer *buffer, uint32_t usage, void **address);
+uint64_t buffer_find_bytes(const struct stat *st);
+
+/* ---- cpu_access.c -------------------------------------------------------------------------- */
+
+/**
+ * Devices with a cache of their own write back what they hold of these bytes (`for_cpu`), or forget
+ * it; but for one device, which may be NULL.
+ */
+void buffer_sync(struct stile_buffer *buffer, const struct stile_device *but, uint64_t offset,
+	uint64_t bytes, bool for_cpu);
 
 #endif

@@ -13,9 +13,16 @@
  *       > a seqno's lock          (a fence is enabled: its thread gets it)
  *       > a timeline's lock       (one of its fences goes)
  *       > the expiry's lock       (somebody listens to a user fence, or it ends)
- *       > a swgpu queue's lock    (a fence callback opens a gate)
+ *       > a swgpu scheduler's     (a fence callback lets a list go on)
  *         > src/graph.c's         (a fence in its table goes; somebody begins or ends to wait)
  *         > src/check.c's         (the checker hears of locks wherever they are taken)
+ *
+ * Of buffers: a buffer's own lock > a bus's of swgpu (a cache is written back); all others, the table of
+ * buffers, a device's table of them, frames, arenas, faults and traces of swgpu, are leaves. None of these
+ * is taken with a fence's lock held.
+ *
+ * Whose turn it is on a swgpu device without threads is a lock, too, outside of all fences', held while
+ * commands are executed. Who waits for a fence, perhaps with reservations locked, only tries it.
  *
  * The lock inside a ww mutex, and src/handoff.c's, are taken where nothing else of these is, but
  * reservations, and nothing is taken under them but a word of the sleeper's context.
@@ -25,7 +32,6 @@
  */
 #include "src/device.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -85,7 +91,7 @@ int stile_device_open(
 			goto err_fd;
 		}
 	}
-	ret = ops->device_open(device);
+	ret = ops->device_open(device, known.options);
 	if (ret < 0) {
 		goto err_watch;
 	}
@@ -112,7 +118,7 @@ void device_unref(struct stile_device *device) {
 	if (__atomic_fetch_sub(&device->refs, 1, __ATOMIC_ACQ_REL) != 1) {
 		return;
 	}
-	assert(device->buffers == NULL);
+	device->ops->device_free(device);
 	close(device->due_fd);
 	pthread_cond_destroy(&device->armed);
 	pthread_mutex_destroy(&device->lock);

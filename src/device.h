@@ -21,7 +21,8 @@ struct notify_list {
 
 struct stile_device {
 	const struct stile_backend_ops *ops;
-	void *backend; /* the backend's own state, from device_open to device_stop */
+	void *backend; /* the backend's own state, from device_open to device_free */
+	struct device_limits limits;
 	stile_log_fn log;
 	void *log_user;
 	bool caller_loop; /* the watcher is there from the start, without a thread */
@@ -31,7 +32,6 @@ struct stile_device {
 	pthread_mutex_t lock;
 
 	/* All below is under the lock. */
-	void *buffers; /* by identity, as tsearch() keeps them */
 	struct watch *watch;
 	struct notify_list waiting;   /* notifications whose fence is pending */
 	struct notify_arming *arming; /* those that a thread is just adding to a fence */

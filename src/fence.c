@@ -13,6 +13,7 @@
 #include "src/abi.h"
 #include "src/check.h"
 #include "src/defer.h"
+#include "src/drive.h"
 #include "src/expiry.h"
 #include "src/graph.h"
 #include "src/macros.h"
@@ -714,13 +715,17 @@ bool stile_fence_remove_callback(struct stile_fence *fence, struct stile_callbac
 int fence_sleep(struct stile_fence *fence, int64_t deadline_ns) {
 	uint32_t state = fence_state(fence);
 	while ((state & STATE_SIGNALED) == 0) {
+		if (drive_some()) {
+			state = fence_state(fence);
+			continue;
+		}
 		if ((state & STATE_WAITER) == 0) {
 			state = __atomic_fetch_or(&fence->state, STATE_WAITER, __ATOMIC_ACQ_REL);
 			state |= STATE_WAITER;
 			continue;
 		}
 		int64_t expiry_ns = stile_fence_get_expiry(fence);
-		int64_t until_ns = deadline_ns < expiry_ns ? deadline_ns : expiry_ns;
+		int64_t until_ns = drive_until(deadline_ns < expiry_ns ? deadline_ns : expiry_ns);
 		int ret = os_futex_wait(&fence->state, state, until_ns);
 		state = fence_state(fence);
 		if (ret == -ETIME && (state & STATE_SIGNALED) == 0) {
@@ -741,8 +746,11 @@ int fence_sleep(struct stile_fence *fence, int64_t deadline_ns) {
  */
 static int fence_wait_by_op(struct stile_fence *fence, int64_t deadline_ns) {
 	while (!stile_fence_is_signaled(fence)) {
+		if (deadline_ns != 0 && drive_some()) {
+			continue;
+		}
 		int64_t expiry_ns = stile_fence_get_expiry(fence);
-		int64_t until_ns = deadline_ns < expiry_ns ? deadline_ns : expiry_ns;
+		int64_t until_ns = drive_until(deadline_ns < expiry_ns ? deadline_ns : expiry_ns);
 		if (deadline_ns == 0 ||
 			(fence->ops->wait(fence, until_ns) != 0 && until_ns == deadline_ns)) {
 			return stile_fence_is_signaled(fence) ? 0 : -ETIME;

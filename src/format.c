@@ -3,6 +3,9 @@
 
 #include "src/macros.h"
 
+/* Metadata begins, and its rows begin, at whole cache lines. */
+enum { META_ALIGN = 64 };
+
 #define RGB(name_, opaque_) \
 	{ \
 		.fourcc = DRM_FORMAT_##name_, .name = #name_, .opaque = DRM_FORMAT_##opaque_, \
@@ -50,45 +53,99 @@ bool format_align(uint64_t value, uint64_t align, uint64_t *out) {
 	return true;
 }
 
-static uint32_t divide_up(uint32_t value, uint32_t by) {
+static uint64_t divide_up(uint64_t value, uint32_t by) {
 	return value / by + (value % by != 0);
 }
 
 uint32_t format_plane_width(const struct stile_format *format, uint32_t plane, uint32_t width) {
-	return divide_up(width, format->planes[plane].hsub);
+	return (uint32_t)divide_up(width, format->planes[plane].hsub);
 }
 
 uint32_t format_plane_height(const struct stile_format *format, uint32_t plane, uint32_t height) {
-	return divide_up(height, format->planes[plane].vsub);
+	return (uint32_t)divide_up(height, format->planes[plane].vsub);
 }
 
 uint64_t format_row_bytes(const struct stile_format *format, uint32_t plane, uint32_t width) {
 	return (uint64_t)format_plane_width(format, plane, width) * format->planes[plane].bytes;
 }
 
-bool format_plane_end(const struct stile_format *format, uint32_t plane, uint32_t height,
-	uint64_t offset, uint64_t pitch, uint32_t row_group, uint64_t *out) {
-	uint64_t rows;
-	if (!format_align(format_plane_height(format, plane, height), row_group, &rows) ||
-		pitch > UINT64_MAX / rows || offset > UINT64_MAX - pitch * rows) {
+uint32_t format_plane_count(const struct stile_format *format, const struct format_tiling *tiling) {
+	return tiling != NULL && tiling->meta_bytes != 0 ? 2 * format->plane_count
+							 : format->plane_count;
+}
+
+/* None of it can overflow: extents have 32 bits, a sample and a tile have few bytes. */
+void format_get_shape(const struct stile_format *format, const struct format_tiling *tiling,
+	uint32_t plane, uint32_t width, uint32_t height, struct format_shape *out) {
+	uint32_t samples = plane % format->plane_count;
+	*out = (struct format_shape){
+		.row_bytes = format_row_bytes(format, samples, width),
+		.rows = format_plane_height(format, samples, height),
+		.pitch_align = 1,
+		.offset_align = 1,
+	};
+	if (tiling == NULL) {
+		return;
+	}
+	uint64_t across = divide_up(out->row_bytes, tiling->tile_bytes);
+	uint64_t down = divide_up(out->rows, tiling->tile_rows);
+	if (plane < format->plane_count) {
+		out->row_bytes = across * tiling->tile_bytes;
+		out->rows = down * tiling->tile_rows;
+		out->pitch_align = tiling->tile_bytes;
+		out->offset_align = tiling->tile_bytes * tiling->tile_rows;
+	} else {
+		out->row_bytes = across * tiling->meta_bytes;
+		out->rows = down;
+		out->pitch_align = META_ALIGN;
+		out->offset_align = META_ALIGN;
+	}
+}
+
+bool format_rows_end(
+	uint64_t offset, uint64_t pitch, uint64_t rows, uint32_t row_align, uint64_t *out) {
+	uint64_t padded;
+	if (!format_align(rows, row_align, &padded) || pitch > UINT64_MAX / padded ||
+		offset > UINT64_MAX - pitch * padded) {
 		return false;
 	}
-	*out = offset + pitch * rows;
+	*out = offset + pitch * padded;
 	return true;
 }
 
-bool format_layout(const struct stile_format *format, struct stile_image_info *info,
-	uint32_t pitch_align, uint32_t offset_align, uint32_t row_group, uint64_t *bytes) {
+static uint32_t greater(uint32_t a, uint32_t b) {
+	return a > b ? a : b;
+}
+
+/* What the rules ask of a plane in addition; of metadata they do not speak. */
+static uint32_t apply_rules(const struct stile_format *format, const struct format_tiling *tiling,
+	const struct format_rules *rules, uint32_t plane, struct format_shape *shape) {
+	if (plane >= format->plane_count) {
+		return 1;
+	}
+	shape->offset_align = greater(shape->offset_align, rules->offset_align);
+	shape->pitch_align = greater(shape->pitch_align, rules->pitch_align);
+	if (tiling != NULL) {
+		return rules->height_align;
+	}
+	/* Software drivers draw in blocks of row_group x row_group samples. */
+	shape->pitch_align =
+		greater(shape->pitch_align, rules->row_group * format->planes[plane].bytes);
+	return greater(rules->row_group, rules->height_align);
+}
+
+bool format_layout(const struct stile_format *format, const struct format_tiling *tiling,
+	const struct format_rules *rules, struct stile_image_info *info, uint64_t *bytes) {
 	uint64_t end = 0;
-	info->plane_count = format->plane_count;
-	for (uint32_t i = 0; i < format->plane_count; i++) {
-		/* Software drivers draw in blocks of row_group × row_group samples. */
-		uint64_t width, pitch, offset;
-		if (!format_align(format_plane_width(format, i, info->width), row_group, &width) ||
-			!format_align(width * format->planes[i].bytes, pitch_align, &pitch) ||
-			pitch > UINT32_MAX || !format_align(end, offset_align, &offset) ||
-			!format_plane_end(
-				format, i, info->height, offset, pitch, row_group, &end)) {
+	info->plane_count = format_plane_count(format, tiling);
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		struct format_shape shape;
+		format_get_shape(format, tiling, i, info->width, info->height, &shape);
+		uint32_t row_align = apply_rules(format, tiling, rules, i, &shape);
+		uint64_t pitch, offset;
+		if (!format_align(shape.row_bytes, shape.pitch_align, &pitch) ||
+			pitch > UINT32_MAX || !format_align(end, shape.offset_align, &offset) ||
+			!format_rows_end(offset, pitch, shape.rows, row_align, &end)) {
 			return false;
 		}
 		info->planes[i] = (struct stile_image_plane){

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/image.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,75 +88,158 @@ static int check_picture(const struct stile_image_info *info, const struct stile
 
 /* ---- Where the planes are ----------------------------------------------------------------- */
 
-static int check_alignment(const struct stile_image_info *info,
-	const struct stile_constraints *limits, struct stile_report *why) {
-	for (uint32_t i = 0; i < info->plane_count; i++) {
-		const struct stile_image_plane *plane = &info->planes[i];
-		if (limits->pitch_align != 0 && plane->pitch % limits->pitch_align != 0) {
-			return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i,
-				limits->pitch_align, plane->pitch,
-				"plane %u: pitch %u is not a multiple of %u bytes", i, plane->pitch,
-				limits->pitch_align);
+/* What somebody says of an image. */
+struct layout {
+	const struct stile_image_info *info;
+	const struct stile_format *format;
+	const struct format_tiling *tiling; /* NULL: linear */
+};
+
+/* A modifier that is taken is LINEAR or one of the backend's. */
+static const struct format_tiling *find_tiling(
+	const struct stile_device *device, uint64_t modifier) {
+	for (size_t i = 0; i < device->ops->tiling_count; i++) {
+		if (device->ops->tilings[i].modifier == modifier) {
+			return &device->ops->tilings[i];
 		}
-		if (limits->offset_align != 0 && plane->offset % limits->offset_align != 0) {
+	}
+	assert(modifier == DRM_FORMAT_MOD_LINEAR);
+	return NULL;
+}
+
+static bool is_meta(const struct layout *layout, uint32_t plane) {
+	return plane >= layout->format->plane_count;
+}
+
+/* Constraints are about samples: metadata has an alignment of its own. */
+static struct format_shape get_shape(
+	const struct layout *layout, uint32_t plane, const struct stile_constraints *limits) {
+	struct format_shape shape;
+	format_get_shape(layout->format, layout->tiling, plane, layout->info->width,
+		layout->info->height, &shape);
+	if (!is_meta(layout, plane)) {
+		shape.pitch_align = limits->pitch_align > shape.pitch_align ? limits->pitch_align
+									    : shape.pitch_align;
+		shape.offset_align = limits->offset_align > shape.offset_align
+			? limits->offset_align
+			: shape.offset_align;
+	}
+	return shape;
+}
+
+/* Rows that a plane's memory goes on to a multiple of. */
+static uint32_t get_row_align(
+	const struct layout *layout, uint32_t plane, const struct stile_constraints *limits) {
+	return is_meta(layout, plane) || limits->height_align == 0 ? 1 : limits->height_align;
+}
+
+static int check_alignment(const struct layout *layout, const struct stile_constraints *limits,
+	struct stile_report *why) {
+	for (uint32_t i = 0; i < layout->info->plane_count; i++) {
+		const struct stile_image_plane *plane = &layout->info->planes[i];
+		struct format_shape shape = get_shape(layout, i, limits);
+		if (plane->pitch % shape.pitch_align != 0) {
+			return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, shape.pitch_align,
+				plane->pitch, "plane %u: pitch %u is not a multiple of %u bytes", i,
+				plane->pitch, shape.pitch_align);
+		}
+		if (plane->offset % shape.offset_align != 0) {
 			return report_refuse(why, -EINVAL, STILE_REASON_OFFSET, i,
-				limits->offset_align, plane->offset,
+				shape.offset_align, plane->offset,
 				"plane %u: offset %" PRIu64 " is not a multiple of %u bytes", i,
-				plane->offset, limits->offset_align);
+				plane->offset, shape.offset_align);
 		}
 	}
 	return 0;
 }
 
-/* Does plane i fit in memory of this size, with the rows that drivers touch below it? */
-static int check_bounds(const struct stile_image_info *info, const struct stile_format *format,
-	uint32_t i, uint64_t bytes, const struct stile_backend_ops *ops, struct stile_report *why) {
-	const struct stile_image_plane *plane = &info->planes[i];
-	uint64_t row = format_row_bytes(format, i, info->width);
-	if (plane->pitch < row) {
-		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, row, plane->pitch,
-			"plane %u: pitch %u is too small for %u pixels of %s, which need %" PRIu64
-			" bytes",
-			i, plane->pitch, info->width, format->name, row);
+/* For texts: why numbers of plane i are not those of the picture. */
+struct note {
+	char text[64];
+};
+
+static struct note make_note(const struct layout *layout, uint32_t i, uint32_t row_align) {
+	struct note note = { "" };
+	if (layout->tiling != NULL && is_meta(layout, i)) {
+		snprintf(note.text, sizeof(note.text), " (metadata of %s)", layout->tiling->name);
+	} else if (row_align > 1) {
+		snprintf(note.text, sizeof(note.text), " (they go on to a multiple of %u)",
+			row_align);
+	} else if (layout->tiling != NULL) {
+		snprintf(
+			note.text, sizeof(note.text), " (whole tiles of %s)", layout->tiling->name);
 	}
-	uint64_t end;
-	if (!format_plane_end(format, i, info->height, plane->offset, plane->pitch, 1, &end)) {
+	return note;
+}
+
+/* Is plane i, down to its last row, in memory of this size? */
+static int check_rows(const struct layout *layout, uint32_t i, uint64_t bytes,
+	const struct stile_constraints *limits, struct stile_report *why) {
+	const struct stile_image_plane *plane = &layout->info->planes[i];
+	uint32_t row_align = get_row_align(layout, i, limits);
+	uint64_t rows = get_shape(layout, i, limits).rows, end;
+	if (!format_align(rows, row_align, &rows) ||
+		!format_rows_end(plane->offset, plane->pitch, rows, 1, &end)) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, UINT64_MAX, bytes,
-			"plane %u: offset %" PRIu64 " + pitch %u x %u rows does not fit in 64 bits",
-			i, plane->offset, plane->pitch,
-			format_plane_height(format, i, info->height));
+			"plane %u: offset %" PRIu64 " + pitch %u x %" PRIu64
+			" rows%s does not fit in 64 bits",
+			i, plane->offset, plane->pitch, rows, make_note(layout, i, row_align).text);
 	}
 	if (end > bytes) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, end, bytes,
-			"plane %u: offset %" PRIu64 " + pitch %u x %u rows needs %" PRIu64
-			" bytes, the memory has %" PRIu64,
-			i, plane->offset, plane->pitch,
-			format_plane_height(format, i, info->height), end, bytes);
+			"plane %u: offset %" PRIu64 " + pitch %u x %" PRIu64
+			" rows%s needs %" PRIu64 " bytes, the memory has %" PRIu64,
+			i, plane->offset, plane->pitch, rows, make_note(layout, i, row_align).text,
+			end, bytes);
 	}
+	return 0;
+}
+
+/* The same for what drivers touch below the last row. */
+static int check_touched(const struct layout *layout, uint32_t i, uint64_t bytes,
+	const struct device_limits *limits, struct stile_report *why) {
+	const struct stile_image_plane *plane = &layout->info->planes[i];
+	uint32_t row_group = layout->tiling == NULL ? limits->row_group : 1;
+	uint64_t rows = get_shape(layout, i, &limits->import).rows;
 	/* What is in the last page behind the end can be touched without harm. */
 	uint64_t mapped, touched = UINT64_MAX;
 	if (!format_align(bytes, os_page_size(), &mapped) ||
-		!format_plane_end(format, i, info->height, plane->offset, plane->pitch,
-			ops->row_group, &touched) ||
+		!format_rows_end(plane->offset, plane->pitch, rows, row_group, &touched) ||
 		touched > mapped) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, touched, bytes,
 			"plane %u: drivers touch rows in groups of %u, which reaches beyond the %" PRIu64
 			" bytes of the memory",
-			i, ops->row_group, bytes);
+			i, row_group, bytes);
 	}
-	if (touched > ops->max_end) {
-		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, ops->max_end, touched,
+	if (touched > limits->max_end) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, limits->max_end, touched,
 			"plane %u ends at byte %" PRIu64
 			": drivers of this memory count to %" PRIu64,
-			i, touched, ops->max_end);
+			i, touched, limits->max_end);
 	}
 	return 0;
 }
 
+/* Does plane i fit in memory of this size? */
+static int check_bounds(const struct layout *layout, uint32_t i, uint64_t bytes,
+	const struct device_limits *limits, struct stile_report *why) {
+	uint32_t pitch = layout->info->planes[i].pitch;
+	uint64_t row = get_shape(layout, i, &limits->import).row_bytes;
+	if (pitch < row) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, row, pitch,
+			"plane %u: pitch %u is too small for %u pixels of %s, which need %" PRIu64
+			" bytes%s",
+			i, pitch, layout->info->width, layout->format->name, row,
+			make_note(layout, i, 1).text);
+	}
+	int ret = check_rows(layout, i, bytes, &limits->import, why);
+	return ret < 0 ? ret : check_touched(layout, i, bytes, limits, why);
+}
+
 /* The usages that the plane's descriptor allows, or why it cannot be used. */
-static int check_plane(struct stile_device *device, const struct stile_image_info *info,
-	const struct stile_format *format, uint32_t i, struct stile_report *why) {
-	int fd = info->planes[i].fd;
+static int check_plane(struct stile_device *device, const struct layout *layout, uint32_t i,
+	struct stile_report *why) {
+	int fd = layout->info->planes[i].fd;
 	int usage = buffer_fd_usage(fd);
 	struct stat st;
 	if (usage < 0 || fstat(fd, &st) < 0) {
@@ -166,39 +250,60 @@ static int check_plane(struct stile_device *device, const struct stile_image_inf
 	if (ret < 0) {
 		return ret;
 	}
-	if ((info->usage & ~(uint32_t)usage) != 0 || (usage & STILE_USAGE_READ) == 0) {
-		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, i, info->usage,
+	if ((layout->info->usage & ~(uint32_t)usage) != 0 || (usage & STILE_USAGE_READ) == 0) {
+		return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, i, layout->info->usage,
 			(uint64_t)usage, "plane %u: descriptor %d is %s, the usage needs more", i,
 			fd,
 			usage & STILE_USAGE_READ ? "read-only or sealed against writing"
 						 : "write-only");
 	}
-	ret = check_bounds(info, format, i, buffer_find_bytes(device, &st), device->ops, why);
+	ret = check_bounds(layout, i, buffer_find_bytes(&st), &device->limits, why);
 	return ret < 0 ? ret : usage;
+}
+
+/* Does the device do that with memory of others at all? */
+static int check_import_usage(
+	const struct stile_device *device, uint32_t usage, struct stile_report *why) {
+	uint32_t taken = device->limits.import_usage;
+	if ((usage & ~taken) == 0) {
+		return 0;
+	}
+	return report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, 0, usage, taken,
+		"usage 0x%x: the device does not write to memory that came by descriptor, an "
+		"import for READ (1) is taken",
+		usage);
 }
 
 /* Everything about an import. The usages that all descriptors allow, or why not. */
 static int check_import(struct stile_device *device, const struct stile_image_info *info,
 	struct stile_report *why) {
 	const struct stile_format *format = stile_format_get(info->fourcc);
-	int ret = check_picture(info, format, &device->ops->limits, why);
+	const struct device_limits *limits = &device->limits;
+	int ret = check_picture(info, format, &limits->import, why);
 	if (ret < 0) {
 		return ret;
 	}
-	if (info->plane_count != format->plane_count) {
-		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, format->plane_count,
-			info->plane_count, "%s has %u planes, not %u", format->name,
-			format->plane_count, info->plane_count);
+	const struct layout layout = { info, format, find_tiling(device, info->modifier) };
+	uint32_t plane_count = format_plane_count(format, layout.tiling);
+	if (info->plane_count != plane_count) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, plane_count,
+			info->plane_count, "%s%s%s has %u planes, not %u", format->name,
+			layout.tiling == NULL ? "" : " in ",
+			layout.tiling == NULL ? "" : layout.tiling->name, plane_count,
+			info->plane_count);
 	}
-	uint32_t allowed = USAGE_ALL;
+	uint32_t allowed = limits->import_usage;
 	for (uint32_t i = 0; i < info->plane_count; i++) {
-		ret = check_plane(device, info, format, i, why);
+		ret = check_plane(device, &layout, i, why);
 		if (ret < 0) {
 			return ret;
 		}
 		allowed &= (uint32_t)ret;
 	}
-	ret = check_alignment(info, &device->ops->limits, why);
+	ret = check_alignment(&layout, &limits->import, why);
+	if (ret == 0) {
+		ret = check_import_usage(device, info->usage, why);
+	}
 	return ret < 0 ? ret : (int)allowed;
 }
 
@@ -214,6 +319,7 @@ static struct stile_image *image_alloc(
 	image->device = device_ref(device);
 	image->refs = 1;
 	image->format = stile_format_get(info->fourcc);
+	image->tiling = find_tiling(device, info->modifier);
 	image->allowed = allowed;
 	image->info = *info;
 	for (size_t i = 0; i < ARRAY_LENGTH(image->info.planes); i++) {
@@ -244,7 +350,24 @@ static int check_create(struct stile_device *device, const struct stile_image_in
 			info->plane_count,
 			"planes were given for an image that is to be allocated");
 	}
-	return check_picture(info, stile_format_get(info->fourcc), &device->ops->limits, why);
+	struct stile_constraints limits = device->limits.import;
+	limits.modifiers = device->limits.create_modifiers;
+	limits.modifier_count = device->limits.create_modifier_count;
+	return check_picture(info, stile_format_get(info->fourcc), &limits, why);
+}
+
+/* Where the planes go, and how many bytes they take. */
+static bool lay_out(
+	const struct stile_device *device, struct stile_image_info *info, uint64_t *bytes) {
+	uint32_t height_align = device->limits.import.height_align;
+	const struct format_rules rules = {
+		.pitch_align = device->limits.create_pitch_align,
+		.offset_align = device->limits.create_offset_align,
+		.row_group = device->limits.row_group,
+		.height_align = height_align == 0 ? 1 : height_align,
+	};
+	return format_layout(stile_format_get(info->fourcc), find_tiling(device, info->modifier),
+		&rules, info, bytes);
 }
 
 int stile_image_create(struct stile_device *device, const struct stile_image_info *info,
@@ -263,8 +386,7 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 		return ret;
 	}
 	uint64_t bytes;
-	if (!format_layout(stile_format_get(known.fourcc), &known, device->ops->create_pitch_align,
-		    device->ops->create_offset_align, device->ops->row_group, &bytes)) {
+	if (!lay_out(device, &known, &bytes)) {
 		return -ERANGE;
 	}
 	struct stile_image *image = image_alloc(device, &known, USAGE_ALL);
@@ -274,7 +396,7 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 	struct stile_buffer_info memory = {
 		.size = sizeof(memory),
 		.bytes = bytes,
-		.name = known.name,
+		.name = image->name, /* cut to what a buffer takes */
 	};
 	ret = stile_buffer_create(device, &memory, &image->buffers[0]);
 	if (ret < 0) {
@@ -292,14 +414,15 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 static int image_take_buffers(
 	struct stile_image *image, const struct stile_image_info *info, struct stile_report *why) {
 	struct stile_device *device = image->device;
+	const struct layout layout = { info, image->format, image->tiling };
 	int ret = 0;
 	for (uint32_t i = 0; i < info->plane_count && ret == 0; i++) {
 		why->size = sizeof(*why);
 		ret = stile_buffer_import_fd(
 			device, info->planes[i].fd, info->usage, why, &image->buffers[i]);
 		if (ret == 0) {
-			ret = check_bounds(info, image->format, i,
-				stile_buffer_get_bytes(image->buffers[i]), device->ops, why);
+			ret = check_bounds(&layout, i, stile_buffer_get_bytes(image->buffers[i]),
+				&device->limits, why);
 		}
 		why->plane = i;
 	}
@@ -356,6 +479,25 @@ int stile_image_check(struct stile_device *device, const struct stile_image_info
 	return ret < 0 ? ret : 0;
 }
 
+/* Does the memory of each plane go on as far as is wanted? */
+static int check_height(const struct stile_image *image, const struct layout *layout,
+	const struct stile_constraints *wanted, struct stile_report *why) {
+	uint32_t height_align = wanted->height_align;
+	if ((height_align & (height_align - 1)) != 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 0, height_align,
+			"height_align is %u, which is not a power of two", height_align);
+	}
+	int ret = 0;
+	for (uint32_t i = 0; i < image->info.plane_count && ret == 0; i++) {
+		ret = check_rows(layout, i, stile_buffer_get_bytes(image->buffers[i]), wanted, why);
+	}
+	return ret;
+}
+
+/*
+ * Where the memory is (address_bits, max_segments, segment_align, max_segment) is looked at when a
+ * device maps it: until then it may move.
+ */
 int stile_image_check_constraints(const struct stile_image *image,
 	const struct stile_constraints *constraints, struct stile_report *report) {
 	struct stile_constraints known;
@@ -363,12 +505,14 @@ int stile_image_check_constraints(const struct stile_image *image,
 	if (ret < 0) {
 		return ret;
 	}
+	const struct layout layout = { &image->info, image->format, image->tiling };
 	struct stile_report why;
 	if ((known.usage & ~image->allowed) != 0) {
 		ret = report_refuse(&why, -EACCES, STILE_REASON_FD_ACCESS, 0, known.usage,
 			image->allowed,
 			"the image came from a descriptor that is read-only or sealed against "
-			"writing, a writable one is needed here");
+			"writing, or to a device that does not write to such memory; a writable "
+			"one is needed here");
 	}
 	if (ret == 0) {
 		ret = check_extent(&image->info, &known, &why);
@@ -377,7 +521,10 @@ int stile_image_check_constraints(const struct stile_image *image,
 		ret = check_modifier(image->info.modifier, &known, &why);
 	}
 	if (ret == 0) {
-		ret = check_alignment(&image->info, &known, &why);
+		ret = check_alignment(&layout, &known, &why);
+	}
+	if (ret == 0) {
+		ret = check_height(image, &layout, &known, &why);
 	}
 	if (ret < 0) {
 		report_give(report, &why);
@@ -423,4 +570,38 @@ const struct stile_image_info *stile_image_get_info(const struct stile_image *im
 
 struct stile_buffer *stile_image_get_buffer(const struct stile_image *image, uint32_t plane) {
 	return image->buffers[plane];
+}
+
+static uint64_t plane_bytes(const struct stile_image *image, uint32_t plane) {
+	struct format_shape shape;
+	format_get_shape(
+		image->format, image->tiling, plane, image->info.width, image->info.height, &shape);
+	return image->info.planes[plane].pitch * shape.rows;
+}
+
+int image_get_plane(const struct stile_image *image, uint32_t plane, struct image_plane *out) {
+	const struct stile_format *format = image->format;
+	if (plane >= format->plane_count) {
+		return -EINVAL;
+	}
+	*out = (struct image_plane){
+		.sample_bytes = format->planes[plane].bytes,
+		.width = format_plane_width(format, plane, image->info.width),
+		.height = format_plane_height(format, plane, image->info.height),
+		.offset = image->info.planes[plane].offset,
+		.pitch = image->info.planes[plane].pitch,
+		.bytes = plane_bytes(image, plane),
+		.tiling = image->tiling,
+		.has_meta = image->info.plane_count > format->plane_count,
+	};
+	if (out->has_meta) {
+		uint32_t meta = format->plane_count + plane;
+		out->meta = (struct image_meta){
+			.plane = meta,
+			.offset = image->info.planes[meta].offset,
+			.pitch = image->info.planes[meta].pitch,
+			.bytes = plane_bytes(image, meta),
+		};
+	}
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Implicit synchronisation of a buffer, and to and from explicit: KERNEL_CONTRACT P-1, D-6, D-7. */
+/* Implicit synchronisation of a buffer, to and from explicit: KERNEL_CONTRACT D-2, D-6, D-7. */
 #include <errno.h>
 
 #include <stile/buffer.h>
@@ -7,7 +7,6 @@
 #include <stile/resv.h>
 
 #include "src/buffer.h"
-#include "src/handoff.h"
 #include "src/resv.h"
 
 /* What an access by this usage has to wait for. */
@@ -48,26 +47,6 @@ int stile_buffer_import_fence(
 }
 
 int stile_buffer_get_poll_fd(struct stile_buffer *buffer, int *fd) {
-	return stile_resv_get_poll_fd(buffer->resv, fd);
-}
-
-int stile_buffer_begin_cpu_access(struct stile_buffer *buffer, uint32_t usage, int64_t deadline_ns,
-	struct stile_cancel *cancel) {
-	if (!buffer_usage_is_valid(usage)) {
-		return -EINVAL;
-	}
-	const void *place = __builtin_return_address(0);
-	int ret = resv_wait_at(buffer->resv, usage_before(usage), deadline_ns, cancel, place);
-	if (ret == 0) {
-		handoff_cpu_begin(buffer, usage, place);
-	}
-	return ret;
-}
-
-int stile_buffer_end_cpu_access(struct stile_buffer *buffer, uint32_t usage) {
-	if (!buffer_usage_is_valid(usage)) {
-		return -EINVAL;
-	}
-	handoff_cpu_end(buffer, usage, __builtin_return_address(0));
-	return 0;
+	bool own = buffer->resv == &buffer->own_resv;
+	return resv_get_poll_fd(buffer->resv, own ? buffer : NULL, fd);
 }

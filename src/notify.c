@@ -211,6 +211,9 @@ int stile_device_dispatch(struct stile_device *device) {
 	if (device->caller_loop) {
 		watch_dispatch(device->watch);
 	}
+	if (device->ops->device_dispatch != NULL) {
+		device->ops->device_dispatch(device);
+	}
 	/* No more than are due by now: a function may ask for the next notification at once. */
 	int due = 0;
 	pthread_mutex_lock(&device->lock);

@@ -33,6 +33,9 @@ int os_thread_get(char name[16]);
 /** Have functions run around every fork. 0 or -ENOMEM. */
 int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
+/** As fstat(), by the quickest way there is: 0 or -errno. */
+int os_fstat(int fd, struct stat *st);
+
 /** A duplicate, CLOEXEC. The new descriptor, -EBADF or -EMFILE. */
 int os_dup(int fd);
 
@@ -41,6 +44,9 @@ int os_memfd_create(const char *name, uint64_t bytes);
 
 /** Does a seal forbid to write to it? False for what has no seals. */
 bool os_is_write_sealed(int fd);
+
+/** Does no seal forbid to write to it, and can none be added? */
+bool os_memfd_stays_writable(int fd);
 
 /** Can nobody shrink it? 1 or 0; -EINVAL: not a file in memory. */
 int os_memfd_is_unshrinkable(int fd);

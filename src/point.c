@@ -19,6 +19,7 @@
 #include <stile/wait.h>
 
 #include "src/check.h"
+#include "src/drive.h"
 #include "src/fence.h"
 #include "src/graph.h"
 #include "src/macros.h"
@@ -223,7 +224,11 @@ static int wait_sleep(struct point_wait *wait, int64_t deadline_ns) {
 		if (seen & WAIT_RAISED) {
 			return -EINTR;
 		}
-		if (os_futex_wait(word, seen, deadline_ns) == -ETIME) {
+		if (drive_some()) {
+			continue;
+		}
+		int64_t until_ns = drive_until(deadline_ns);
+		if (os_futex_wait(word, seen, until_ns) == -ETIME && until_ns == deadline_ns) {
 			return wait_is_over(wait) ? 0 : -ETIME;
 		}
 	}

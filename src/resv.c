@@ -753,6 +753,10 @@ int stile_resv_describe(struct stile_resv *resv, char *text, size_t size) {
 }
 
 int stile_resv_get_poll_fd(struct stile_resv *resv, int *fd) {
+	return resv_get_poll_fd(resv, NULL, fd);
+}
+
+int resv_get_poll_fd(struct stile_resv *resv, struct stile_buffer *buffer, int *fd) {
 	*fd = -1;
 	int ret = stile_resv_lock(resv, NULL, NULL);
 	if (ret < 0) {
@@ -760,6 +764,9 @@ int stile_resv_get_poll_fd(struct stile_resv *resv, int *fd) {
 	}
 	if (resv->poll == NULL) {
 		ret = resv_poll_create(resv, &resv->poll);
+	}
+	if (ret == 0 && buffer != NULL) {
+		resv_poll_set_buffer(resv->poll, buffer);
 	}
 	if (ret == 0) {
 		ret = resv_poll_get_fd(resv->poll);

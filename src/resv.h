@@ -4,6 +4,7 @@
 
 #include <stile/resv.h>
 
+struct stile_buffer;
 struct stile_fence;
 
 /*
@@ -22,6 +23,9 @@ void resv_note_write(struct stile_resv *resv);
 /** As stile_resv_wait(), by whoever is at that place. */
 int resv_wait_at(struct stile_resv *resv, enum stile_resv_usage usage, int64_t deadline_ns,
 	struct stile_cancel *cancel, const void *place);
+
+/** As stile_resv_get_poll_fd(), of the reservation in this buffer; NULL: it is in none. */
+int resv_get_poll_fd(struct stile_resv *resv, struct stile_buffer *buffer, int *fd);
 
 /** How many fences one consists of. */
 uint32_t resv_count_leaves(struct stile_fence *fence);

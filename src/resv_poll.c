@@ -18,6 +18,7 @@
 #include <stile/fence.h>
 #include <stile/resv.h>
 
+#include "src/buffer.h"
 #include "src/defer.h"
 #include "src/macros.h"
 #include "src/os.h"
@@ -38,6 +39,8 @@ struct stile_resv_poll {
 	uint32_t refs;
 	uint32_t lock;
 	struct stile_resv *resv; /* NULL: it has ended */
+	struct stile_buffer
+		*buffer; /* whose it is: each that is armed has a reference; may be NULL */
 	int own;
 	int given;
 	struct direction directions[DIRECTIONS];
@@ -54,6 +57,12 @@ static void poll_unref(struct stile_resv_poll *poll) {
 /* The caller has another one. */
 static void poll_drop(struct stile_resv_poll *poll) {
 	__atomic_fetch_sub(&poll->refs, 1, __ATOMIC_RELEASE);
+}
+
+static void keep_buffer(struct stile_resv_poll *poll) {
+	if (poll->buffer != NULL) {
+		stile_buffer_ref(poll->buffer);
+	}
 }
 
 /* Nothing under the lock runs deferred work, which takes it. */
@@ -109,10 +118,13 @@ static void fence_ended(struct defer_work *work) {
 	struct stile_resv_poll *poll = direction->poll;
 	poll_lock(poll);
 	struct stile_fence *fence = direction->armed;
+	struct stile_buffer *buffer = poll->buffer;
 	direction->armed = NULL;
 	look(direction);
 	poll_unlock(poll);
 	stile_fence_unref(fence);
+	/* D-3: perhaps the last one. */
+	buffer_unref_elsewhere(buffer);
 	poll_unref(poll);
 }
 
@@ -144,6 +156,8 @@ static bool disarm(struct direction *direction) {
 	}
 	direction->armed = NULL;
 	stile_fence_unref(fence);
+	/* Whoever changes or ends the reservation has another one, or it has none. */
+	stile_buffer_unref(direction->poll->buffer);
 	poll_drop(direction->poll);
 	return true;
 }
@@ -157,9 +171,11 @@ static void arm(struct direction *direction) {
 		/* Before it can tell. */
 		direction->armed = stile_fence_ref(fence);
 		__atomic_fetch_add(&direction->poll->refs, 1, __ATOMIC_RELAXED);
+		keep_buffer(direction->poll);
 		if (stile_fence_add_callback(fence, &direction->callback, on_signaled) < 0) {
 			direction->armed = NULL;
 			stile_fence_unref(fence);
+			stile_buffer_unref(direction->poll->buffer);
 			poll_drop(direction->poll);
 		}
 	}
@@ -229,6 +245,19 @@ void resv_poll_destroy(struct stile_resv_poll *poll) {
 	}
 	poll_unlock(poll);
 	poll_unref(poll);
+}
+
+void resv_poll_set_buffer(struct stile_resv_poll *poll, struct stile_buffer *buffer) {
+	poll_lock(poll);
+	if (poll->buffer == NULL) {
+		poll->buffer = buffer;
+		for (size_t i = 0; i < DIRECTIONS; i++) {
+			if (poll->directions[i].armed != NULL) {
+				keep_buffer(poll);
+			}
+		}
+	}
+	poll_unlock(poll);
 }
 
 int resv_poll_get_fd(const struct stile_resv_poll *poll) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "src/check.h"
+#include "src/drive.h"
 #include "src/fence.h"
 #include "src/graph.h"
 #include "src/macros.h"
@@ -76,7 +77,10 @@ static int sleep_any(struct stile_fence *const *fences, size_t count, uint32_t *
 		if (seen & WAIT_RAISED) {
 			return -EINTR;
 		}
-		int64_t until_ns = first_expiry(fences, count, deadline_ns);
+		if (drive_some()) {
+			continue;
+		}
+		int64_t until_ns = drive_until(first_expiry(fences, count, deadline_ns));
 		if (os_futex_wait(word, seen, until_ns) == -ETIME && until_ns == deadline_ns) {
 			return find_signaled(fences, count, index) ? 0 : -ETIME;
 		}

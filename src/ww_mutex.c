@@ -617,6 +617,10 @@ bool ww_mutex_may_be_held(const struct stile_ww_mutex *mutex) {
 	return owner == plain_identity() || owner_acquire(owner) != NULL;
 }
 
+bool ww_mutex_is_held_plainly(const struct stile_ww_mutex *mutex) {
+	return (owner_load(mutex) & HOLDER) == plain_identity();
+}
+
 bool stile_ww_mutex_is_locked(const struct stile_ww_mutex *mutex) {
 	return (owner_load(mutex) & HOLDER) != 0;
 }

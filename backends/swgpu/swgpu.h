@@ -2,23 +2,52 @@
 #ifndef BACKENDS_SWGPU_SWGPU_H
 #define BACKENDS_SWGPU_SWGPU_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <stile/swgpu.h>
+#include <stile/swgpu_test.h>
+
+#include "backends/swgpu/profile.h"
+#include "src/tree.h"
+
+struct arena;
+struct bus;
+struct faults;
+struct scheduler;
+struct trace;
 
 /** The ops table that the core finds this backend by. */
 extern const struct stile_backend_ops stile_backend_swgpu;
 
-/* buffer.c: memory is a memfd. */
-int swgpu_memory_create(struct stile_device *device, const char *name, uint64_t bytes);
-int swgpu_memory_check(
-	struct stile_device *device, int fd, uint32_t plane, struct stile_report *report);
+/**
+ * The device's own state. There as long as the device's last reference, for buffers use bus and arena;
+ * scheduler and queues as long as the device is open.
+ */
+struct swgpu {
+	struct stile_device *device; /* borrowed: it owns this */
+	struct profile profile;
+	struct bus *bus;
+	struct arena *arena; /* local memory; NULL: none */
+	struct faults *faults;
+	struct trace *trace;
+	struct scheduler *scheduler;
+	struct stile_swgpu_queue *queue; /* the first one, for everybody */
+	struct stile_swgpu_queue *moves; /* for moves of storage, before all others */
+	uint64_t move_count;             /* by atomic access */
+	uint32_t lost;                   /* by atomic access */
+	uint32_t stopped;                /* by atomic access: the device was destroyed */
 
-/* queue.c: commands in order, on one thread. */
-struct queue;
+	pthread_mutex_t bo_lock;
+	struct tree bos; /* under bo_lock: bo.c */
+};
 
-int queue_create(struct queue **out);
-/** Pending commands end with -ECANCELED. */
-void queue_destroy(struct queue *queue);
+/** NULL: a device of another backend. */
+struct swgpu *swgpu_get(struct stile_device *device);
+
+static inline bool swgpu_is_lost(const struct swgpu *gpu) {
+	return __atomic_load_n(&gpu->lost, __ATOMIC_ACQUIRE) != 0;
+}
 
 #endif

@@ -42,6 +42,9 @@ struct stile_device_info {
 	stile_log_fn log; /**< receives messages; NULL: silent */
 	void *log_user;   /**< handed to log */
 	uint32_t flags;   /**< STILE_DEVICE_... */
+	/** What this backend is to be told, in words of `key=value`: see its
+	 * header. Borrowed; NULL: nothing. */
+	const char *options;
 };
 
 /**
@@ -62,10 +65,12 @@ STILE_API const char *stile_backend_get_name(size_t index);
  * @param[out] out  the device, the caller's; NULL on failure
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  info->size is impossible, or a flag is unknown
+ * @retval -EINVAL  info->size is impossible, a flag is unknown, or an option
+ *                  is not understood; the log says which
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -ENODEV  no such backend in this library
+ * @retval -ENOENT  an option names something that is not there
  * @retval -EAGAIN  the system refused a thread
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENFILE  the system has no descriptor left
@@ -77,7 +82,9 @@ STILE_API STILE_MUST_CHECK int stile_device_open(const char *backend,
 
 /**
  * Close a device. Work that has not begun is dropped: its fences end with
- * -ECANCELED. Blocks until the command that is being executed is done.
+ * -ECANCELED. Blocks until the command that is being executed is done, and
+ * until storage that is being moved has been, for which those who use it have
+ * ten seconds.
  * Buffers and images made with it stay valid; notifications that were not
  * dispatched are taken back, pending ones too.
  *

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <stile/buffer.h>
+#include <stile/constraints.h>
 #include <stile/format.h>
 #include <stile/macros.h>
 #include <stile/report.h>
@@ -25,43 +26,31 @@ struct stile_image;
 /** Where one plane is. */
 struct stile_image_plane {
 	int fd;          /**< descriptor of the plane's memory */
-	uint32_t pitch;  /**< bytes from one row to the next */
+	uint32_t pitch;  /**< bytes from one row to the next; of a layout that
+	                      is not linear, what its description says */
 	uint64_t offset; /**< bytes from the start of the memory */
 };
 
 /** What a picture is. */
 struct stile_image_info {
-	size_t size;       /**< sizeof(struct stile_image_info) */
-	uint32_t width;    /**< pixels, at least 1 */
-	uint32_t height;   /**< pixels, at least 1 */
-	uint32_t fourcc;   /**< DRM_FORMAT_* */
-	uint32_t usage;    /**< STILE_USAGE_* that will be made of it */
-	uint64_t modifier; /**< DRM_FORMAT_MOD_*; always explicit:
+	size_t size;          /**< sizeof(struct stile_image_info) */
+	uint32_t width;       /**< pixels, at least 1 */
+	uint32_t height;      /**< pixels, at least 1 */
+	uint32_t fourcc;      /**< DRM_FORMAT_* */
+	uint32_t usage;       /**< STILE_USAGE_* that will be made of it */
+	uint64_t modifier;    /**< DRM_FORMAT_MOD_*; always explicit:
 	                        DRM_FORMAT_MOD_INVALID is refused */
-	const char *name;  /**< for debugging tools; borrowed; may be NULL */
-	uint32_t plane_count;
+	const char *name;     /**< for debugging tools; borrowed; may be NULL */
+	uint32_t plane_count; /**< of the layout: the format's, and where the
+	                           modifier has metadata, as many again
+	                           behind them */
 	struct stile_image_plane planes[STILE_MAX_PLANES];
 };
 
 /**
- * What somebody needs of an image's layout beyond its being valid. A field
- * that is 0 needs nothing.
- */
-struct stile_constraints {
-	size_t size;           /**< sizeof(struct stile_constraints) */
-	uint32_t usage;        /**< STILE_USAGE_* that the image must allow */
-	uint32_t max_width;    /**< pixels */
-	uint32_t max_height;   /**< pixels */
-	uint32_t pitch_align;  /**< bytes, a power of two */
-	uint32_t offset_align; /**< bytes, a power of two */
-	const uint64_t *modifiers; /**< the only ones taken; borrowed */
-	size_t modifier_count;
-};
-
-/**
- * Allocate an image, with pitches and offsets that the drivers of this kind
- * of memory import without a copy. The memory is zeroed. May block for as
- * long as the system takes to find it.
+ * Make an image of new memory, with pitches and offsets that the drivers of
+ * this kind of memory import without a copy. The memory is zeroed, and
+ * allocated when it is needed: stile_buffer_create(). May block for memory.
  *
  * @param device    borrowed
  * @param info      borrowed; plane_count and planes must be 0
@@ -75,8 +64,7 @@ struct stile_constraints {
  * @retval -ERANGE  the extent is larger than the backend's limit
  * @retval -EOPNOTSUPP  unknown format, or a modifier that the backend does not
  *                  have
- * @retval -EMFILE  the process has no descriptor left
- * @retval -ENFILE  the system has no descriptor left
+ * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -97,18 +85,22 @@ STILE_API STILE_MUST_CHECK int stile_image_create(struct stile_device *device,
  * @retval -EBADF   a plane's fd is not an open descriptor
  * @retval -EINVAL  a descriptor is not memory that this backend takes; wrong
  *                  plane count; zero extent, or odd for a subsampled format;
- *                  a pitch too small or misaligned; an offset misaligned; no
- *                  or unknown usage; a size field is impossible
+ *                  a pitch too small or misaligned, or not in whole tiles; an
+ *                  offset misaligned; no or unknown usage; a size field is
+ *                  impossible
  * @retval -EACCES  the usage writes, and a descriptor is read-only or its memory
- *                  sealed against writing
+ *                  sealed against writing, or the device does not write to
+ *                  memory of others
  * @retval -EPERM   the memory could shrink: it lacks F_SEAL_SHRINK
- * @retval -ERANGE  a plane does not fit in its memory, or it or the extent is
- *                  larger than the backend's limit
+ * @retval -ERANGE  a plane does not fit in its memory, padding included that
+ *                  the device needs below it, or it or the extent is larger
+ *                  than the backend's limit
  * @retval -EOPNOTSUPP  unknown format, or a modifier that the backend does not
  *                  take (DRM_FORMAT_MOD_INVALID always)
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -EMFILE  the process has no descriptor left
+ * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -125,14 +117,16 @@ STILE_API STILE_MUST_CHECK int stile_image_import(struct stile_device *device,
  * @param report  why not; may be NULL
  *
  * @retval 0       it would
- * @retval other   as stile_image_import(), but for -EMFILE and -ENOMEM
+ * @retval other   as stile_image_import(), but for -EMFILE, -EIO and -ENOMEM
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_image_check(struct stile_device *device,
 	const struct stile_image_info *info, struct stile_report *report);
 
 /**
- * Does an image meet somebody's constraints, and if not, which? Never blocks.
+ * Does an image meet somebody's constraints, and if not, which? What they say
+ * of where memory is (address_bits, max_segments, segment_align, max_segment)
+ * is not looked at: that is known when it is mapped. Never blocks.
  *
  * @param image        borrowed
  * @param constraints  borrowed
@@ -140,9 +134,10 @@ STILE_API STILE_MUST_CHECK int stile_image_check(struct stile_device *device,
  *
  * @retval 0        it does
  * @retval -EACCES  it does not allow the usage
- * @retval -EINVAL  a pitch or an offset is misaligned, or a size field is
- *                  impossible
- * @retval -ERANGE  it is too wide or too high
+ * @retval -EINVAL  a pitch or an offset is misaligned, height_align is not a
+ *                  power of two, or a size field is impossible
+ * @retval -ERANGE  it is too wide or too high, or its memory ends before the
+ *                  rows of a plane are a multiple of height_align
  * @retval -EOPNOTSUPP  its modifier is not among those taken
  * @retval -E2BIG   constraints is newer than the library and uses fields it
  *                  does not know
@@ -155,9 +150,11 @@ STILE_API STILE_MUST_CHECK int stile_image_check_constraints(
 
 /**
  * Describe an image so that another process or API can import it, with new
- * descriptors. Never blocks.
+ * descriptors: see stile_buffer_export_fd(). May block for memory, and until
+ * moves of the storage are done.
  *
- * @param image      borrowed
+ * @param image      borrowed, the reservations of its buffers *not* locked by
+ *                   the caller
  * @param[out] info  filled in, the caller having set info->size; its
  *                   descriptors are new, CLOEXEC and the caller's, one a
  *                   plane; the name is borrowed from the image. On failure
@@ -166,7 +163,14 @@ STILE_API STILE_MUST_CHECK int stile_image_check_constraints(
  * @retval 0        *info is valid
  * @retval -EINVAL  info->size is impossible, or info has no room for all planes
  * @retval -EACCES  the memory was sealed against writing since it was imported
+ * @retval -EBUSY   the memory is where no descriptor shows it, and something
+ *                  keeps it from being moved
+ * @retval -EDEADLK misuse: the caller has the reservation locked
+ * @retval -ETIME   moving it took longer than 10 s
+ * @retval -ENOSPC  no memory of the kind that is needed
  * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENFILE  the system has no descriptor left
+ * @retval -ENOMEM  out of memory
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_image_export(

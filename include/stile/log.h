@@ -18,7 +18,7 @@ enum stile_log_level {
 /**
  * Receive one message.
  *
- * Called without any lock of Stile held, from whichever thread found the
+ * Called without any lock of Stile held but perhaps a buffer's reservation, from whichever thread found the
  * cause: the caller's or one of the library's. It may call Stile.
  *
  * @param user   pointer given together with the function

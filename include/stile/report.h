@@ -27,6 +27,15 @@ enum stile_reason {
 	STILE_REASON_DRIVER,    /**< the driver refused; its code is in the
 	                                 text */
 	STILE_REASON_RESOURCES, /**< out of memory or descriptors */
+	STILE_REASON_MEMORY,    /**< the device cannot reach it: addresses too
+	                             wide, too many pieces, misaligned ones */
+	STILE_REASON_PINNED,    /**< it would have to be moved, and somebody
+	                             relies on where it is */
+	STILE_REASON_EXPORTER,  /**< whose memory it is refused; its code is in
+	                             the text */
+	STILE_REASON_OPTION,    /**< an option is not understood */
+	STILE_REASON_CALLER,    /**< the call makes no sense, or comes at the
+	                             wrong moment */
 };
 
 /**

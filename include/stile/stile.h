@@ -6,12 +6,15 @@
 
 #include <stile/access.h>
 #include <stile/array.h>
+#include <stile/attachment.h>
 #include <stile/buffer.h>
 #include <stile/carrier.h>
 #include <stile/chain.h>
 #include <stile/check.h>
+#include <stile/constraints.h>
 #include <stile/device.h>
 #include <stile/exec.h>
+#include <stile/exporter.h>
 #include <stile/fence.h>
 #include <stile/format.h>
 #include <stile/graph.h>
@@ -22,6 +25,7 @@
 #include <stile/report.h>
 #include <stile/resv.h>
 #include <stile/seqno.h>
+#include <stile/sg.h>
 #include <stile/timeline.h>
 #include <stile/version.h>
 #include <stile/wait.h>

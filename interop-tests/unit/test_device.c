@@ -31,27 +31,40 @@ END_TEST
 
 /* What the core relies on without looking. */
 START_TEST(backends_tables_are_complete) {
-	const struct stile_backend_ops *ops;
 	for (size_t i = 0; stile_backend_get_name(i) != NULL; i++) {
-		ops = backend_find(stile_backend_get_name(i));
+		const struct stile_backend_ops *ops = backend_find(stile_backend_get_name(i));
 		ck_assert(ops->device_open != NULL);
 		ck_assert(ops->device_stop != NULL);
-		ck_assert(ops->memory_create != NULL);
+		ck_assert(ops->device_free != NULL);
+		ck_assert(ops->device_check != NULL);
+		ck_assert(ops->buffer_create != NULL);
+		ck_assert(ops->buffer_import != NULL);
 		ck_assert(ops->memory_check != NULL);
-		ck_assert_uint_eq(ops->limits.size, sizeof(ops->limits));
-		const uint32_t powers[] = { ops->create_pitch_align, ops->create_offset_align,
-			ops->row_group };
+		ck_assert(ops->sg_map != NULL);
+		ck_assert(ops->sg_free != NULL);
+		struct stile_device *device;
+		ck_assert_int_eq(stile_device_open(ops->name, NULL, &device), 0);
+		const struct device_limits *limits = &device->limits;
+		ck_assert_uint_eq(limits->import.size, sizeof(limits->import));
+		ck_assert(!limits->is_cached || ops->sg_sync != NULL);
+		ck_assert_uint_gt(limits->create_modifier_count, 0);
+		ck_assert_uint_ne(limits->import_usage & STILE_USAGE_READ, 0);
+		const uint32_t powers[] = { limits->create_pitch_align, limits->create_offset_align,
+			limits->row_group };
 		for (size_t k = 0; k < ARRAY_LENGTH(powers); k++) {
 			ck_assert_uint_gt(powers[k], 0);
 			ck_assert_uint_eq(powers[k] & (powers[k] - 1), 0);
 		}
 		/* Else an image that was created could not be imported. */
-		if (ops->limits.pitch_align != 0) {
-			ck_assert_uint_eq(ops->create_pitch_align % ops->limits.pitch_align, 0);
+		if (limits->import.pitch_align != 0) {
+			ck_assert_uint_eq(
+				limits->create_pitch_align % limits->import.pitch_align, 0);
 		}
-		if (ops->limits.offset_align != 0) {
-			ck_assert_uint_eq(ops->create_offset_align % ops->limits.offset_align, 0);
+		if (limits->import.offset_align != 0) {
+			ck_assert_uint_eq(
+				limits->create_offset_align % limits->import.offset_align, 0);
 		}
+		stile_device_destroy(device);
 	}
 }
 END_TEST

@@ -10,6 +10,7 @@
 
 #include <stile/device.h>
 #include <stile/image.h>
+#include <stile/swgpu_modifier.h>
 
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
@@ -287,6 +288,8 @@ static const struct create_case bad_creates[] = {
 	{ "unknown format", XRGB, set_fourcc, DRM_FORMAT_RGB565, -EOPNOTSUPP },
 	{ "modifier INVALID", XRGB, set_modifier, DRM_FORMAT_MOD_INVALID, -EOPNOTSUPP },
 	{ "a tiled modifier", XRGB, set_modifier, I915_FORMAT_MOD_X_TILED, -EOPNOTSUPP },
+	{ "a modifier of nobody", XRGB, set_modifier, STILE_SWGPU_MOD_TILED_COLUMNS + 1,
+		-EOPNOTSUPP },
 	{ "a plane count", XRGB, set_plane_count, 1, -EINVAL },
 	{ "a pitch", XRGB, set_pitch, 256, -EINVAL },
 	{ "an offset in another plane", XRGB, set_offset1, 64, -EINVAL },
@@ -835,9 +838,16 @@ END_TEST
 static const uint32_t all_formats[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888,
 	DRM_FORMAT_XBGR8888, DRM_FORMAT_ABGR8888, DRM_FORMAT_R8, DRM_FORMAT_NV12 };
 
+static const uint64_t all_modifiers[] = { DRM_FORMAT_MOD_LINEAR, STILE_SWGPU_MOD_TILED_ROWS,
+	STILE_SWGPU_MOD_TILED_COLUMNS };
+
 /* Wrong code: a field lost; descriptors shared between two exports; another object for the memory. */
 START_TEST(export_and_import_give_the_same_picture) {
-	struct stile_image *image = create(all_formats[_i], 98, 46);
+	struct stile_image_info asked =
+		picture(all_formats[_i / (int)ARRAY_LENGTH(all_modifiers)], 98, 46);
+	asked.modifier = all_modifiers[_i % (int)ARRAY_LENGTH(all_modifiers)];
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &asked, &image), 0);
 	struct stile_image_info first = { .size = sizeof(first) },
 				second = { .size = sizeof(second) };
 	ck_assert_int_eq(stile_image_export(image, &first), 0);
@@ -914,7 +924,10 @@ struct constraint_case {
 #define WANT(...) \
 	{ .size = sizeof(struct stile_constraints), __VA_ARGS__ }
 
-/* The image: NV12, 68 × 36, pitches 128 and 128, the second plane at 4608; allows both. */
+/*
+ * The image: NV12, 68 × 36, pitches 128 and 128, the second plane at 4608, in memory of 8192 bytes;
+ * allows both.
+ */
 static const struct constraint_case constraint_cases[] = {
 	{ "nothing", WANT(.usage = 0), 0, STILE_REASON_NONE, 0 },
 	{ "all that it has",
@@ -928,6 +941,15 @@ static const struct constraint_case constraint_cases[] = {
 	{ "linear only", WANT(.modifiers = linear, .modifier_count = 1), 0, STILE_REASON_NONE, 0 },
 	{ "tiled only", WANT(.modifiers = tiled, .modifier_count = 2), -EOPNOTSUPP,
 		STILE_REASON_MODIFIER, 0 },
+	{ "rows that are there", WANT(.height_align = 8), 0, STILE_REASON_NONE, 0 },
+	{ "chroma ends before", WANT(.height_align = 16), -ERANGE, STILE_REASON_BOUNDS, 1 },
+	{ "luma ends before", WANT(.height_align = 128), -ERANGE, STILE_REASON_BOUNDS, 0 },
+	{ "not a power of two", WANT(.height_align = 12), -EINVAL, STILE_REASON_USAGE, 0 },
+	/* It may move there yet. */
+	{ "where memory is",
+		WANT(.address_bits = 12, .max_segments = 1, .segment_align = 1 << 20,
+			.max_segment = 4096),
+		0, STILE_REASON_NONE, 0 },
 	{ "no size", { .size = 0 }, -EINVAL, STILE_REASON_USAGE, 0 },
 };
 
@@ -1014,15 +1036,19 @@ static void after_export(void *user, int ret) {
 
 START_TEST(every_failure_is_survived) {
 	static const int errors[] = { -ENOMEM, -EMFILE, 0 };
+	static const int no_memory[] = { -ENOMEM, 0 };
 	struct attempt attempt = { .info = picture(NV12, 64, 64) };
-	ck_assert_uint_ge(failing_sweep(attempt_create, after_create, &attempt, errors), 4);
+	/* Storage comes later: no descriptor is needed. */
+	ck_assert_uint_ge(failing_sweep(attempt_create, after_create, &attempt, no_memory), 2);
 
 	int fd = open_sealed(NV12_BYTES);
 	attempt.info = describe(NV12, fd);
 	ck_assert_uint_ge(failing_sweep(attempt_import, after_import, &attempt, errors), 5);
 	close(fd);
 
+	/* The first time there is storage to allocate, then only a descriptor for each plane. */
 	attempt.image = create(NV12, 64, 64);
+	ck_assert_uint_gt(failing_sweep(attempt_export, after_export, &attempt, errors), 2);
 	ck_assert_uint_eq(failing_sweep(attempt_export, after_export, &attempt, errors), 2);
 	stile_image_unref(attempt.image);
 }
@@ -1055,8 +1081,8 @@ static Suite *suite(void) {
 
 	TCase *exported = ledger_tcase_create("exported");
 	tcase_add_checked_fixture(exported, setup, teardown);
-	tcase_add_loop_test(
-		exported, export_and_import_give_the_same_picture, 0, ARRAY_LENGTH(all_formats));
+	tcase_add_loop_test(exported, export_and_import_give_the_same_picture, 0,
+		ARRAY_LENGTH(all_formats) * ARRAY_LENGTH(all_modifiers));
 	tcase_add_test(exported, read_only_image_is_exported_read_only);
 	tcase_add_loop_test(exported, export_into_too_small_a_struct_is_einval, 0, 6);
 	suite_add_tcase(s, exported);

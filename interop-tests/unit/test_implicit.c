@@ -828,14 +828,17 @@ START_TEST(end_of_cpu_access_never_waits) {
 	put(resv, fence, STILE_RESV_KERNEL);
 	ck_assert(!stile_resv_is_locked(resv));
 	cpu_end(usage);
-	/* Also while somebody has the lock, be it oneself. */
 	stile_fence_signal(fence);
-	ck_assert_int_eq(cpu_begin(usage, INT64_MAX), 0);
-	lock(resv);
-	cpu_end(usage);
-	stile_resv_unlock(resv);
 }
 END_TEST
+
+/* An access of the CPU on another thread. */
+static void *access_run(void *unused) {
+	(void)unused;
+	ck_assert_int_eq(cpu_begin(BOTH, INT64_MAX), 0);
+	cpu_end(BOTH);
+	return NULL;
+}
 
 /* P-3. Wrong code: readers that exclude each other. */
 START_TEST(readers_by_cpu_may_nest) {
@@ -848,6 +851,17 @@ END_TEST
 
 /* P-1, R-13. Wrong code: an access that needs the lock, and so waits for whoever waits for it. */
 START_TEST(cpu_access_needs_no_lock) {
+	pthread_t other;
+	lock(resv);
+	ck_assert_int_eq(pthread_create(&other, NULL, access_run, NULL), 0);
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	stile_resv_unlock(resv);
+}
+END_TEST
+
+/* Section 9.1: an exporter's op may take it. Wrong code: nothing is told. */
+START_TEST(cpu_access_with_the_lock_is_told) {
+	ledger_expect_complaint("reservation locked");
 	lock(resv);
 	ck_assert_int_eq(cpu_begin(BOTH, INT64_MAX), 0);
 	cpu_end(BOTH);
@@ -916,6 +930,7 @@ static void add_cpu_tests(Suite *s) {
 	tcase_add_loop_test(cpu, end_of_cpu_access_never_waits, 0, ARRAY_LENGTH(uses));
 	tcase_add_test(cpu, readers_by_cpu_may_nest);
 	tcase_add_test(cpu, cpu_access_needs_no_lock);
+	tcase_add_test(cpu, cpu_access_with_the_lock_is_told);
 }
 
 static Suite *suite(void) {

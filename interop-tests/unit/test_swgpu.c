@@ -581,21 +581,21 @@ static void after_command(void *user, int ret) {
 START_TEST(every_failure_is_survived) {
 	static const struct {
 		int (*attempt)(void *user);
-		unsigned calls;
+		unsigned calls; /* at least: the first use of an image attaches and maps it */
 	} commands[] = {
-		{ attempt_fill, 2 },
-		{ attempt_copy, 3 },
-		{ attempt_upload, 2 },
+		{ attempt_fill, 4 },
+		{ attempt_copy, 5 },
+		{ attempt_upload, 4 },
 		{ attempt_gate, 1 },
 	};
-	static const int errors[] = { -ENOMEM, 0 };
+	static const int errors[] = { -ENOMEM, -EMFILE, 0 };
 	struct attempt attempt = {
 		.from = create(DRM_FORMAT_R8, 2, 1),
 		.to = create(DRM_FORMAT_R8, 2, 1),
 		.hold = plain_fence_create(),
 	};
 	stile_fence_signal(attempt.hold);
-	ck_assert_uint_eq(failing_sweep(commands[_i].attempt, after_command, &attempt, errors),
+	ck_assert_uint_ge(failing_sweep(commands[_i].attempt, after_command, &attempt, errors),
 		commands[_i].calls);
 	stile_fence_unref(attempt.hold);
 	stile_image_unref(attempt.from);

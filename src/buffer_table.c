@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All buffers of the process (KERNEL_CONTRACT B-5, B-6), and which file is whose. The table holds no
+ * references: the last one goes under its lock, together with the way to find the buffer.
+ */
+#include <errno.h>
+#include <search.h>
+
+#include "src/buffer.h"
+#include "src/os.h"
+
+static uint32_t lock;
+static struct stile_buffer *first;
+static void *files; /* of buffers by file, as tsearch() keeps them */
+
+static int file_compare(const void *left, const void *right) {
+	const struct stile_buffer *a = left, *b = right;
+	if (a->dev != b->dev) {
+		return a->dev < b->dev ? -1 : 1;
+	}
+	return a->ino == b->ino ? 0 : a->ino < b->ino ? -1 : 1;
+}
+
+/* With the lock. */
+static struct stile_buffer *find(const struct stat *st) {
+	const struct stile_buffer key = { .dev = st->st_dev, .ino = st->st_ino };
+	struct stile_buffer **found = tfind(&key, &files, file_compare);
+	return found == NULL ? NULL : *found;
+}
+
+void buffer_table_add(struct stile_buffer *buffer) {
+	os_lock(&lock);
+	buffer->next = first;
+	buffer->link = &first;
+	if (first != NULL) {
+		first->link = &buffer->next;
+	}
+	first = buffer;
+	os_unlock(&lock);
+}
+
+struct stile_buffer *buffer_table_find(const struct stat *st) {
+	os_lock(&lock);
+	struct stile_buffer *buffer = find(st);
+	if (buffer != NULL) {
+		stile_buffer_ref(buffer);
+	}
+	os_unlock(&lock);
+	return buffer;
+}
+
+int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st) {
+	int ret = 0;
+	os_lock(&lock);
+	struct stile_buffer *known = find(st);
+	if (known != NULL || buffer->has_file) {
+		ret = known == buffer ? 0 : -EEXIST;
+	} else {
+		buffer->dev = st->st_dev;
+		buffer->ino = st->st_ino;
+		buffer->has_file = tsearch(buffer, &files, file_compare) != NULL;
+		ret = buffer->has_file ? 0 : -ENOMEM;
+	}
+	os_unlock(&lock);
+	return ret;
+}
+
+bool buffer_table_drop(struct stile_buffer *buffer) {
+	os_lock(&lock);
+	bool last = __atomic_fetch_sub(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 1;
+	if (last) {
+		*buffer->link = buffer->next;
+		if (buffer->next != NULL) {
+			buffer->next->link = buffer->link;
+		}
+		if (buffer->has_file) {
+			tdelete(buffer, &files, file_compare);
+		}
+	}
+	os_unlock(&lock);
+	return last;
+}
+
+bool buffer_try_ref(struct stile_buffer *buffer) {
+	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_RELAXED);
+	while (refs > 0) {
+		if (__atomic_compare_exchange_n(&buffer->refs, &refs, refs + 1, true,
+			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t buffer_find_bytes(const struct stat *st) {
+	os_lock(&lock);
+	const struct stile_buffer *buffer = find(st);
+	uint64_t bytes = buffer != NULL ? buffer->bytes : (uint64_t)st->st_size;
+	os_unlock(&lock);
+	return bytes;
+}
+
+struct stile_buffer *stile_buffer_iter_next(struct stile_buffer *after) {
+	os_lock(&lock);
+	struct stile_buffer *buffer = after == NULL ? first : after->next;
+	if (buffer != NULL) {
+		stile_buffer_ref(buffer);
+	}
+	os_unlock(&lock);
+	stile_buffer_unref(after);
+	return buffer;
+}
