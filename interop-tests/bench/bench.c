@@ -16,6 +16,7 @@ static const struct {
 	{ "handoff", bench_handoff },
 	{ "fence", bench_fence },
 	{ "resv", bench_resv },
+	{ "buffer", bench_buffer },
 };
 
 /* What groups have this program run for them, as another process. */

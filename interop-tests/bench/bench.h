@@ -80,6 +80,7 @@ int bench_fence_other_process(void);
 int bench_resv(void);
 /** What bench_resv() has run under trace_count(): queries, while another thread adds. */
 int bench_resv_traced_query(void);
+int bench_buffer(void);
 
 /* What the parts of the group "resv" share, beside fence.h. */
 
