@@ -292,6 +292,18 @@ static void unpin_static(struct stile_attachment *attachment) {
 	}
 }
 
+/* Devices rely on it: an exporter's mistake must not become theirs. */
+static bool is_whole(const struct stile_attachment *attachment, const struct stile_sg *sg) {
+	const struct stile_buffer *buffer = attachment->buffer;
+	if (sg->device == attachment->device && sg->bytes >= buffer->bytes) {
+		return true;
+	}
+	check_warn("exporter \"%s\" maps %llu of a buffer's %llu bytes%s", buffer->exporter,
+		(unsigned long long)sg->bytes, (unsigned long long)buffer->bytes,
+		sg->device == attachment->device ? "" : ", not for the device that wants them");
+	return false;
+}
+
 static int map_by_exporter(
 	struct stile_attachment *attachment, enum stile_direction direction, struct stile_sg **sg) {
 	*sg = NULL;
@@ -302,6 +314,9 @@ static int map_by_exporter(
 	ret = attachment->buffer->ops->map(attachment, direction, sg);
 	if (ret == 0 && *sg == NULL) {
 		ret = -ENOMEM;
+	} else if (ret == 0 && !is_whole(attachment, *sg)) {
+		attachment->buffer->ops->unmap(attachment, *sg, direction);
+		ret = -EINVAL;
 	}
 	if (ret < 0) {
 		unpin_static(attachment);
@@ -451,12 +466,13 @@ bool attachment_is_static_user(const struct stile_attachment *attachment) {
 }
 
 int stile_buffer_check_movable(struct stile_buffer *buffer, struct stile_report *why) {
-	return report_begin(why) < 0 ? -EINVAL : buffer_check_movable(buffer, 0, why);
+	return report_begin(why) < 0 ? -EINVAL : buffer_check_movable(buffer, false, why);
 }
 
-int buffer_check_movable(struct stile_buffer *buffer, uint32_t own, struct stile_report *why) {
+int buffer_check_movable(
+	struct stile_buffer *buffer, bool whatever_is_shown, struct stile_report *why) {
 	const char *user = NULL, *what = NULL;
-	if (__atomic_load_n(&buffer->shown, __ATOMIC_SEQ_CST) > own) {
+	if (!whatever_is_shown && __atomic_load_n(&buffer->shown, __ATOMIC_SEQ_CST) > 0) {
 		what = "a descriptor of it is in the hands of others, or it came by one";
 	} else if (__atomic_load_n(&buffer->mapped, __ATOMIC_SEQ_CST) > 0) {
 		what = "it is mapped for the CPU (stile_buffer_mmap())";

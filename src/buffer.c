@@ -19,6 +19,8 @@
 
 #define USAGE_ALL ((uint32_t)(STILE_USAGE_READ | STILE_USAGE_WRITE))
 
+static _Thread_local __attribute__((tls_model("initial-exec"))) bool releases_elsewhere;
+
 int buffer_fd_access(int fd) {
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || (flags & O_PATH) != 0) {
@@ -76,6 +78,12 @@ static bool ops_are_complete(const struct stile_exporter_ops *ops) {
 }
 
 int stile_buffer_export(const struct stile_exporter_info *info, struct stile_buffer **out) {
+	const struct buffer_origin origin = { 0 };
+	return buffer_export(info, &origin, out);
+}
+
+int buffer_export(const struct stile_exporter_info *info, const struct buffer_origin *origin,
+	struct stile_buffer **out) {
 	*out = NULL;
 	struct stile_exporter_info known;
 	int ret = abi_copy_in(&known, sizeof(known), info);
@@ -109,6 +117,11 @@ int stile_buffer_export(const struct stile_exporter_info *info, struct stile_buf
 	buffer->exporter = known.exporter == NULL ? "application" : known.exporter;
 	buffer->bytes = known.bytes;
 	buffer->usage = known.usage;
+	buffer->backend = origin->backend;
+	buffer->device = origin->device;
+	buffer->lacks_fds = origin->lacks_fds;
+	buffer->shown = origin->shown;
+	buffer->seals_are_final = origin->seals_are_final;
 	buffer->refs = 1;
 	stile_resv_init(&buffer->own_resv);
 	buffer->resv = known.resv != NULL ? known.resv : &buffer->own_resv;
@@ -120,6 +133,7 @@ int stile_buffer_export(const struct stile_exporter_info *info, struct stile_buf
 static void buffer_free(struct stile_buffer *buffer) {
 	handoff_cpu_finish(buffer);
 	attachment_drop_all(buffer);
+	buffer_table_forget_file(buffer);
 	buffer->ops->release(buffer);
 	stile_resv_fini(&buffer->own_resv);
 	pthread_mutex_destroy(&buffer->lock);
@@ -147,9 +161,18 @@ void stile_buffer_unref(struct stile_buffer *buffer) {
 	if (buffer == NULL || drop_one_of_many(buffer)) {
 		return;
 	}
-	if (buffer_table_drop(buffer)) {
+	/* Own exporters wait for nobody. */
+	if (releases_elsewhere && buffer->backend == NULL) {
+		buffer_unref_elsewhere(buffer);
+	} else if (buffer_table_drop(buffer)) {
 		buffer_free(buffer);
 	}
+}
+
+bool buffer_set_releases_elsewhere(bool elsewhere) {
+	bool before = releases_elsewhere;
+	releases_elsewhere = elsewhere;
+	return before;
 }
 
 static void *release_run(void *buffer) {
@@ -164,8 +187,8 @@ void buffer_unref_elsewhere(struct stile_buffer *buffer) {
 	pthread_t thread;
 	if (os_thread_start(&thread, "stile-release", release_run, buffer) == 0) {
 		pthread_detach(thread);
-	} else {
-		stile_buffer_unref(buffer);
+	} else if (buffer_table_drop(buffer)) {
+		buffer_free(buffer);
 	}
 }
 
@@ -251,7 +274,6 @@ static int import_new(struct stile_device *device, int fd, const struct stat *st
 	if (ret < 0) {
 		return ret;
 	}
-	fresh->shown = 1;
 	struct stile_buffer *known;
 	while ((ret = buffer_table_set_file(fresh, st)) == -EEXIST &&
 		(known = buffer_table_find(st)) == NULL) {

@@ -70,6 +70,9 @@ struct stile_buffer {
  */
 void buffer_unref_elsewhere(struct stile_buffer *buffer);
 
+/** The same for all that this thread drops from now on, of applications' exporters. As it was before. */
+bool buffer_set_releases_elsewhere(bool elsewhere);
+
 /** Is it one of the usages, or both, and nothing else? */
 bool buffer_usage_is_valid(uint32_t usage);
 
@@ -85,12 +88,22 @@ static inline uint32_t buffer_get_usage(const struct stile_buffer *buffer) {
 /** Is this thread, as far as can be told at no cost, in the way of itself? Tells, if it is. */
 bool buffer_is_locked_by_caller(const struct stile_buffer *buffer, const char *what);
 
-/**
- * As stile_buffer_check_movable(), for whoever makes a descriptor, and counts itself.
- *
- * @param own  how many of buffer->shown are the caller's
- */
-int buffer_check_movable(struct stile_buffer *buffer, uint32_t own, struct stile_report *why);
+/** As stile_buffer_check_movable(); whatever descriptors are counted, if `shown` is not to matter. */
+int buffer_check_movable(
+	struct stile_buffer *buffer, bool whatever_is_shown, struct stile_report *why);
+
+/** Where a buffer comes from; fields of struct stile_buffer. */
+struct buffer_origin {
+	const struct stile_backend_ops *backend;
+	const struct stile_device *device;
+	uint32_t lacks_fds;
+	uint32_t shown;
+	bool seals_are_final;
+};
+
+/** As stile_buffer_export(), for a backend. */
+int buffer_export(const struct stile_exporter_info *info, const struct buffer_origin *origin,
+	struct stile_buffer **out);
 
 /** Lock the reservation for a moment. 0 or -EDEADLK, which was told. */
 int buffer_lock(struct stile_buffer *buffer);
@@ -109,8 +122,12 @@ struct stile_buffer *buffer_table_find(const struct stat *st);
 /** Say whose file that is. 0; -EEXIST: it is another buffer's; -ENOMEM. */
 int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st);
 
-/** Drop what may be the last reference: true, if it was; then the buffer is in no table any more. */
+/**
+ * Drop what may be the last reference: true, if it was; then nobody gets another one. Who asks for its file
+ * waits until buffer_table_forget_file().
+ */
 bool buffer_table_drop(struct stile_buffer *buffer);
+void buffer_table_forget_file(struct stile_buffer *buffer);
 
 /** One more reference, unless there is none. Somebody keeps the memory of the struct meanwhile. */
 bool buffer_try_ref(struct stile_buffer *buffer);

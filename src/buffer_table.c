@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All buffers of the process (KERNEL_CONTRACT B-5, B-6), and which file is whose. The table holds no
- * references: the last one goes under its lock, together with the way to find the buffer.
+ * references: the last one goes under its lock. A file stays its buffer's until no device has anything of it
+ * in a cache any more: else there were two objects for one memory.
  */
 #include <errno.h>
 #include <search.h>
@@ -11,7 +12,9 @@
 
 static uint32_t lock;
 static struct stile_buffer *first;
-static void *files; /* of buffers by file, as tsearch() keeps them */
+static void *files;        /* of buffers by file, as tsearch() keeps them */
+static uint32_t forgotten; /* how many were; who waits for one sleeps on it */
+static bool has_waiters;
 
 static int file_compare(const void *left, const void *right) {
 	const struct stile_buffer *a = left, *b = right;
@@ -40,13 +43,21 @@ void buffer_table_add(struct stile_buffer *buffer) {
 }
 
 struct stile_buffer *buffer_table_find(const struct stat *st) {
-	os_lock(&lock);
-	struct stile_buffer *buffer = find(st);
-	if (buffer != NULL) {
-		stile_buffer_ref(buffer);
+	for (;;) {
+		os_lock(&lock);
+		struct stile_buffer *buffer = find(st);
+		bool found = buffer == NULL || buffer_try_ref(buffer);
+		uint32_t seen = forgotten;
+		if (!found) {
+			has_waiters = true;
+		}
+		os_unlock(&lock);
+		if (found) {
+			return buffer;
+		}
+		/* It is just going, and its devices still write back what they hold. */
+		os_futex_wait(&forgotten, seen, INT64_MAX);
 	}
-	os_unlock(&lock);
-	return buffer;
 }
 
 int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st) {
@@ -73,12 +84,24 @@ bool buffer_table_drop(struct stile_buffer *buffer) {
 		if (buffer->next != NULL) {
 			buffer->next->link = buffer->link;
 		}
-		if (buffer->has_file) {
-			tdelete(buffer, &files, file_compare);
-		}
 	}
 	os_unlock(&lock);
 	return last;
+}
+
+void buffer_table_forget_file(struct stile_buffer *buffer) {
+	if (!buffer->has_file) {
+		return;
+	}
+	os_lock(&lock);
+	tdelete(buffer, &files, file_compare);
+	forgotten++;
+	bool wake = has_waiters;
+	has_waiters = false;
+	os_unlock(&lock);
+	if (wake) {
+		os_futex_wake_all(&forgotten);
+	}
 }
 
 bool buffer_try_ref(struct stile_buffer *buffer) {

@@ -41,7 +41,7 @@ static bool continues(const struct stile_sg_range *last, const struct stile_sg_r
 	bool memory = last->memory == NULL ? range->memory == NULL
 					   : range->memory == (uint8_t *)last->memory + last->bytes;
 	return memory && unknown == (range->address == STILE_ADDRESS_UNKNOWN) &&
-		(unknown || range->address == last->address + last->bytes);
+		(unknown || (range->address != 0 && range->address == last->address + last->bytes));
 }
 
 static bool make_room(struct stile_sg *sg) {

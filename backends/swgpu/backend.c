@@ -90,6 +90,7 @@ static void swgpu_free(struct swgpu *gpu) {
 	faults_destroy(gpu->faults);
 	arena_destroy(gpu->arena);
 	bus_destroy(gpu->bus);
+	pthread_mutex_destroy(&gpu->stop_lock);
 	pthread_mutex_destroy(&gpu->bo_lock);
 	free(gpu);
 }
@@ -103,6 +104,7 @@ static int swgpu_create(
 	}
 	gpu->profile = *profile;
 	pthread_mutex_init(&gpu->bo_lock, NULL);
+	pthread_mutex_init(&gpu->stop_lock, NULL);
 	int ret = faults_create(profile->faults, &gpu->faults, why);
 	if (ret < 0) {
 		swgpu_free(gpu);
@@ -124,7 +126,10 @@ static int swgpu_create(
 }
 
 static void swgpu_stop_queues(struct swgpu *gpu) {
-	__atomic_store_n(&gpu->stopped, 1, __ATOMIC_RELEASE);
+	/* Who submits a move does so before, or not at all. */
+	pthread_mutex_lock(&gpu->stop_lock);
+	gpu->stopped = true;
+	pthread_mutex_unlock(&gpu->stop_lock);
 	scheduler_stop(gpu->scheduler);
 	stile_swgpu_queue_destroy(gpu->queue);
 	stile_swgpu_queue_destroy(gpu->moves);

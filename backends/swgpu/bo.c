@@ -131,10 +131,12 @@ static int bo_create(struct swgpu *gpu, struct stile_buffer *buffer, struct bo *
 
 /* Not in the table; a reference on the buffer is held. */
 static void bo_destroy(struct bo *bo) {
-	if (buffer_lock(bo->buffer) == 0) {
-		bo_retire(bo);
-		stile_resv_unlock(bo->buffer->resv);
+	if (buffer_lock(bo->buffer) < 0) {
+		/* The caller has it locked, which was told: it goes with the buffer. */
+		return;
 	}
+	bo_retire(bo);
+	stile_resv_unlock(bo->buffer->resv);
 	stile_buffer_detach(bo->buffer, bo->attachment);
 	free(bo);
 }
@@ -192,6 +194,7 @@ static enum stile_direction bo_direction(const struct bo *bo) {
 
 int bo_map(struct bo *bo) {
 	enum stile_direction direction = bo_direction(bo);
+	bo_reap(bo);
 	if (bo->current != NULL && bo->current->direction == direction) {
 		return 0;
 	}

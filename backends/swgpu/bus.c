@@ -424,9 +424,8 @@ static int bounce(const struct table *table, struct bus_window *window) {
 		return -ENOMEM;
 	}
 	window->bounced = true;
-	if ((window->access & BUS_READ) != 0) {
-		table_read(table, window->offset, window->memory, window->bytes);
-	}
+	/* Also if it is only written: a command that is stopped leaves the rest as it was. */
+	table_read(table, window->offset, window->memory, window->bytes);
 	if (keeps) {
 		memcpy(window->memory + window->bytes, window->memory, (size_t)window->bytes);
 	}

@@ -90,8 +90,8 @@ struct bus_window {
  * 0; -EFAULT: not mapped for that, `fault` says more; -ENOMEM.
  *
  * @param bytes   above 0, and within the table
- * @param access  BUS_READ, BUS_WRITE or both. Memory that is only written must be written wholly; with
- *                both, of a copy that goes back only what has changed does
+ * @param access  BUS_READ, BUS_WRITE or both. Of a copy that is only written, all goes back, with what was
+ *                there where nothing was written; with both, only what has changed does
  */
 int bus_open(struct bus *bus, struct stile_sg *sg, uint64_t offset, uint64_t bytes, uint32_t access,
 	struct bus_window *window, struct bus_fault *fault);

@@ -41,10 +41,16 @@ static struct area align_area(const struct area *area, uint32_t sample_bytes) {
 	return (struct area){ area->x - more, area->y, area->width + more, area->height };
 }
 
-static pixman_image_t *image_create(pixman_format_code_t format, const struct view *view,
-	const struct rows *rows, uint32_t count) {
-	return pixman_image_create_bits_no_clear(format, (int)view->area.width, (int)count,
-		(uint32_t *)(void *)rows->memory, (int)rows->pitch);
+/* Some rows of one side. */
+struct part {
+	struct view *view;
+	struct rows rows;
+	uint32_t count;
+};
+
+static pixman_image_t *image_create(pixman_format_code_t format, const struct part *part) {
+	return pixman_image_create_bits_no_clear(format, (int)part->view->area.width,
+		(int)part->count, (uint32_t *)(void *)part->rows.memory, (int)part->rows.pitch);
 }
 
 /* What is beyond the edges is like the edges: nothing transparent is mixed in. */
@@ -59,17 +65,21 @@ static bool scale(const struct composite *composite, pixman_image_t *from) {
 		pixman_image_set_filter(from, composite->filter, NULL, 0);
 }
 
-/* Rows of the target that were got, from rows of the source; from all of them if it is scaled. */
-static int draw(const struct composite *composite, const struct view *from,
-	const struct rows *from_rows, uint32_t from_count, const struct view *to,
-	const struct rows *to_rows, uint32_t to_count) {
+static void image_unref(pixman_image_t *image) {
+	if (image != NULL) {
+		pixman_image_unref(image);
+	}
+}
+
+/* Parts that were got: the same rows of both sides, or all of the source if it is scaled. */
+static int draw(const struct composite *composite, const struct part *from, const struct part *to) {
 	int ret = -ENOMEM;
 	pixman_image_t *mask = NULL, *target = NULL;
-	pixman_image_t *source = image_create(composite->from_format, from, from_rows, from_count);
+	pixman_image_t *source = image_create(composite->from_format, from);
 	if (source == NULL || (is_scaled(composite) && !scale(composite, source))) {
 		goto out;
 	}
-	target = image_create(composite->to_format, to, to_rows, to_count);
+	target = image_create(composite->to_format, to);
 	if (target == NULL) {
 		goto out;
 	}
@@ -81,37 +91,32 @@ static int draw(const struct composite *composite, const struct view *from,
 		}
 	}
 	pixman_image_composite32(composite->op, source, mask, target,
-		(int32_t)(composite->source.x - from->area.x), 0, 0, 0,
-		(int32_t)(composite->target.x - to->area.x), 0, (int32_t)composite->target.width,
-		(int32_t)to_count);
+		(int32_t)(composite->source.x - from->view->area.x), 0, 0, 0,
+		(int32_t)(composite->target.x - to->view->area.x), 0,
+		(int32_t)composite->target.width, (int32_t)to->count);
 	ret = 0;
 out:
-	if (mask != NULL) {
-		pixman_image_unref(mask);
-	}
-	if (target != NULL) {
-		pixman_image_unref(target);
-	}
-	if (source != NULL) {
-		pixman_image_unref(source);
-	}
+	image_unref(mask);
+	image_unref(target);
+	image_unref(source);
 	return ret;
 }
 
-/* Rows of the target from those of the source that are needed: all, if it is scaled. */
+/* Some rows of the target. */
 static int draw_step(const struct composite *composite, struct view *from, struct view *to,
 	uint32_t first, uint32_t count) {
-	uint32_t from_count = is_scaled(composite) ? from->area.height : count;
-	struct rows from_rows, to_rows;
-	int ret = view_get(from, first, from_count, &from_rows);
+	struct part source = { .view = from };
+	struct part target = { .view = to, .count = count };
+	source.count = is_scaled(composite) ? from->area.height : count;
+	int ret = view_get(from, first, source.count, &source.rows);
 	if (ret == 0) {
-		ret = view_get(to, first, count, &to_rows);
+		ret = view_get(to, first, count, &target.rows);
 	}
 	if (ret == 0) {
-		ret = draw(composite, from, &from_rows, from_count, to, &to_rows, count);
+		ret = draw(composite, &source, &target);
 	}
 	if (ret == 0) {
-		view_put(to, first, count, &to_rows);
+		view_put(to, first, count, &target.rows);
 	}
 	return ret;
 }

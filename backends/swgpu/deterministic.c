@@ -22,7 +22,7 @@ enum { LONGEST_US = 1000 };
 /* ---- The turn ------------------------------------------------------------------------------ */
 
 static bool turn_begin(struct scheduler *scheduler, bool wait) {
-	static _Thread_local char this_thread;
+	static _Thread_local __attribute__((tls_model("initial-exec"))) char this_thread;
 	uint32_t is_free = OS_LOCK_FREE;
 	if (__atomic_load_n(&scheduler->driver, __ATOMIC_RELAXED) == &this_thread ||
 		scheduler->owner != getpid()) {
@@ -67,11 +67,12 @@ static struct stile_swgpu_queue *choose(struct scheduler *scheduler) {
 		return NULL;
 	}
 	uint64_t index = random_next(scheduler) % count;
-	struct stile_swgpu_queue *at = scheduler->queues;
-	while (!is_candidate(at, now_ns) || index-- > 0) {
-		at = at->next;
+	for (struct stile_swgpu_queue *at = scheduler->queues; at != NULL; at = at->next) {
+		if (is_candidate(at, now_ns) && index-- == 0) {
+			return at;
+		}
 	}
-	return at;
+	return NULL;
 }
 
 static int64_t first_deadline(const struct scheduler *scheduler) {
@@ -116,17 +117,16 @@ static void go_on(struct stile_swgpu_queue *queue) {
 	struct job *job = queue->first;
 	int verdict = queue_take(queue);
 	scheduler_unlock(scheduler);
-	bool executed = false;
 	const struct command *before = job->command;
 	enum turn turn = job_take_turn(job, verdict);
-	executed = job->command != before;
+	bool executed = job->command != before;
 	if (turn == TURN_DONE) {
 		job_end(job);
 	}
 	scheduler_lock(scheduler);
 	if (executed) {
 		int64_t ns = 1000 * (1 + (int64_t)(random_next(scheduler) % LONGEST_US));
-		clock_go_to(scheduler, trace_get_clock(scheduler->gpu->trace) + ns);
+		clock_go_to(scheduler, time_after(trace_get_clock(scheduler->gpu->trace), ns));
 	}
 	if (turn == TURN_DONE) {
 		queue_pop(queue);
@@ -138,7 +138,7 @@ static void go_on(struct stile_swgpu_queue *queue) {
 	if (turn == TURN_YIELDS) {
 		queue->yields = true;
 		queue->yields_until_ns =
-			trace_get_clock(scheduler->gpu->trace) + job->mishap.reorder_ns;
+			time_after(trace_get_clock(scheduler->gpu->trace), job->mishap.reorder_ns);
 		job->mishap.reorder_ns = 0;
 	}
 	job->hangs = turn == TURN_HANGS;
@@ -259,7 +259,7 @@ int stile_swgpu_advance(struct stile_device *device, int64_t ns) {
 	/* From a kernel it is the clock alone: whoever has the turn sees what is over. */
 	bool has_turn = turn_begin(scheduler, true);
 	int64_t now_ns = trace_get_clock(gpu->trace);
-	int64_t then_ns = now_ns > INT64_MAX - ns ? INT64_MAX : now_ns + ns;
+	int64_t then_ns = time_after(now_ns, ns);
 	scheduler_lock(scheduler);
 	if (has_turn) {
 		pass_until(scheduler, then_ns);

@@ -135,8 +135,7 @@ static int job_sleep(struct job *job, int64_t until_ns) {
 static int job_delay(struct job *job, int64_t ns) {
 	const struct scheduler *scheduler = job->queue->scheduler;
 	if (scheduler_has_threads(scheduler)) {
-		int64_t now_ns = os_clock_ns();
-		return job_sleep(job, ns < INT64_MAX - now_ns ? now_ns + ns : INT64_MAX);
+		return job_sleep(job, time_after(os_clock_ns(), ns));
 	}
 	deterministic_pass(job->queue, ns);
 	return job_is_late(job) ? -ETIME : 0;
@@ -304,7 +303,9 @@ void job_end(struct job *job) {
 		job_sync_others(job, false);
 	}
 	/* Before the fence: whoever learns of the end may rely on nothing being held any more. */
+	bool before = buffer_set_releases_elsewhere(true);
 	stile_swgpu_list_destroy(job->list);
+	buffer_set_releases_elsewhere(before);
 	trace_print(job->queue->gpu->trace, "end %s:%llu %d", job->name,
 		(unsigned long long)job->fence.seqno, job->error);
 	if (job->error != 0) {

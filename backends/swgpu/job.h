@@ -100,6 +100,11 @@ void job_end(struct job *job);
 /** Wake its thread, if it sleeps: there may be a reason to end. */
 void job_kick(struct job *job);
 
+/** A time later than another; INT64_MAX: never. */
+static inline int64_t time_after(int64_t time_ns, int64_t ns) {
+	return time_ns > INT64_MAX - ns ? INT64_MAX : time_ns + ns;
+}
+
 static inline bool job_is_late(const struct job *job) {
 	return __atomic_load_n(&job->stop, __ATOMIC_RELAXED) != 0;
 }

@@ -8,6 +8,7 @@
 #include "backends/swgpu/memory.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -100,26 +101,44 @@ static void move_run(void *user) {
 	free(move);
 }
 
+/* A new reference on the fence, NULL if the device is gone, its queues too. 0 or -ENOMEM. */
+static int move_enqueue(struct swgpu *gpu, struct move *move, struct stile_fence *const *waits,
+	size_t count, struct stile_fence **done) {
+	const struct queue_work work = { .name = "move", .run = move_run, .user = move };
+	*done = NULL;
+	pthread_mutex_lock(&gpu->stop_lock);
+	int ret = gpu->stopped ? 0 : queue_submit_work(gpu->moves, &work, waits, count, done);
+	pthread_mutex_unlock(&gpu->stop_lock);
+	return ret;
+}
+
+/* Nobody is there to wait for users. */
+static int move_now(struct stile_buffer *buffer, struct move *move) {
+	if (!stile_resv_test_signaled(buffer->resv, STILE_RESV_BOOKKEEP)) {
+		return -ETIME;
+	}
+	move_run(move);
+	return 0;
+}
+
 /* Copy behind all that uses the buffer. On success, the fence is in the reservation. */
 static int move_submit(struct stile_buffer *buffer, struct move *move) {
 	struct memory *memory = buffer->priv;
-	struct stile_fence *few[FEW_FENCES], **waits = few, *done;
-	size_t count = 0;
-	int ret = stile_resv_reserve_fences(buffer->resv, 1);
-	if (ret == 0) {
-		ret = resv_get_all(
-			buffer->resv, STILE_RESV_BOOKKEEP, few, FEW_FENCES, &waits, &count);
-	}
+	struct stile_fence *few[FEW_FENCES], **waits, *done;
+	size_t count;
+	int ret = resv_get_all(buffer->resv, STILE_RESV_BOOKKEEP, few, FEW_FENCES, &waits, &count);
 	if (ret < 0) {
 		return ret;
 	}
-	const struct queue_work work = { .name = "move", .run = move_run, .user = move };
-	ret = queue_submit_work(memory->gpu->moves, &work, waits, count, &done);
+	ret = move_enqueue(memory->gpu, move, waits, count, &done);
 	for (size_t i = 0; i < count; i++) {
 		stile_fence_unref(waits[i]);
 	}
 	if (waits != few) {
 		free(waits);
+	}
+	if (ret == 0 && done == NULL) {
+		return move_now(buffer, move);
 	}
 	if (ret == 0) {
 		ret = stile_resv_add_fence(buffer->resv, done, STILE_RESV_KERNEL);
@@ -128,15 +147,27 @@ static int move_submit(struct stile_buffer *buffer, struct move *move) {
 	return ret;
 }
 
+/* With the reservation locked: whoever looks without it sees whether there is some. */
+static void memory_set_storage(struct memory *memory, struct storage *storage) {
+	__atomic_store_n(&memory->storage, storage, __ATOMIC_RELEASE);
+}
+
+static bool is_stopped(struct swgpu *gpu) {
+	pthread_mutex_lock(&gpu->stop_lock);
+	bool stopped = gpu->stopped;
+	pthread_mutex_unlock(&gpu->stop_lock);
+	return stopped;
+}
+
 /* What nobody holds. On failure all is as before, but importers may have been told for nothing. */
 static int storage_move(struct stile_buffer *buffer, struct storage *to) {
 	struct memory *memory = buffer->priv;
-	bool stopped = __atomic_load_n(&memory->gpu->stopped, __ATOMIC_ACQUIRE) != 0;
-	/* The device's queues are gone, so nobody is there to wait for users. */
-	if (stopped && !stile_resv_test_signaled(buffer->resv, STILE_RESV_BOOKKEEP)) {
+	if (is_stopped(memory->gpu) &&
+		!stile_resv_test_signaled(buffer->resv, STILE_RESV_BOOKKEEP)) {
 		return -ETIME;
 	}
-	struct move *move = malloc(sizeof(*move));
+	int ret = stile_resv_reserve_fences(buffer->resv, 1);
+	struct move *move = ret < 0 ? NULL : malloc(sizeof(*move));
 	if (move == NULL) {
 		return -ENOMEM;
 	}
@@ -147,10 +178,8 @@ static int storage_move(struct stile_buffer *buffer, struct storage *to) {
 	};
 	/* Before fences are gathered: an importer may add some for what it cannot stop. */
 	stile_buffer_move_notify(buffer);
-	int ret = 0;
-	if (stopped) {
-		move_run(move);
-	} else {
+	ret = stile_resv_reserve_fences(buffer->resv, 1);
+	if (ret == 0) {
 		ret = move_submit(buffer, move);
 	}
 	if (ret < 0) {
@@ -161,7 +190,7 @@ static int storage_move(struct stile_buffer *buffer, struct storage *to) {
 		return ret;
 	}
 	storage_unref(memory->storage);
-	memory->storage = storage_ref(to);
+	memory_set_storage(memory, storage_ref(to));
 	__atomic_fetch_add(&memory->gpu->move_count, 1, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -218,7 +247,7 @@ static int memory_pin(struct stile_attachment *attachment) {
 	if (memory->storage == NULL) {
 		struct storage *fresh;
 		int ret = storage_choose(buffer, false, &fresh);
-		memory->storage = fresh;
+		memory_set_storage(memory, fresh);
 		return ret;
 	}
 	if (fits(memory->storage, attachment, &why_not)) {
@@ -270,7 +299,7 @@ static int memory_settle(struct stile_buffer *buffer) {
 	}
 	struct storage *fresh;
 	int ret = storage_choose(buffer, true, &fresh);
-	memory->storage = fresh;
+	memory_set_storage(memory, fresh);
 	return ret;
 }
 
@@ -337,7 +366,8 @@ static int settle_in_file(struct stile_buffer *buffer) {
 	struct memory *memory = buffer->priv;
 	int ret = memory_settle(buffer);
 	if (ret == 0 && memory->storage->placement == STILE_SWGPU_LOCAL) {
-		ret = buffer_check_movable(buffer, 1, NULL);
+		/* Descriptors that are being made show nothing yet, and none was made before. */
+		ret = buffer_check_movable(buffer, true, NULL);
 		if (ret == 0) {
 			ret = storage_renew(buffer, true);
 		}
@@ -397,7 +427,8 @@ static const struct stile_exporter_ops memory_ops = {
 
 /* Takes over the storage, on failure too. */
 static int memory_create(struct stile_device *device, const struct stile_buffer_info *info,
-	uint32_t usage, struct storage *storage, struct stile_buffer **out) {
+	uint32_t usage, const struct buffer_origin *origin, struct storage *storage,
+	struct stile_buffer **out) {
 	*out = NULL;
 	struct memory *memory = malloc(sizeof(*memory));
 	int ret = memory == NULL ? -ENOMEM : 0;
@@ -417,7 +448,7 @@ static int memory_create(struct stile_device *device, const struct stile_buffer_
 			.name = info->name,
 			.resv = info->resv,
 		};
-		ret = stile_buffer_export(&export, out);
+		ret = buffer_export(&export, origin, out);
 	}
 	if (ret < 0) {
 		storage_unref(storage);
@@ -425,59 +456,52 @@ static int memory_create(struct stile_device *device, const struct stile_buffer_
 		return ret;
 	}
 	device_ref(device);
-	(*out)->backend = device->ops;
-	(*out)->device = device;
 	return 0;
 }
 
 int memory_create_buffer(struct stile_device *device, const struct stile_buffer_info *info,
 	struct stile_buffer **out) {
-	int ret = memory_create(device, info, STILE_USAGE_READ | STILE_USAGE_WRITE, NULL, out);
-	if (ret == 0) {
-		(*out)->seals_are_final = true;
-	}
-	return ret;
+	const struct buffer_origin origin = {
+		.backend = device->ops,
+		.device = device,
+		.seals_are_final = true,
+	};
+	return memory_create(
+		device, info, STILE_USAGE_READ | STILE_USAGE_WRITE, &origin, NULL, out);
 }
 
 int memory_import_buffer(struct stile_device *device, int fd, uint64_t bytes, uint32_t usage,
 	struct stile_buffer **out) {
 	*out = NULL;
 	bool writable = (usage & STILE_USAGE_WRITE) != 0;
-	bool final = writable && os_memfd_stays_writable(fd);
+	/* Not of the device, which did not make it. */
+	const struct buffer_origin origin = {
+		.backend = device->ops,
+		.seals_are_final = writable && os_memfd_stays_writable(fd),
+		.lacks_fds = writable ? STILE_USAGE_READ : STILE_USAGE_WRITE,
+		.shown = 1,
+	};
 	struct storage *storage;
 	int ret = storage_create_import(device->backend, fd, bytes, writable, &storage);
 	if (ret < 0) {
 		return ret;
 	}
 	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = bytes };
-	ret = memory_create(device, &info, usage, storage, out);
-	if (ret == 0) {
-		/* Not the device's own: it did not make it. */
-		(*out)->device = NULL;
-		(*out)->seals_are_final = final;
-		(*out)->lacks_fds = writable ? STILE_USAGE_READ : STILE_USAGE_WRITE;
-	}
-	return ret;
+	return memory_create(device, &info, usage, &origin, storage, out);
 }
 
 int memory_adopt(struct stile_buffer *buffer, int fd, uint32_t usage) {
 	struct memory *memory = buffer->priv;
-	int ret = buffer_lock(buffer);
+	bool writable = (usage & STILE_USAGE_WRITE) != 0;
+	/* It came by descriptor, so that is where it stays. */
+	int ret = storage_adopt_fd(memory->storage, fd, writable);
 	if (ret < 0) {
 		return ret;
 	}
-	bool writable = (usage & STILE_USAGE_WRITE) != 0;
 	uint32_t kind = writable ? STILE_USAGE_WRITE : STILE_USAGE_READ;
-	/* Another thread may have been quicker. */
-	if ((buffer->lacks_fds & kind) != 0) {
-		ret = storage_adopt_fd(memory->storage, fd, writable);
-	}
-	if (ret == 0) {
-		__atomic_fetch_and(&buffer->lacks_fds, ~kind, __ATOMIC_RELAXED);
-		__atomic_fetch_or(&buffer->usage, usage, __ATOMIC_RELAXED);
-	}
-	stile_resv_unlock(buffer->resv);
-	return ret;
+	__atomic_fetch_and(&buffer->lacks_fds, ~kind, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&buffer->usage, usage, __ATOMIC_RELAXED);
+	return 0;
 }
 
 /* ---- What is asked of it ------------------------------------------------------------------- */

@@ -32,10 +32,6 @@ static uint32_t engines_of(const struct scheduler *scheduler) {
 	return scheduler->gpu->profile.engines;
 }
 
-static int64_t time_after(int64_t now_ns, int64_t ns) {
-	return now_ns > INT64_MAX - ns ? INT64_MAX : now_ns + ns;
-}
-
 /* ---- What can go on ------------------------------------------------------------------------ */
 
 int queue_judge(const struct stile_swgpu_queue *queue) {
@@ -221,7 +217,7 @@ int64_t scheduler_expire(struct scheduler *scheduler, int64_t now_ns) {
 		if (at->first == NULL) {
 			continue;
 		}
-		if (at->deadline_ns <= now_ns) {
+		if (at->deadline_ns <= now_ns && at->deadline_ns != INT64_MAX) {
 			queue_expire(at);
 		}
 		int64_t due_ns = at->deadline_ns;

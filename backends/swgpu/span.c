@@ -41,13 +41,22 @@ static void set_span(uint8_t *to, size_t bytes, uint32_t word) {
 	memcpy(to + whole, &word, bytes - whole);
 }
 
+/* Four bytes of samples. */
+static uint32_t repeat(uint32_t value, uint32_t sample_bytes) {
+	switch (sample_bytes) {
+	case 1:
+		return value * 0x01010101u;
+	case 2:
+		return value * 0x00010001u;
+	default:
+		return value;
+	}
+}
+
 void span_fill_rows(const struct rows *to, size_t row_bytes, uint32_t rows, uint32_t value,
 	uint32_t sample_bytes) {
-	uint32_t word = value *
-		(sample_bytes == 1                  ? 0x01010101u
-				: sample_bytes == 2 ? 0x10001u
-						    : 1);
-	bool is_one_byte = word == (word & 0xff) * 0x01010101u;
+	uint32_t word = repeat(value, sample_bytes);
+	bool is_one_byte = word == repeat(word & 0xff, 1);
 	if (to->pitch == row_bytes) {
 		row_bytes *= rows;
 		rows = 1;

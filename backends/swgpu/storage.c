@@ -175,47 +175,61 @@ bool storage_fits(const struct storage *storage, const struct stile_constraints 
 }
 
 int storage_get_fd(const struct storage *storage, uint32_t usage) {
+	int read_fd = __atomic_load_n(&storage->read_fd, __ATOMIC_ACQUIRE);
+	int write_fd = __atomic_load_n(&storage->write_fd, __ATOMIC_ACQUIRE);
 	/* Whoever only reads gets no right to write, where there is a way. */
-	return (usage & STILE_USAGE_WRITE) != 0 || storage->read_fd < 0 ? storage->write_fd
-									: storage->read_fd;
+	return (usage & STILE_USAGE_WRITE) != 0 || read_fd < 0 ? write_fd : read_fd;
 }
 
-int storage_map(struct storage *storage) {
-	if (storage->memory != NULL) {
-		return 0;
-	}
-	bool writable = storage->write_fd >= 0;
+/* With the lock: all of the file, at a place or anywhere. */
+static int map_file(struct storage *storage, void *place, int fd, bool writable) {
 	if (storage->bytes > SIZE_MAX) {
 		return -ENOMEM;
 	}
-	void *memory = mmap(NULL, (size_t)storage->bytes, PROT_READ | (writable ? PROT_WRITE : 0),
-		MAP_SHARED, writable ? storage->write_fd : storage->read_fd, 0);
-	if (memory == MAP_FAILED && errno == EPERM) {
-		/* It was sealed against writing just now. */
-		memory = mmap(
-			NULL, (size_t)storage->bytes, PROT_READ, MAP_SHARED, storage->write_fd, 0);
-	}
+	void *memory = mmap(place, (size_t)storage->bytes, PROT_READ | (writable ? PROT_WRITE : 0),
+		MAP_SHARED | (place != NULL ? MAP_FIXED : 0), fd, 0);
 	if (memory == MAP_FAILED) {
-		return -ENOMEM;
+		return errno == EPERM ? -EACCES : -ENOMEM;
 	}
 	storage->memory = memory;
 	return 0;
 }
 
+int storage_map(struct storage *storage) {
+	int ret = 0;
+	os_lock(&storage->lock);
+	if (storage->memory == NULL && storage->write_fd >= 0) {
+		ret = map_file(storage, NULL, storage->write_fd, true);
+		if (ret == -EACCES) {
+			/* It was sealed against writing just now. */
+			ret = map_file(storage, NULL, storage->write_fd, false);
+		}
+	} else if (storage->memory == NULL) {
+		ret = map_file(storage, NULL, storage->read_fd, false);
+	}
+	os_unlock(&storage->lock);
+	return ret;
+}
+
 int storage_adopt_fd(struct storage *storage, int fd, bool writable) {
-	int copy = os_dup(fd);
-	if (copy < 0) {
-		return copy;
+	int ret = 0, *slot = writable ? &storage->write_fd : &storage->read_fd;
+	os_lock(&storage->lock);
+	/* Another thread may have been quicker. */
+	if (*slot < 0) {
+		int copy = os_dup(fd);
+		ret = copy < 0 ? copy : 0;
+		/* In the place of what could only be read: devices have that address. */
+		if (ret == 0 && writable && storage->memory != NULL) {
+			ret = map_file(storage, storage->memory, copy, true);
+		}
+		if (ret == 0) {
+			__atomic_store_n(slot, copy, __ATOMIC_RELEASE);
+		} else if (copy >= 0) {
+			close(copy);
+		}
 	}
-	/* In the place of what could only be read: devices have that address. */
-	if (writable && storage->memory != NULL &&
-		mmap(storage->memory, (size_t)storage->bytes, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_FIXED, copy, 0) == MAP_FAILED) {
-		close(copy);
-		return -ENOMEM;
-	}
-	*(writable ? &storage->write_fd : &storage->read_fd) = copy;
-	return 0;
+	os_unlock(&storage->lock);
+	return ret;
 }
 
 /* ---- Scatter lists ------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@ struct storage {
 	uint64_t bytes;  /* whole pages */
 	uint8_t *memory; /* NULL: not mapped yet */
 
-	/* In a file. */
+	/* In a file; changed under the lock. */
+	uint32_t lock;
 	int read_fd; /* -1: none */
 	int write_fd;
 	struct frames_run *runs; /* NULL: nobody knows where */
@@ -66,7 +67,7 @@ bool storage_fits(const struct storage *storage, const struct stile_constraints 
 /** Have the CPU reach all of it, as the file allows. 0, -EACCES or -ENOMEM. */
 int storage_map(struct storage *storage);
 
-/** A descriptor came, borrowed, of a kind that is not there. 0, -EMFILE or -ENOMEM. */
+/** A descriptor came, borrowed; kept, if there is none of that kind. 0, -EMFILE or -ENOMEM. */
 int storage_adopt_fd(struct storage *storage, int fd, bool writable);
 
 /** The scatter list for a device, not mapped yet if it is new. 0 or as stile_sg_append(). */

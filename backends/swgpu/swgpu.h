@@ -35,9 +35,10 @@ struct swgpu {
 	struct scheduler *scheduler;
 	struct stile_swgpu_queue *queue; /* the first one, for everybody */
 	struct stile_swgpu_queue *moves; /* for moves of storage, before all others */
+	pthread_mutex_t stop_lock;       /* to submit to it, and to stop; outside the scheduler's */
 	uint64_t move_count;             /* by atomic access */
 	uint32_t lost;                   /* by atomic access */
-	uint32_t stopped;                /* by atomic access: the device was destroyed */
+	bool stopped;                    /* the device was destroyed; under stop_lock */
 
 	pthread_mutex_t bo_lock;
 	struct tree bos; /* under bo_lock: bo.c */

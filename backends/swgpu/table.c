@@ -186,7 +186,8 @@ static void add_segments(struct stile_sg *sg, uint64_t address, uint64_t bytes, 
 	while (bytes > 0) {
 		struct stile_sg_segment *segment = &sg->segments[sg->segment_count];
 		const struct stile_sg_segment *last = sg->segment_count == 0 ? NULL : segment - 1;
-		if (last != NULL && last->address + last->bytes == address && last->bytes < limit) {
+		if (last != NULL && address != 0 && last->address + last->bytes == address &&
+			last->bytes < limit) {
 			segment--;
 		} else {
 			segment->address = address;

@@ -71,9 +71,7 @@ int64_t trace_get_clock(const struct trace *trace) {
 }
 
 void trace_advance(struct trace *trace, int64_t ns) {
-	int64_t now = trace_get_clock(trace);
-	int64_t then = now > INT64_MAX - ns ? INT64_MAX : now + ns;
-	__atomic_store_n(&trace->clock_ns, then, __ATOMIC_RELAXED);
+	__atomic_store_n(&trace->clock_ns, trace_get_clock(trace) + ns, __ATOMIC_RELAXED);
 }
 
 /* ---- In public ----------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ void trace_print(struct trace *trace, const char *fmt, ...) STILE_PRINTF(2, 3);
 
 /** CLOCK_MONOTONIC, or the virtual clock. */
 int64_t trace_get_clock(const struct trace *trace);
-/** Of the virtual clock; by one thread at a time. */
+/** Of the virtual clock, not past INT64_MAX; by one thread at a time. */
 void trace_advance(struct trace *trace, int64_t ns);
 
 #endif

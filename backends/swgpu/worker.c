@@ -135,7 +135,7 @@ static void worker_work(struct scheduler *scheduler, struct stile_swgpu_queue *q
 		done = queue_pop(queue);
 	} else {
 		queue->yields = true;
-		queue->yields_until_ns = os_clock_ns() + job->mishap.reorder_ns;
+		queue->yields_until_ns = time_after(os_clock_ns(), job->mishap.reorder_ns);
 		job->mishap.reorder_ns = 0;
 		workers_watch(scheduler, queue->yields_until_ns);
 		queue_put_back(queue);

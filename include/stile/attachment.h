@@ -123,7 +123,9 @@ STILE_API void stile_buffer_detach(
  *                     NULL on failure
  *
  * @retval 0        *out is valid; stile_attachment_unmap() undoes it
- * @retval -EINVAL  no such direction, or the deadline is negative
+ * @retval -EINVAL  no such direction, or the deadline is negative; or the
+ *                  exporter gave less than the buffer, or not for this device,
+ *                  which is told
  * @retval -EACCES  the attachment has not the right
  * @retval -EDEADLK misuse: the reservation is not locked
  * @retval -ETIME   the storage is still being moved, or would have to be, and is in

@@ -51,8 +51,8 @@ struct stile_exporter_ops {
 	void (*unpin)(struct stile_attachment *attachment);
 
 	/**
-	 * Mandatory, locked: give the pieces, mapped for the attachment's
-	 * device (stile_sg_map()). Up to the first map the storage may be
+	 * Mandatory, locked: give the pieces, of all of the buffer, mapped for
+	 * the attachment's device (stile_sg_map()). Up to the first map the storage may be
 	 * chosen freely, for stile_buffer_get_constraints(). 0 or -errno. The
 	 * table is the importer's until `unmap`.
 	 */

@@ -94,7 +94,7 @@ struct stile_swgpu_row {
  * @param rows  row y of each image, the first being the one to write; what is
  *              there is what the image has, and what is left there, it gets
  * @param y     from 0
- * @return 0, or -errno: the list ends with it
+ * @return 0, or -errno: the list ends with it; above 0: with -EINVAL
  * @since 0.1
  */
 typedef int (*stile_swgpu_kernel_fn)(
@@ -203,7 +203,8 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_list_download(
 
 /**
  * Put one picture, or a part of it, onto another one; pixman does the pixels.
- * X channels are opaque.
+ * X channels are opaque, R8 is alpha; beyond the edges of a source that is scaled
+ * is what is at its edges. The planes of both must not overlap.
  *
  * @param list       borrowed
  * @param composite  borrowed, its images too
@@ -224,8 +225,8 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_list_composite(
 
 /**
  * Turn YUV into RGB of the same extent. Chroma is repeated (its siting is to
- * the left, as if filtered by nothing); rounding is to the nearest, values are
- * clamped, alpha is 255.
+ * the left, as if filtered by nothing); rounding is to the nearest, upwards from
+ * between two, values are clamped, alpha and X are 255.
  *
  * @param list    borrowed
  * @param yuv     NV12; borrowed

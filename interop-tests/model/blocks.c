@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+/* By atomic access: the library may have threads. */
 static long count;
 static bool refuses, refused;
 
@@ -11,19 +12,25 @@ static bool refuses, refused;
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t number, size_t size);
 void *__real_realloc(void *memory, size_t size);
+void *__real_reallocarray(void *memory, size_t number, size_t size);
 void __real_free(void *memory);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t number, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
+void *__wrap_reallocarray(void *memory, size_t number, size_t size);
 void __wrap_free(void *memory);
 
 long blocks_count(void) {
-	return count;
+	return __atomic_load_n(&count, __ATOMIC_RELAXED);
 }
 
 void blocks_refuse(bool on) {
 	refuses = on;
 	refused = false;
+}
+
+static void add(long more) {
+	__atomic_add_fetch(&count, more, __ATOMIC_RELAXED);
 }
 
 bool blocks_allow(void) {
@@ -43,7 +50,7 @@ void *__wrap_malloc(size_t size) {
 	if (refuse()) {
 		return NULL;
 	}
-	count++;
+	add(1);
 	return __real_malloc(size);
 }
 
@@ -51,7 +58,7 @@ void *__wrap_calloc(size_t number, size_t size) {
 	if (refuse()) {
 		return NULL;
 	}
-	count++;
+	add(1);
 	return __real_calloc(number, size);
 }
 
@@ -59,11 +66,19 @@ void *__wrap_realloc(void *memory, size_t size) {
 	if (refuse()) {
 		return NULL;
 	}
-	count += memory == NULL;
+	add(memory == NULL);
 	return __real_realloc(memory, size);
 }
 
+void *__wrap_reallocarray(void *memory, size_t number, size_t size) {
+	if (refuse()) {
+		return NULL;
+	}
+	add(memory == NULL);
+	return __real_reallocarray(memory, number, size);
+}
+
 void __wrap_free(void *memory) {
-	count -= memory != NULL;
+	add(memory == NULL ? 0 : -1);
 	__real_free(memory);
 }

@@ -602,7 +602,7 @@ START_TEST(map_needs_the_lock) {
 }
 END_TEST
 
-/* T-4, 9.1. */
+/* T-4, 9.1. Wrong code: a list of mappings that is changed while others look at it. */
 START_TEST(unmap_needs_the_lock) {
 	struct stile_attachment *attachment = attach();
 	const struct stile_sg *sg = map(attachment, STILE_TO_DEVICE);
@@ -669,6 +669,60 @@ START_TEST(exporter_that_gives_nothing_is_enomem) {
 	ck_assert_ptr_null(sg);
 	ck_assert_str_eq(calls(), "attach pin unpin");
 	stile_buffer_detach(buffer, attachment);
+}
+END_TEST
+
+static struct stile_sg *given;
+
+static int map_given(struct stile_attachment *attachment, enum stile_direction direction,
+	struct stile_sg **out) {
+	(void)attachment;
+	(void)direction;
+	*out = given;
+	return 0;
+}
+
+static int given_back;
+
+static void unmap_given(
+	struct stile_attachment *attachment, struct stile_sg *sg, enum stile_direction direction) {
+	(void)attachment;
+	(void)direction;
+	ck_assert_ptr_eq(sg, given);
+	given_back++;
+}
+
+/* Less than the buffer; all of it, but for another device. */
+static void give(int what) {
+	const struct stile_sg_range range = {
+		.address = STILE_ADDRESS_UNKNOWN,
+		.bytes = what == 0 ? stile_buffer_get_bytes(buffer) - os_page_size()
+				   : stile_buffer_get_bytes(buffer),
+	};
+	ck_assert_int_eq(stile_sg_create(&given), 0);
+	ck_assert_int_eq(stile_sg_append(given, &range), 0);
+}
+
+/* T-4, T-6. Wrong code: a device that goes on behind the end of what it was given. */
+START_TEST(exporter_that_gives_the_wrong_table_is_told) {
+	struct stile_device *other = open_with(NULL);
+	const struct stile_sg *sg;
+	given_back = 0;
+	exporter.ops.map = map_given;
+	exporter.ops.unmap = unmap_given;
+	export();
+	struct stile_attachment *attachment = attach();
+	give(_i);
+	ck_assert_int_eq(stile_sg_map(given, _i == 0 ? device : other, STILE_TO_DEVICE), 0);
+	ledger_expect_complaint(_i == 0 ? "bytes" : "not for the device");
+	ck_assert_int_eq(
+		stile_attachment_map_unlocked(attachment, STILE_TO_DEVICE, 0, NULL, &sg), -EINVAL);
+	ck_assert_ptr_null(sg);
+	ck_assert_int_eq(given_back, 1);
+	stile_buffer_detach(buffer, attachment);
+	stile_sg_unmap(given, STILE_TO_DEVICE);
+	stile_sg_destroy(given);
+	stile_device_destroy(other);
 }
 END_TEST
 
@@ -1420,6 +1474,7 @@ static void add_exporters(Suite *s) {
 	TCase *own = ledger_tcase_create("exporters of other kinds");
 	tcase_add_checked_fixture(own, setup_exporter, teardown);
 	tcase_add_test(own, exporter_that_gives_nothing_is_enomem);
+	tcase_add_loop_test(own, exporter_that_gives_the_wrong_table_is_told, 0, 2);
 	tcase_add_test(own, same_table_may_be_mapped_more_than_once);
 	tcase_add_loop_test(
 		own, static_importer_is_pinned_from_map_to_unmap, 0, ARRAY_LENGTH(pinnings));

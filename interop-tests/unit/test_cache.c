@@ -357,11 +357,9 @@ static void do_window(struct section section, uint8_t value, uint32_t access) {
 	uint64_t wrong = 0;
 	for (uint64_t i = 0; i < section.bytes; i++) {
 		bool writes = access == BUS_WRITE || (access != BUS_READ && i % 5 == 0);
-		uint8_t before = 0;
-		if ((access & BUS_READ) != 0) {
-			before = model_read(section.offset + i);
-			wrong += window.memory[i] != before;
-		}
+		/* Also if it is only to be written: what is not stays as it was. */
+		uint8_t before = model_read(section.offset + i);
+		wrong += window.memory[i] != before;
 		if (writes) {
 			window.memory[i] = value;
 		}

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* What commands do to bytes, on every layout: fill, copy, upload, download and kernels. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <stile/swgpu_modifier.h>
 
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/memory.h"
 #include "interop-tests/support/picture.h"
 #include "interop-tests/support/reference.h"
 #include "interop-tests/support/runner.h"
@@ -156,6 +159,42 @@ START_TEST(copy_onto_itself_changes_nothing) {
 	execute();
 	picture_check(&picture, "copied onto itself");
 	picture_destroy(&picture);
+	end();
+}
+END_TEST
+
+/* Wrong code: the offset or the buffer of one plane taken for all; metadata looked for with the samples. */
+START_TEST(planes_may_be_in_memory_of_their_own) {
+	begin(devices[_i]);
+	struct picture from = create(DRM_FORMAT_NV12, DRM_FORMAT_MOD_LINEAR, 4);
+	struct picture to = create(DRM_FORMAT_NV12, DRM_FORMAT_MOD_LINEAR, 4);
+	struct stile_image_info info = *stile_image_get_info(from.image);
+	info.modifier = STILE_SWGPU_MOD_TILED_COLUMNS;
+	info.plane_count = 4;
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		info.planes[i].fd = memory_create(256 << 10, F_SEAL_SHRINK);
+		info.planes[i].pitch = i < 2 ? 384 : 64;
+		info.planes[i].offset = i * 4096;
+	}
+	struct stile_image *between;
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &between), 0);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		close(info.planes[i].fd);
+	}
+	ck_assert_int_eq(stile_swgpu_list_copy(list, from.image, between), 0);
+	/* Whole tiles of one value, which the metadata alone says. */
+	const struct stile_swgpu_rect rect = { 128, 32, 128, 64 };
+	ck_assert_int_eq(stile_swgpu_list_fill(list, between, 0, &rect, 0x44), 0);
+	ck_assert_int_eq(stile_swgpu_list_fill(list, between, 1, &rect, 0x2211), 0);
+	ck_assert_int_eq(stile_swgpu_list_copy(list, between, to.image), 0);
+	execute();
+	reference_copy(&to, &from);
+	reference_fill(&to.planes[0], 128, 32, 128, 64, 0x44);
+	reference_fill(&to.planes[1], 64, 16, 64, 32, 0x2211);
+	picture_check(&to, "after two copies");
+	stile_image_unref(between);
+	picture_destroy(&from);
+	picture_destroy(&to);
 	end();
 }
 END_TEST
@@ -400,6 +439,7 @@ static Suite *make(void) {
 	TCase *copy = ledger_tcase_create("copy");
 	tcase_add_loop_test(copy, copy_gives_all_planes_whatever_the_layouts, 0,
 		all * LAYOUTS * LAYOUTS * FORMATS);
+	tcase_add_loop_test(copy, planes_may_be_in_memory_of_their_own, 0, all);
 	tcase_add_loop_test(copy, copy_onto_itself_changes_nothing, 0, LAYOUTS * FORMATS);
 	suite_add_tcase(suite, copy);
 

@@ -588,6 +588,34 @@ START_TEST(io_memory_is_said_to_be) {
 }
 END_TEST
 
+static unsigned halves;
+
+/* The first time, it has set something when it fails. */
+static int vmap_by_halves(struct stile_buffer *of, struct stile_map *map) {
+	(void)of;
+	ck_assert_ptr_null(map->address);
+	ck_assert(!map->is_io);
+	map->is_io = halves++ == 0;
+	map->address = exporter.memory;
+	return map->is_io ? -EIO : 0;
+}
+
+/* P-4: map cleared first. Wrong code: what a failed one left is found by the next, or by the caller. */
+START_TEST(failed_vmap_leaves_nothing) {
+	exporter.ops.vmap = vmap_by_halves;
+	exporter.ops.vunmap = NULL;
+	export();
+	struct stile_map map;
+	halves = 0;
+	ck_assert_int_eq(stile_buffer_vmap_unlocked(buffer, &map), -EIO);
+	ck_assert_ptr_null(map.address);
+	ck_assert(!map.is_io);
+	ck_assert_int_eq(stile_buffer_vmap_unlocked(buffer, &map), 0);
+	ck_assert(!map.is_io);
+	stile_buffer_vunmap_unlocked(buffer, &map);
+}
+END_TEST
+
 /* P-4. Wrong code: a failed one that counts, so that the next is given NULL. */
 START_TEST(error_of_vmap_is_passed_on_and_not_counted) {
 	struct stile_map map;
@@ -620,7 +648,7 @@ START_TEST(vmap_keeps_the_buffer) {
 }
 END_TEST
 
-/* P-4, 9.1. */
+/* P-4, 9.1. Wrong code: a count that two threads change at once. */
 START_TEST(vmap_needs_the_lock) {
 	struct stile_map map;
 	memset(&map, 0xff, sizeof(map));
@@ -839,6 +867,51 @@ static const struct range parts[] = {
 	{ PAGE - 1, PAGE + 2, 0 },
 	{ BYTES - 1, 1, 0 },
 };
+
+/*
+ * P-3. Wrong code: the first device alone, or the last; all of them forgotten with one; a count that is
+ * wrong the next time.
+ */
+START_TEST(begin_asks_each_device_that_has_it_mapped) {
+	struct stile_device *first = device, *second;
+	struct stile_attachment *firsts = attachment;
+	struct stile_device_info info = { .size = sizeof(info), .options = "coherent=no" };
+	struct stile_attach_info how = { .size = sizeof(how), .usage = BOTH };
+	ck_assert_int_eq(stile_device_open("swgpu", &info, &second), 0);
+	how.device = second;
+	const struct stile_sg *of_first = sg;
+	device_writes(0, 98);
+	device = second;
+	ck_assert_int_eq(stile_buffer_attach(buffer, &how, NULL, &attachment), 0);
+	for (int i = 0; i < 2; i++) {
+		map_for_device();
+		device_writes(PAGE, (unsigned char)(99 + i));
+		ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
+		ck_assert_uint_eq(cpu_reads(0), 98);
+		ck_assert_uint_eq(cpu_reads(PAGE), 99 + (unsigned)i);
+		ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+		unmap_from_device();
+		device = first;
+		sg = of_first;
+		device_writes(PAGE, 97);
+		ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
+		ck_assert_uint_eq(cpu_reads(PAGE), 97);
+		ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+		device = second;
+	}
+	map_for_device();
+	stile_attachment_unmap_unlocked(firsts, of_first, STILE_BIDIRECTIONAL);
+	device_writes(PAGE, 101);
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
+	ck_assert_uint_eq(cpu_reads(PAGE), 101);
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+	unmap_from_device();
+	stile_buffer_detach(buffer, attachment);
+	stile_device_destroy(second);
+	device = first;
+	attachment = firsts;
+}
+END_TEST
 
 /* Section 21. Wrong code: whole pages or lines within the range alone, so that its ends are stale. */
 START_TEST(range_shows_its_first_and_last_byte) {
@@ -1180,6 +1253,7 @@ static void add_mappings(Suite *s) {
 	tcase_add_checked_fixture(other, setup_exporter, teardown);
 	tcase_add_test(other, exporter_may_give_the_same_address_again);
 	tcase_add_test(other, io_memory_is_said_to_be);
+	tcase_add_test(other, failed_vmap_leaves_nothing);
 	suite_add_tcase(s, other);
 }
 
@@ -1212,6 +1286,7 @@ static Suite *suite(void) {
 	TCase *cached = ledger_tcase_create("devices with a cache");
 	tcase_add_checked_fixture(cached, setup_cached, teardown_cached);
 	tcase_add_loop_test(cached, begin_shows_what_the_device_wrote, 0, ARRAY_LENGTH(ways));
+	tcase_add_test(cached, begin_asks_each_device_that_has_it_mapped);
 	tcase_add_loop_test(cached, range_shows_its_first_and_last_byte, 0, ARRAY_LENGTH(parts));
 	tcase_add_loop_test(
 		cached, end_lets_the_device_see_what_was_written, 0, ARRAY_LENGTH(parts));

@@ -470,7 +470,7 @@ static struct text run_scenario(uint64_t seed) {
 	struct stile_fence *hold = plain_fence_create(), *fences[24];
 	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), 0);
 	for (int i = 0; i < 4; i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof(name), "q%d", i);
 		queues[i] = gpu_queue(device, name, i, 0);
 	}
@@ -686,6 +686,18 @@ START_TEST(commands_spend_the_time_of_their_list) {
 }
 END_TEST
 
+/* Wrong code: a clock that wraps around; lists that end at once then. */
+START_TEST(clock_stops_at_the_end_of_time) {
+	ck_assert_int_eq(stile_swgpu_advance(device, INT64_MAX - 5), 0);
+	inject(STILE_SWGPU_DELAY, 1);
+	inject(STILE_SWGPU_REORDER, 2);
+	ck_assert_int_eq(gpu_finish(submit_steps(queue, 1, 3)), 1);
+	ck_assert_int_eq(clock_ns(), INT64_MAX);
+	ck_assert_int_eq(stile_swgpu_advance(device, 1), 0);
+	ck_assert_int_eq(clock_ns(), INT64_MAX);
+}
+END_TEST
+
 /* ---- The end ------------------------------------------------------------------------------- */
 
 /* Wrong code: fences left pending; what has begun cut off; what has not, executed. */
@@ -758,6 +770,36 @@ START_TEST(sleeper_goes_on_when_another_thread_signals) {
 	stile_fence_signal(hold);
 	pthread_join(thread, NULL);
 	stile_fence_unref(fence);
+	stile_fence_unref(hold);
+}
+END_TEST
+
+static void *submit_late_run(void *arg) {
+	runner_sleep_ms(20);
+	struct stile_fence *fence = stile_fence_get_stub();
+	runner_require(stile_timeline_submit(arg, 1, fence) == 0, "nothing submitted");
+	stile_fence_unref(fence);
+	return NULL;
+}
+
+/* Wrong code: a look at the device, from time to time, that is taken for the end of the wait. */
+START_TEST(sleeper_does_not_give_up_early) {
+	struct stile_timeline *timeline;
+	ck_assert_int_eq(stile_timeline_create("late", &timeline), 0);
+	const struct stile_point point = { .timeline = timeline, .value = 1 };
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, submit_late_run, timeline), 0);
+	int64_t until_ns = runner_clock_ns() + 60 * S;
+	ck_assert_int_eq(stile_point_wait(&point, STILE_POINT_SIGNALED, until_ns, NULL), 0);
+	pthread_join(thread, NULL);
+	stile_timeline_unref(timeline);
+	struct stile_fence *hold = plain_fence_create();
+	until_ns = runner_clock_ns() + 20 * MS;
+	ck_assert_int_eq(stile_fence_wait_any(&hold, 1, until_ns, NULL, NULL), -ETIME);
+	ck_assert_int_ge(runner_clock_ns(), until_ns);
+	until_ns = runner_clock_ns() + 20 * MS;
+	ck_assert_int_eq(stile_fence_wait(hold, until_ns), -ETIME);
+	ck_assert_int_ge(runner_clock_ns(), until_ns);
 	stile_fence_unref(hold);
 }
 END_TEST
@@ -872,6 +914,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, ends_are_at_their_times);
 	tcase_add_test(tcase, hang_lets_time_pass_to_its_end);
 	tcase_add_test(tcase, commands_spend_the_time_of_their_list);
+	tcase_add_test(tcase, clock_stops_at_the_end_of_time);
 	suite_add_tcase(suite, tcase);
 
 	tcase = case_create("the end");
@@ -882,6 +925,7 @@ static Suite *make_suite(void) {
 
 	tcase = case_create("several threads");
 	tcase_add_test(tcase, sleeper_goes_on_when_another_thread_signals);
+	tcase_add_test(tcase, sleeper_does_not_give_up_early);
 	tcase_add_test(tcase, many_threads_may_wait);
 	suite_add_tcase(suite, tcase);
 

@@ -418,6 +418,24 @@ START_TEST(destruction_cuts_hangs_and_delays_short) {
 }
 END_TEST
 
+/* Wrong code: what was begun is to be finished, though it hangs. */
+START_TEST(destruction_cuts_a_hang_in_the_middle_of_a_list_short) {
+	open_mode(_i, "timeout=3600s fault=hang@2");
+	struct stile_swgpu_queue *other = gpu_queue(device, "other", 0, 0);
+	struct stile_fence *fence = gpu_submit(other, gpu_steps(device, &journal, 1, 3));
+	while (gpu_journal_count(&journal) == 0) {
+		(void)stile_swgpu_step(device);
+		runner_sleep_ms(1);
+	}
+	/* It hangs now. */
+	ck_assert_int_eq(stile_swgpu_step(device), _i == DETERMINISTIC);
+	runner_sleep_ms(5);
+	stile_swgpu_queue_destroy(other);
+	ck_assert_int_eq(gpu_finish(fence), -ECANCELED);
+	ck_assert_uint_eq(gpu_journal_count(&journal), 1);
+}
+END_TEST
+
 /* Wrong code: two of one command, of which one is lost. */
 START_TEST(several_faults_of_one_command_add_up) {
 	open_mode(_i, "");
@@ -499,6 +517,23 @@ START_TEST(reordered_command_waits_for_nobody_who_has_nothing_to_do) {
 }
 END_TEST
 
+/* Wrong code: each lets the other go first. */
+START_TEST(reordered_commands_do_not_wait_for_each_other) {
+	ck_assert_int_eq(try_open(_i == THREADS ? "engines=2" : modes[DETERMINISTIC]), 0);
+	struct stile_swgpu_queue *other = gpu_queue(device, "other", 0, 0);
+	struct stile_fence *hold = plain_fence_create(), *fences[2];
+	inject(STILE_SWGPU_REORDER, 1, 0, 3000000 * MS);
+	inject(STILE_SWGPU_REORDER, 2, 0, 3000000 * MS);
+	fences[0] = gpu_submit_after(queue, gpu_steps(device, &journal, 1, 1), &hold, 1);
+	fences[1] = gpu_submit_after(other, gpu_steps(device, &journal, 2, 1), &hold, 1);
+	stile_fence_signal(hold);
+	ck_assert_int_eq(gpu_finish(fences[0]), 1);
+	ck_assert_int_eq(gpu_finish(fences[1]), 1);
+	stile_fence_unref(hold);
+	stile_swgpu_queue_destroy(other);
+}
+END_TEST
+
 /* Wrong code: others who never end are waited for for ever. */
 START_TEST(reordered_command_waits_no_longer_than_told) {
 	ck_assert_int_eq(try_open("engines=2"), 0);
@@ -514,6 +549,30 @@ START_TEST(reordered_command_waits_no_longer_than_told) {
 	gpu_blocker_open(&blocker);
 	ck_assert_int_eq(gpu_finish(block), 1);
 	stile_swgpu_queue_destroy(other);
+}
+END_TEST
+
+/* Wrong code: the thread that looks at the clock executes something, and nobody looks any more. */
+START_TEST(who_looks_at_the_clock_is_replaced) {
+	ck_assert_int_eq(try_open("engines=2"), 0);
+	struct gpu_blocker blocker = { 0 };
+	struct stile_swgpu_queue *other = gpu_queue(device, "other", 0, 0);
+	struct stile_swgpu_queue *quick = gpu_queue(device, "quick", 0, 100 * MS);
+	struct stile_fence *hold = plain_fence_create();
+	struct stile_fence *first = gpu_submit(other, gpu_block(device, &blocker));
+	gpu_blocker_await(&blocker, 1);
+	/* Whoever sees that it has waited long enough goes on with it. */
+	inject(STILE_SWGPU_REORDER, 1, 0, 50 * MS);
+	struct stile_fence *second = gpu_submit(queue, gpu_block(device, &blocker));
+	gpu_blocker_await(&blocker, 2);
+	ck_assert_int_eq(gpu_finish(gpu_submit_after(quick, NULL, &hold, 1)), -ETIME);
+	gpu_blocker_open(&blocker);
+	ck_assert_int_eq(gpu_finish(first), 1);
+	ck_assert_int_eq(gpu_finish(second), 1);
+	stile_fence_signal(hold);
+	stile_fence_unref(hold);
+	stile_swgpu_queue_destroy(other);
+	stile_swgpu_queue_destroy(quick);
 }
 END_TEST
 
@@ -670,6 +729,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, hang_ends_with_the_time_out, 0, MODES);
 	tcase_add_loop_test(tcase, other_queues_go_on_during_a_hang, 0, MODES);
 	tcase_add_loop_test(tcase, destruction_cuts_hangs_and_delays_short, 0, 2 * MODES);
+	tcase_add_loop_test(tcase, destruction_cuts_a_hang_in_the_middle_of_a_list_short, 0, MODES);
 	tcase_add_loop_test(tcase, several_faults_of_one_command_add_up, 0, MODES);
 	suite_add_tcase(suite, tcase);
 
@@ -677,7 +737,9 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, reordered_command_lets_other_queues_go_first, 0, MODES);
 	tcase_add_loop_test(
 		tcase, reordered_command_waits_for_nobody_who_has_nothing_to_do, 0, MODES);
+	tcase_add_loop_test(tcase, reordered_commands_do_not_wait_for_each_other, 0, MODES);
 	tcase_add_test(tcase, reordered_command_waits_no_longer_than_told);
+	tcase_add_test(tcase, who_looks_at_the_clock_is_replaced);
 	suite_add_tcase(suite, tcase);
 
 	tcase = case_create("losing the device");

@@ -545,6 +545,25 @@ START_TEST(image_of_another_device_may_be_read_only) {
 }
 END_TEST
 
+/* Wrong code: rights looked at in the memory, which another descriptor allows to be written. */
+START_TEST(rights_are_those_of_the_image) {
+	struct stile_image *image = create(DRM_FORMAT_R8, 16, 8), *reader;
+	struct stile_image_info info = { .size = sizeof(info) };
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	int writable = info.planes[0].fd;
+	info.planes[0].fd = memory_reopen(writable, O_RDONLY);
+	info.usage = STILE_USAGE_READ;
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &reader), 0);
+	ck_assert_ptr_eq(stile_image_get_buffer(reader, 0), stile_image_get_buffer(image, 0));
+	CHECK_REFUSED(stile_swgpu_list_fill(list, reader, 0, NULL, 1), -EACCES);
+	ck_assert_int_eq(stile_swgpu_list_copy(list, reader, image), 0);
+	close(writable);
+	close(info.planes[0].fd);
+	stile_image_unref(reader);
+	stile_image_unref(image);
+}
+END_TEST
+
 /* Wrong code: the refusal comes with the submission only; what was recorded before is lost. */
 START_TEST(memory_that_stays_where_the_device_cannot_reach_is_ebusy) {
 	struct stile_image *image = create(DRM_FORMAT_R8, 16, 8);
@@ -876,6 +895,7 @@ static Suite *make(void) {
 	tcase_add_checked_fixture(others, setup, teardown);
 	tcase_add_loop_test(others, image_of_another_device_must_meet_the_limits, 0, 5);
 	tcase_add_test(others, image_of_another_device_may_be_read_only);
+	tcase_add_test(others, rights_are_those_of_the_image);
 	tcase_add_test(others, memory_that_stays_where_the_device_cannot_reach_is_ebusy);
 	tcase_add_test(others, lost_device_is_eio);
 	suite_add_tcase(suite, others);

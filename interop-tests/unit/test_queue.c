@@ -12,6 +12,8 @@
 #include <stile/swgpu_test.h>
 #include <stile/wait.h>
 
+#include "backends/swgpu/queue.h"
+#include "backends/swgpu/swgpu.h"
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
@@ -541,6 +543,25 @@ START_TEST(list_may_use_many_buffers) {
 }
 END_TEST
 
+/* Wrong code: a wait for each buffer. */
+START_TEST(user_of_two_buffers_is_waited_for_once) {
+	struct stile_buffer *a = create_buffer(NULL), *b = create_buffer(NULL);
+	struct stile_fence *there = plain_fence_create();
+	struct stile_swgpu_list *list = create_list();
+	add_fence(a, there, STILE_RESV_WRITE);
+	add_fence(b, there, STILE_RESV_WRITE);
+	ck_assert_int_eq(record_copy(list, a, b), 0);
+	struct stile_fence *fence = gpu_submit(queue, list);
+	/* The test's, one of each reservation, one of the list. */
+	ck_assert_uint_eq(plain_refs(there), 4);
+	stile_fence_signal(there);
+	ck_assert_int_eq(gpu_finish(fence), 1);
+	stile_fence_unref(there);
+	stile_buffer_unref(a);
+	stile_buffer_unref(b);
+}
+END_TEST
+
 /* Wrong code: the memory written before those who read it are done. */
 START_TEST(writer_behind_a_reader_of_another_queue_comes_after) {
 	struct stile_swgpu_queue *other = other_queue(0);
@@ -958,6 +979,122 @@ START_TEST(queue_without_memory_is_enomem) {
 }
 END_TEST
 
+/* ---- Work of the backend ------------------------------------------------------------------- */
+
+static const char *const work_modes[] = { "engines=1", "seed=3" };
+
+struct note {
+	uint32_t ran;             /* by atomic access */
+	struct stile_fence *wait; /* has it ended by then? */
+	bool was_over;
+};
+
+static void note_run(void *user) {
+	struct note *note = user;
+	note->was_over = note->wait == NULL || stile_fence_get_status(note->wait) != 0;
+	__atomic_fetch_add(&note->ran, 1, __ATOMIC_RELEASE);
+}
+
+static struct stile_fence *submit_work(
+	struct stile_swgpu_queue *to, struct note *note, struct stile_fence *wait) {
+	const struct queue_work work = { .name = "note", .run = note_run, .user = note };
+	struct stile_fence *fence;
+	note->wait = wait;
+	ck_assert_int_eq(queue_submit_work(to, &work, &wait, wait != NULL, &fence), 0);
+	return fence;
+}
+
+static struct stile_swgpu_queue *moves_queue(void) {
+	return swgpu_get(device)->moves;
+}
+
+/* Wrong code: work that does not wait, that overtakes, or that fails because others did. */
+START_TEST(work_runs_behind_what_it_waits_for) {
+	reopen(work_modes[_i]);
+	struct note notes[2] = { 0 };
+	struct stile_fence *hold = plain_fence_create();
+	struct stile_fence *first = submit_work(moves_queue(), &notes[0], hold);
+	struct stile_fence *second = submit_work(moves_queue(), &notes[1], first);
+	runner_sleep_ms(5);
+	ck_assert_int_eq(stile_fence_get_status(first), 0);
+	stile_fence_set_error(hold, -EIO);
+	stile_fence_signal(hold);
+	ck_assert_int_eq(gpu_finish(second), 1);
+	ck_assert_int_eq(gpu_finish(first), 1);
+	ck_assert(notes[0].ran == 1 && notes[0].was_over);
+	ck_assert(notes[1].ran == 1 && notes[1].was_over);
+	stile_fence_unref(hold);
+}
+END_TEST
+
+/* Wrong code: memory that is never moved, and whoever waits for that waits for ever. */
+START_TEST(work_runs_on_a_lost_device_too) {
+	reopen(work_modes[_i]);
+	struct note notes[2] = { 0 };
+	struct stile_fence *hold = plain_fence_create();
+	struct stile_fence *before = submit_work(moves_queue(), &notes[0], hold);
+	ck_assert_int_eq(stile_swgpu_lose(device), 0);
+	struct stile_fence *after = submit_work(moves_queue(), &notes[1], NULL);
+	runner_sleep_ms(5);
+	ck_assert_int_eq(stile_fence_get_status(before), 0);
+	stile_fence_signal(hold);
+	ck_assert_int_eq(gpu_finish(before), 1);
+	ck_assert_int_eq(gpu_finish(after), 1);
+	ck_assert(notes[0].ran == 1 && notes[0].was_over && notes[1].ran == 1);
+	stile_fence_unref(hold);
+}
+END_TEST
+
+/* Wrong code: work that waits for ever, or is not done at all. */
+START_TEST(work_runs_when_its_time_is_over) {
+	reopen(work_modes[_i]);
+	struct stile_swgpu_queue *quick = gpu_queue(device, "quick", 0, 50 * MS);
+	struct note note = { 0 };
+	struct stile_fence *hold = plain_fence_create();
+	struct stile_fence *fence = submit_work(quick, &note, hold);
+	if (_i == 1) {
+		ck_assert_int_eq(stile_swgpu_advance(device, 50 * MS), 0);
+	}
+	ck_assert_int_eq(gpu_finish(fence), 1);
+	ck_assert(note.ran == 1 && !note.was_over);
+	ck_assert_uint_eq(plain_refs(hold), 1);
+	stile_fence_signal(hold);
+	stile_fence_unref(hold);
+	stile_swgpu_queue_destroy(quick);
+}
+END_TEST
+
+static void *signal_late_run(void *arg) {
+	runner_sleep_ms(50);
+	stile_fence_signal(arg);
+	return NULL;
+}
+
+/* Wrong code: dropped with the device; done while others are still at the memory. */
+START_TEST(device_that_stops_does_its_work_first) {
+	reopen(work_modes[_i]);
+	struct note notes[2] = { 0 };
+	struct stile_fence *hold = plain_fence_create(), *never = plain_fence_create();
+	struct stile_fence *list = gpu_submit_after(queue, NULL, &never, 1);
+	struct stile_fence *behind = submit_work(moves_queue(), &notes[0], list);
+	struct stile_fence *fence = submit_work(moves_queue(), &notes[1], hold);
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_late_run, hold), 0);
+	stile_device_destroy(device);
+	device = NULL;
+	ck_assert_int_eq(plain_fence_finish(list), -ECANCELED);
+	ck_assert_int_eq(gpu_finish(behind), 1);
+	ck_assert_int_eq(gpu_finish(fence), 1);
+	ck_assert(notes[0].ran == 1 && notes[0].was_over);
+	ck_assert(notes[1].ran == 1 && notes[1].was_over);
+	pthread_join(thread, NULL);
+	stile_fence_signal(never);
+	stile_fence_unref(never);
+	stile_fence_unref(list);
+	stile_fence_unref(hold);
+}
+END_TEST
+
 /* ---- All at once --------------------------------------------------------------------------- */
 
 enum { STRESS_QUEUES = 4, STRESS_LISTS = 60 };
@@ -1095,6 +1232,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, error_of_an_implicit_wait_is_not_the_lists);
 	tcase_add_loop_test(tcase, buffers_may_share_a_reservation, 0, 2);
 	tcase_add_test(tcase, list_may_use_many_buffers);
+	tcase_add_test(tcase, user_of_two_buffers_is_waited_for_once);
 	tcase_add_test(tcase, writer_behind_a_reader_of_another_queue_comes_after);
 	suite_add_tcase(suite, tcase);
 
@@ -1118,6 +1256,13 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, submitting_with_a_reservation_locked_is_edeadlk, 0, 2);
 	tcase_add_test(tcase, submission_without_memory_leaves_nothing_behind);
 	tcase_add_test(tcase, queue_without_memory_is_enomem);
+	suite_add_tcase(suite, tcase);
+
+	tcase = case_create("work of the backend");
+	tcase_add_loop_test(tcase, work_runs_behind_what_it_waits_for, 0, 2);
+	tcase_add_loop_test(tcase, work_runs_on_a_lost_device_too, 0, 2);
+	tcase_add_loop_test(tcase, work_runs_when_its_time_is_over, 0, 2);
+	tcase_add_loop_test(tcase, device_that_stops_does_its_work_first, 0, 2);
 	suite_add_tcase(suite, tcase);
 
 	tcase = case_create("stress");

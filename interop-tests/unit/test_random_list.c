@@ -37,7 +37,7 @@ static int execute(void) {
 	return status;
 }
 
-enum { PICTURES = 4, ROUNDS = 12, ROUND_COMMANDS = 15 };
+enum { PICTURES = 4, ROUNDS = 40, ROUND_COMMANDS = 15 };
 
 struct chance {
 	uint64_t seed;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <stile/swgpu.h>
+#include <stile/swgpu_list.h>
 
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
@@ -258,6 +259,39 @@ START_TEST(copy_takes_all_planes_whatever_the_pitch) {
 	unmap(&target);
 	stile_image_unref(from);
 	stile_image_unref(to);
+}
+END_TEST
+
+/* The first sample, as a device sees it. */
+static unsigned seen_by(struct stile_device *seer, struct stile_image *image) {
+	uint8_t sample;
+	struct stile_swgpu_list *list;
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_swgpu_list_create(seer, &list), 0);
+	ck_assert_int_eq(stile_swgpu_list_download(list, image, 0, &sample, sizeof(sample)), 0);
+	ck_assert_int_eq(stile_swgpu_submit(stile_swgpu_get_queue(seer), list, NULL, &fence), 0);
+	ck_assert_int_eq(finish(fence), 1);
+	return sample;
+}
+
+/* Wrong code: what one wrote stays in its cache; the other one has what was there before in its own. */
+START_TEST(device_sees_what_another_one_wrote_whatever_their_caches) {
+	const struct stile_device_info info = { .size = sizeof(info), .options = "coherent=no" };
+	struct stile_device *devices[2];
+	ck_assert_int_eq(stile_device_open("swgpu", &info, &devices[0]), 0);
+	ck_assert_int_eq(stile_device_open("swgpu", &info, &devices[1]), 0);
+	struct stile_image *image = create(DRM_FORMAT_R8, 1, 1);
+	for (unsigned value = 1; value < 6; value++) {
+		struct stile_fence *fence;
+		ck_assert_int_eq(stile_swgpu_fill(devices[value % 2], image, 0, value, &fence), 0);
+		ck_assert_int_eq(finish(fence), 1);
+		ck_assert_uint_eq(seen_by(devices[0], image), value);
+		ck_assert_uint_eq(seen_by(devices[1], image), value);
+		ck_assert_uint_eq(seen_by(device, image), value);
+	}
+	stile_image_unref(image);
+	stile_device_destroy(devices[0]);
+	stile_device_destroy(devices[1]);
 }
 END_TEST
 
@@ -610,6 +644,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(bytes, fill_sets_every_sample_and_nothing_else, 0, BYTE_CASES);
 	tcase_add_loop_test(bytes, upload_writes_rows_and_nothing_else, 0, BYTE_CASES);
 	tcase_add_loop_test(bytes, copy_takes_all_planes_whatever_the_pitch, 0, BYTE_CASES);
+	tcase_add_test(bytes, device_sees_what_another_one_wrote_whatever_their_caches);
 	suite_add_tcase(s, bytes);
 
 	TCase *order = ledger_tcase_create("order");
