@@ -178,19 +178,88 @@ static void chance_end(struct chance *chance) {
 	}
 }
 
+static void (*const random_commands[])(struct chance *chance) = { random_fill, random_copy,
+	random_composite, random_convert, random_upload, random_kernel };
+
+static void random_command(struct chance *chance) {
+	random_commands[below(chance, ARRAY_LENGTH(random_commands))](chance);
+}
+
 /* Wrong code: commands of a list that do not see what those before have written. */
 START_TEST(random_lists_do_what_their_commands_do_one_after_another) {
-	static void (*const commands[])(struct chance * chance) = { random_fill, random_copy,
-		random_composite, random_convert, random_upload, random_kernel };
 	setup_with(devices[_i]);
 	struct chance chance = { .seed = runner_seed() };
 	for (int round = 0; round < ROUNDS; round++) {
 		chance_begin(&chance);
 		for (int i = 0; i < ROUND_COMMANDS; i++) {
-			commands[below(&chance, ARRAY_LENGTH(commands))](&chance);
+			random_command(&chance);
 		}
 		ck_assert_int_eq(execute(), 1);
 		chance_end(&chance);
+	}
+	teardown();
+}
+END_TEST
+
+enum { QUEUES = 4, MAX_LISTS = ROUND_COMMANDS };
+
+static const struct {
+	const char *options;
+	int queues;
+	bool waits; /* for each list before; else the reservations see to the order */
+} orders[] = {
+	{ NULL, 1, false },
+	{ NULL, QUEUES, false },
+	{ "engines=4", QUEUES, false },
+	{ "coherent=no", QUEUES, false },
+	{ "profile=no-implicit-sync", QUEUES, true },
+	{ "seed=11", QUEUES, false },
+	{ "seed=12 implicit_sync=no", QUEUES, true },
+};
+
+/* What was recorded goes to a queue, behind what is before it. */
+static struct stile_fence *submit_to(
+	struct stile_swgpu_queue *queue, struct stile_fence *const *before, size_t count) {
+	struct stile_fence *fence = gpu_submit_after(queue, list, before, count);
+	ck_assert_int_eq(stile_swgpu_list_create(device, &list), 0);
+	return fence;
+}
+
+static void run_on_queues(struct chance *chance, struct stile_swgpu_queue **queues, int order) {
+	struct stile_fence *fences[MAX_LISTS];
+	size_t count = 0;
+	for (int i = 0; i < ROUND_COMMANDS; i++) {
+		random_command(chance);
+		if (below(chance, 2) == 0 || i == ROUND_COMMANDS - 1) {
+			fences[count] =
+				submit_to(queues[below(chance, (uint32_t)orders[order].queues)],
+					fences, orders[order].waits ? count : 0);
+			count++;
+		}
+	}
+	while (count > 0) {
+		ck_assert_int_eq(gpu_finish(fences[--count]), 1);
+	}
+}
+
+/*
+ * DESIGN 7, section 19. Wrong code: a list that begins before one that writes what it reads, or reads what it
+ * writes; two that are at the same bytes of a tile or a cache line at once.
+ */
+START_TEST(random_lists_on_queues_do_what_they_do_one_after_another) {
+	struct stile_swgpu_queue *queues[QUEUES];
+	setup_with(orders[_i].options);
+	for (int i = 0; i < orders[_i].queues; i++) {
+		queues[i] = gpu_queue(device, NULL, i, 0);
+	}
+	struct chance chance = { .seed = runner_seed() };
+	for (int round = 0; round < ROUNDS; round++) {
+		chance_begin(&chance);
+		run_on_queues(&chance, queues, _i);
+		chance_end(&chance);
+	}
+	for (int i = 0; i < orders[_i].queues; i++) {
+		stile_swgpu_queue_destroy(queues[i]);
 	}
 	teardown();
 }
@@ -201,6 +270,8 @@ static Suite *make(void) {
 	TCase *chance = ledger_tcase_create("chance");
 	tcase_add_loop_test(chance, random_lists_do_what_their_commands_do_one_after_another, 0,
 		ARRAY_LENGTH(devices));
+	tcase_add_loop_test(chance, random_lists_on_queues_do_what_they_do_one_after_another, 0,
+		ARRAY_LENGTH(orders));
 	suite_add_tcase(suite, chance);
 	return suite;
 }
