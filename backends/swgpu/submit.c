@@ -50,9 +50,10 @@ static int deps_make_room(struct deps *deps) {
 		return 0;
 	}
 	bool few = deps->fences == deps->few;
+	size_t capacity = 2 * deps->capacity + FEW;
 	check_alloc();
-	struct stile_fence **fences = realloc(
-		few ? NULL : deps->fences, 2 * deps->capacity * sizeof(struct stile_fence *));
+	struct stile_fence **fences =
+		realloc(few ? NULL : deps->fences, capacity * sizeof(struct stile_fence *));
 	if (fences == NULL) {
 		return -ENOMEM;
 	}
@@ -60,7 +61,7 @@ static int deps_make_room(struct deps *deps) {
 		memcpy(fences, deps->few, sizeof(deps->few));
 	}
 	deps->fences = fences;
-	deps->capacity *= 2;
+	deps->capacity = capacity;
 	return 0;
 }
 
@@ -266,7 +267,7 @@ static int submit_guarded(struct stile_swgpu_queue *queue, const struct queue_en
 	if (ret == 0) {
 		ret = job_create_for(queue, entry, deps, &job, out);
 	}
-	if (ret < 0) {
+	if (ret != 0) {
 		list_unlock(&exec, entry->list);
 		return ret;
 	}
@@ -324,7 +325,7 @@ int stile_swgpu_submit(struct stile_swgpu_queue *queue, struct stile_swgpu_list 
 		.list = list,
 		.waits = known.waits,
 		.wait_count = known.wait_count,
-		.label = list == NULL ? "gate of swgpu" : "wait of a list",
+		.label = "wait of a list",
 		.place = __builtin_return_address(0),
 	};
 	return queue_submit(queue, &entry, out);

@@ -79,7 +79,8 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_queue_create(
 
 /**
  * Give a queue up. What has not begun ends with -ECANCELED. Blocks until the
- * list that is being executed is done.
+ * list that is being executed is done; what was injected to hold it up is cut
+ * short.
  *
  * @param queue  NULL is ignored
  * @since 0.1
@@ -104,9 +105,12 @@ STILE_API struct stile_swgpu_queue *stile_swgpu_get_queue(
  * its fence is there to keep the storage from moving, no more
  * (STILE_RESV_BOOKKEEP).
  *
- * If a fence that it waits for ended with an error, nothing is executed, and
- * its own ends with that error. Waits and work together are limited by the
- * queue's time-out, after which it ends with -ETIME and the next list begins.
+ * If one of info->waits ended with an error, nothing is executed, and its own
+ * fence ends with that error; those of reservations are for order alone. Waits
+ * and work together, from when it is the first of its queue, are limited by the
+ * queue's time-out, after which it ends with -ETIME, even if its last command was
+ * finished, and the next list begins. No list at all is a mere wait, which needs
+ * no engine.
  *
  * Blocks while others have a reservation locked; may block for memory.
  *

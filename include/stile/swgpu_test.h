@@ -185,13 +185,16 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_lose(struct stile_device *device);
 /*
  * With a seed, the device has no threads. Commands of all queues are executed
  * one after another by whoever waits for a fence (any wait of Stile that would
- * sleep), by stile_swgpu_step() and by stile_device_dispatch(); which queue is
- * next, and how long a command takes on the device's virtual clock, follows
- * from the seed. The same calls from one thread give the same trace.
+ * sleep, however soon its deadline is), by stile_swgpu_step() and by
+ * stile_device_dispatch(); stile_device_get_fd() tells of them to nobody. Which
+ * queue is next, whatever the priorities, and how long a command takes on the
+ * device's virtual clock, follows from the seed. The same calls from one thread
+ * give the same trace.
  */
 
 /**
- * Execute one command, or end one list, if there is something that can go on.
+ * Execute one command, or end one list, if there is something that can go on: a
+ * list of n commands takes n + 1 steps.
  *
  * @param device  a swgpu device; borrowed
  * @retval 1        something was done
@@ -202,7 +205,8 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_lose(struct stile_device *device);
 STILE_API int stile_swgpu_step(struct stile_device *device);
 
 /**
- * Let virtual time pass: what timed out ends with -ETIME.
+ * Let virtual time pass: what timed out ends with -ETIME, in the order of the
+ * deadlines. Executes nothing.
  *
  * @param device  a deterministic swgpu device; borrowed
  * @param ns      how much

@@ -41,9 +41,9 @@ enum {
 	PATIENCE_MS = 30000,
 /* Of each thread; without sanitizers the time is over before. */
 #if defined(__SANITIZE_THREAD__)
-	STEPS = 600,
+	STEPS = 1500,
 #elif defined(__SANITIZE_ADDRESS__)
-	STEPS = 3000,
+	STEPS = 6000,
 #else
 	STEPS = 1000000,
 #endif
@@ -396,7 +396,8 @@ static void finish(struct page *page, uint32_t value, struct stile_fence *fence,
 	int ret = stile_fence_wait(fence, patience_end());
 	require(ret == 0, "a list does not end: %d", ret);
 	ret = stile_fence_get_status(fence);
-	require(ret > 0 || (is_explicit && ret == -ECANCELED), "a list ends with %d", ret);
+	require(ret > 0 || (is_explicit && (ret == -ECANCELED || ret == -EIO)),
+		"a list ends with %d", ret);
 	page->value = value;
 	page->is_known = ret > 0;
 }
@@ -499,11 +500,15 @@ static void do_copy(struct player *player, struct thing *to) {
 	thing_unref(from);
 }
 
-/* Somebody comes and goes: what is pending is cancelled, buffers stay. */
+/* A device goes, or is lost and goes, and another comes: what is pending ends, buffers stay. */
 static void do_reopen(struct player *player) {
 	size_t i = roll(player, ARRAY_LENGTH(places));
 	/* Rarely, so that there is something between. */
 	if (roll(player, 8) == 0 && pthread_rwlock_trywrlock(&places[i].lock) == 0) {
+		if (roll(player, 2) == 0) {
+			int ret = stile_swgpu_lose(places[i].device);
+			require(ret == 0, "lose gives %d", ret);
+		}
 		stile_device_destroy(places[i].device);
 		places[i].device = gpu_open(kinds[i].options);
 		pthread_rwlock_unlock(&places[i].lock);
@@ -532,7 +537,8 @@ static void use_attachment(struct player *player, struct stile_attachment *attac
 	const struct stile_sg *sg;
 	int ret = stile_attachment_map_unlocked(
 		attachment, STILE_BIDIRECTIONAL, patience_end(), NULL, &sg);
-	if (!worked(ret, "map")) {
+	/* Its device may have been lost. */
+	if (ret == -EIO || !worked(ret, "map")) {
 		return;
 	}
 	uint64_t bytes = 0;

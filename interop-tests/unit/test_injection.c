@@ -130,12 +130,13 @@ START_TEST(each_word_is_understood) {
 }
 END_TEST
 
-/* Wrong code: only the first word read; allocations counted as commands. */
+/* Wrong code: only the first word read; allocations counted as commands; a command that takes their fault. */
 START_TEST(words_have_commas_between) {
 	struct faults *faults;
 	struct stile_report why;
 	struct stile_swgpu_injection found;
-	ck_assert_int_eq(faults_create("hang@2,nomem@2,error@1,delay@1:1s", &faults, &why), 0);
+	const char *text = "hang@2,nomem@2,error@1,nomem@4,delay@1:1s";
+	ck_assert_int_eq(faults_create(text, &faults, &why), 0);
 	ck_assert(faults_take(faults, 1, &found));
 	ck_assert_int_eq(found.kind, STILE_SWGPU_ERROR);
 	ck_assert(faults_take(faults, 1, &found));
@@ -146,6 +147,8 @@ START_TEST(words_have_commas_between) {
 	ck_assert(!faults_next_allocation(faults));
 	ck_assert(faults_take(faults, 2, &found));
 	ck_assert_int_eq(found.kind, STILE_SWGPU_HANG);
+	ck_assert(!faults_take(faults, 4, &found));
+	ck_assert(faults_next_allocation(faults));
 	faults_destroy(faults);
 	ck_assert_int_eq(faults_create("", &faults, &why), 0);
 	faults_destroy(faults);

@@ -909,7 +909,8 @@ END_TEST
 
 struct sweep {
 	struct stile_swgpu_list *list;
-	struct stile_buffer *buffers[12];
+	struct stile_buffer *buffers[20];
+	struct stile_fence *there[20]; /* who reads them */
 	struct stile_fence *waits[2];
 	struct stile_fence *fence;
 };
@@ -924,12 +925,24 @@ static int sweep_attempt(void *user) {
 	return stile_swgpu_submit(queue, sweep->list, &info, &sweep->fence);
 }
 
+static size_t count_fences(struct stile_buffer *buffer) {
+	struct stile_fence *fences[8];
+	size_t count = ARRAY_LENGTH(fences);
+	ck_assert_int_eq(stile_resv_get_fences(stile_buffer_get_resv(buffer), STILE_RESV_BOOKKEEP,
+				 fences, &count),
+		0);
+	for (size_t i = 0; i < count; i++) {
+		stile_fence_unref(fences[i]);
+	}
+	return count;
+}
+
 static void sweep_after(void *user, int ret) {
 	struct sweep *sweep = user;
 	for (size_t i = 0; ret < 0 && i < ARRAY_LENGTH(sweep->buffers); i++) {
-		struct stile_resv *resv = stile_buffer_get_resv(sweep->buffers[i]);
-		ck_assert(!stile_resv_is_locked(resv));
-		ck_assert(stile_resv_test_signaled(resv, STILE_RESV_BOOKKEEP));
+		ck_assert(!stile_resv_is_locked(stile_buffer_get_resv(sweep->buffers[i])));
+		ck_assert_uint_eq(count_fences(sweep->buffers[i]), 1);
+		ck_assert_uint_eq(plain_refs(sweep->there[i]), 2);
 	}
 	ck_assert(ret == 0 || sweep->fence == NULL);
 	ck_assert_uint_eq(plain_refs(sweep->waits[1]), ret == 0 ? 2 : 1);
@@ -947,11 +960,17 @@ START_TEST(submission_without_memory_leaves_nothing_behind) {
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(sweep.buffers); i++) {
 		sweep.buffers[i] = create_buffer(NULL);
+		sweep.there[i] = plain_fence_create();
 		record_fill(sweep.list, sweep.buffers[i]);
+		add_fence(sweep.buffers[i], sweep.there[i], STILE_RESV_READ);
 	}
-	ck_assert_uint_gt(failing_sweep(sweep_attempt, sweep_after, &sweep, errors), 2);
-	ck_assert_int_eq(find_usage(sweep.buffers[11], sweep.fence), STILE_RESV_WRITE);
+	ck_assert_uint_gt(failing_sweep(sweep_attempt, sweep_after, &sweep, errors), 3);
+	ck_assert_int_eq(find_usage(sweep.buffers[19], sweep.fence), STILE_RESV_WRITE);
 	stile_fence_signal(sweep.waits[1]);
+	for (size_t i = 0; i < ARRAY_LENGTH(sweep.buffers); i++) {
+		stile_fence_signal(sweep.there[i]);
+		stile_fence_unref(sweep.there[i]);
+	}
 	ck_assert_int_eq(gpu_finish(sweep.fence), 1);
 	for (size_t i = 0; i < ARRAY_LENGTH(sweep.buffers); i++) {
 		stile_buffer_unref(sweep.buffers[i]);
