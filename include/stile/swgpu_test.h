@@ -144,8 +144,8 @@ enum stile_swgpu_injection_kind {
 struct stile_swgpu_injection {
 	size_t size; /**< sizeof(struct stile_swgpu_injection) */
 	enum stile_swgpu_injection_kind kind;
-	uint64_t at; /**< the n-th command, or allocation, that begins from
-	                       now on; from 1 */
+	uint64_t at; /**< the n-th command, or allocation, that begins from now
+	                  on; from 1. Waits and moves are no commands */
 	int error;   /**< -errno; 0: -EIO */
 	int64_t delay_ns;
 };

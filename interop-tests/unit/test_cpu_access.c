@@ -954,6 +954,22 @@ START_TEST(end_lets_the_device_see_what_was_written) {
 }
 END_TEST
 
+/*
+ * P-3: no mutual exclusion. Wrong code: what the device writes beside the CPU is lost when that one ends.
+ */
+START_TEST(end_takes_nothing_from_the_device) {
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, ways[_i].usage, 0, NULL), 0);
+	device_writes(PAGE, 99);
+	exporter.memory[PAGE + 1] = 98;
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, ways[_i].usage), 0);
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
+	ck_assert_uint_eq(cpu_reads(PAGE), 99);
+	ck_assert_uint_eq(cpu_reads(PAGE + 1), 98);
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+	unmap_from_device();
+}
+END_TEST
+
 /* T-4. Wrong code: what the device wrote goes with its mapping. */
 START_TEST(unmap_shows_what_the_device_wrote) {
 	device_writes(PAGE, 99);
@@ -1290,6 +1306,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(cached, range_shows_its_first_and_last_byte, 0, ARRAY_LENGTH(parts));
 	tcase_add_loop_test(
 		cached, end_lets_the_device_see_what_was_written, 0, ARRAY_LENGTH(parts));
+	tcase_add_loop_test(cached, end_takes_nothing_from_the_device, 0, ARRAY_LENGTH(ways));
 	tcase_add_test(cached, unmap_shows_what_the_device_wrote);
 	tcase_add_test(cached, begin_during_unmap_shows_what_the_device_wrote);
 	tcase_add_test(cached, brackets_while_the_device_maps_and_unmaps);

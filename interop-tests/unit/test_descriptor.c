@@ -28,6 +28,7 @@
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 #include "interop-tests/support/test_exporter.h"
+#include "src/buffer.h"
 #include "src/macros.h"
 #include "src/os.h"
 
@@ -174,6 +175,7 @@ START_TEST(descriptors_are_cloexec_from_the_first_instant) {
 		close(fd);
 		stile_buffer_unref(again);
 		stile_buffer_unref(buffer);
+		ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
 	}
 	over = true;
 	pthread_join(thread, NULL);
@@ -336,6 +338,24 @@ START_TEST(file_of_another_buffer_is_eexist) {
 	close(fd);
 	stile_buffer_unref(liar);
 	test_exporter_finish(&own);
+}
+END_TEST
+
+/* B-5: st_dev and st_ino. Wrong code: files of two file systems that have the same number are one. */
+START_TEST(files_are_known_by_both_numbers) {
+	struct stile_buffer *second = create(page), *third = create(page);
+	struct stat st = { .st_dev = 1, .st_ino = 1 };
+	ck_assert_int_eq(buffer_table_set_file(exported, &st), 0);
+	st.st_dev = 2;
+	ck_assert_int_eq(buffer_table_set_file(second, &st), 0);
+	struct stile_buffer *found = buffer_table_find(&st);
+	ck_assert_ptr_eq(found, second);
+	stile_buffer_unref(found);
+	ck_assert_int_eq(buffer_table_set_file(third, &st), -EEXIST);
+	st.st_ino = 2;
+	ck_assert_ptr_null(buffer_table_find(&st));
+	stile_buffer_unref(third);
+	stile_buffer_unref(second);
 }
 END_TEST
 
@@ -665,6 +685,64 @@ START_TEST(fence_of_an_armed_poll_ends_while_the_last_reference_goes) {
 }
 END_TEST
 
+static const char *own_name(struct stile_fence *fence) {
+	(void)fence;
+	return "own";
+}
+
+static bool is_done_when_asked(struct stile_fence *fence) {
+	(void)fence;
+	return false;
+}
+
+static void own_release(struct stile_fence *fence) {
+	free(fence);
+}
+
+/* 0: a fence as any; 1: one that has ended when its end is asked for. */
+static const struct stile_fence_ops own_fences[] = {
+	{
+		.size = sizeof(struct stile_fence_ops),
+		.get_driver_name = own_name,
+		.get_timeline_name = own_name,
+		.release = own_release,
+	},
+	{
+		.size = sizeof(struct stile_fence_ops),
+		.get_driver_name = own_name,
+		.get_timeline_name = own_name,
+		.enable_signaling = is_done_when_asked,
+		.release = own_release,
+	},
+};
+
+/*
+ * D-3. Wrong code: each fence that was armed, or tried, keeps the buffer; the one that told is the only one
+ * to let it go.
+ */
+START_TEST(fence_that_does_not_tell_does_not_keep_the_buffer) {
+	uint64_t context = stile_fence_context_alloc(1);
+	int poll_fd;
+	ck_assert_int_eq(stile_buffer_get_poll_fd(exported, &poll_fd), 0);
+	for (uint64_t i = 1; i <= 2; i++) {
+		struct stile_fence *fence = malloc(sizeof(*fence));
+		ck_assert_ptr_nonnull(fence);
+		ck_assert_int_eq(stile_fence_init(fence, &own_fences[_i], context, i), 0);
+		/* The second one takes the place of the first. */
+		add_fence(exported, fence);
+		if (i == 2) {
+			stile_fence_signal(fence);
+		}
+		stile_fence_unref(fence);
+	}
+	ck_assert(plain_fd_is_readable(poll_fd));
+	close(poll_fd);
+	stile_buffer_unref(exported);
+	exported = NULL;
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 1);
+}
+END_TEST
+
 /* D-3. Wrong code: kept by a descriptor that has nothing to wait for; poll that says no for ever. */
 START_TEST(idle_poll_descriptor_does_not_keep_the_buffer) {
 	int poll_fd;
@@ -894,6 +972,7 @@ static Suite *suite(void) {
 	tcase_add_test(identity, identity_survives_the_device_and_the_descriptor);
 	tcase_add_test(identity, memory_comes_back_as_a_new_object);
 	tcase_add_test(identity, file_of_another_buffer_is_eexist);
+	tcase_add_test(identity, files_are_known_by_both_numbers);
 	tcase_add_test(identity, file_that_was_imported_before_is_eexist);
 	tcase_add_test(identity, exporter_that_gives_two_files_is_eexist);
 	tcase_add_test(identity, error_of_export_is_passed_on);
@@ -909,6 +988,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(life, armed_poll_keeps_the_buffer, 0, 2);
 	tcase_add_test(life, fence_of_an_armed_poll_ends_while_the_last_reference_goes);
 	tcase_add_test(life, idle_poll_descriptor_does_not_keep_the_buffer);
+	tcase_add_loop_test(life, fence_that_does_not_tell_does_not_keep_the_buffer, 0, 2);
 	suite_add_tcase(s, life);
 
 	TCase *limits = ledger_tcase_create("limits");

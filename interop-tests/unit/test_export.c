@@ -608,6 +608,7 @@ START_TEST(memory_for_reading_is_not_written) {
 	ck_assert_int_eq(stile_buffer_import(device, buffer, READ, NULL, &again), 0);
 	ck_assert_ptr_eq(again, buffer);
 	stile_buffer_unref(again);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
 	void *address;
 	ck_assert_int_eq(stile_buffer_mmap(buffer, READ, &address), 0);
 	stile_buffer_munmap(buffer, address);
@@ -744,6 +745,21 @@ static size_t index_of(const struct stile_buffer *buffer) {
 	return i;
 }
 
+/* B-6. Wrong code: whoever leaves from the middle leaves those around it pointing to where it was. */
+START_TEST(iteration_passes_over_those_who_left) {
+	several_export();
+	struct stile_buffer *last = several[SEVERAL - 1].buffer;
+	for (size_t i = SEVERAL - 1; i-- > 0;) {
+		stile_buffer_unref(several[i].buffer);
+		test_exporter_finish(&several[i]);
+	}
+	ck_assert_ptr_eq(stile_buffer_iter_next(NULL), last);
+	ck_assert_ptr_null(stile_buffer_iter_next(last));
+	stile_buffer_unref(last);
+	test_exporter_finish(&several[SEVERAL - 1]);
+}
+END_TEST
+
 /* B-6. Wrong code: one that is missed or seen twice; references that are lost, or dropped twice. */
 START_TEST(iteration_sees_each_buffer_once) {
 	unsigned times[SEVERAL] = { 0 };
@@ -861,6 +877,7 @@ START_TEST(description_has_all_that_there_is_to_say) {
 	assert_says(text, "test exporter");
 	assert_says(text, "scan-out");
 	assert_says(text, "plain timeline");
+	assert_says(text, "rw, 1 references");
 	assert_says_number(text, PAGES * page);
 	assert_says_number(text, SEVERAL * page);
 	assert_says_number(text, SEVERAL + 1);
@@ -977,6 +994,38 @@ static const struct user {
 		-EBUSY },
 };
 
+/* B-7. Wrong code: who is attached, but not what that means for the storage. */
+START_TEST(description_says_what_importers_do) {
+	struct stile_buffer *buffer = test_exporter_export(&exporter);
+	struct stile_attach_info info = {
+		.size = sizeof(info),
+		.device = device,
+		.usage = BOTH,
+		.importer = &users[2].ops,
+		.name = "scan-out",
+	};
+	struct stile_attachment *attachment;
+	ck_assert_int_eq(stile_buffer_attach(buffer, &info, NULL, &attachment), 0);
+	char *text = describe();
+	assert_says(text, "attached: scan-out, hears of moves\n");
+	free(text);
+	const struct stile_sg *sg;
+	lock(buffer);
+	ck_assert_int_eq(stile_attachment_pin(attachment), 0);
+	ck_assert_int_eq(stile_attachment_map(attachment, STILE_TO_DEVICE, 0, NULL, &sg), 0);
+	unlock(buffer);
+	text = describe();
+	assert_says(text, "attached: scan-out, hears of moves, mapped, pinned\n");
+	free(text);
+	lock(buffer);
+	stile_attachment_unmap(attachment, sg, STILE_TO_DEVICE);
+	stile_attachment_unpin(attachment);
+	unlock(buffer);
+	stile_buffer_detach(buffer, attachment);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
 /*
  * T-7, T-8. Wrong code: moved under a device that hears of nothing; kept for one that would; an importer
  * that is merely attached.
@@ -1066,6 +1115,7 @@ static void add_use(Suite *s) {
 	TCase *moves = ledger_tcase_create("may it move");
 	tcase_add_checked_fixture(moves, setup, teardown);
 	tcase_add_test(moves, mappings_of_the_cpu_keep_the_storage_where_it_is);
+	tcase_add_test(moves, description_says_what_importers_do);
 	tcase_add_test(moves, descriptor_keeps_the_storage_where_it_is);
 	tcase_add_loop_test(moves, importers_keep_the_storage_if_they_hear_of_nothing_or_say_so, 0,
 		ARRAY_LENGTH(users));
@@ -1080,6 +1130,7 @@ static Suite *suite(void) {
 	TCase *all = ledger_tcase_create("all buffers");
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, iteration_sees_each_buffer_once);
+	tcase_add_test(all, iteration_passes_over_those_who_left);
 	tcase_add_test(all, iteration_gives_references);
 	tcase_add_test(all, iteration_while_buffers_come_and_go);
 	tcase_add_test(all, description_has_all_that_there_is_to_say);

@@ -58,7 +58,7 @@ static struct profile parse(const char *options) {
 	struct profile profile;
 	struct stile_report why = { .text = "" };
 	int ret = profile_parse(&profile, options, true, &why);
-	ck_assert_msg(ret == 0, "'%s': %d, %s", options, ret, why.text);
+	ck_assert_msg(ret == 0, "'%s': %d, %s", options == NULL ? "" : options, ret, why.text);
 	return profile;
 }
 

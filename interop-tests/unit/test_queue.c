@@ -19,6 +19,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/buffer.h"
 #include "src/macros.h"
 
 #define MS INT64_C(1000000)
@@ -588,28 +589,34 @@ END_TEST
 struct last_look {
 	struct stile_callback callback;
 	struct stile_fence *kept;
+	struct stile_buffer *used;
 	uint32_t refs;
+	uint32_t buffer_refs;
 };
 
 static void look_at_refs(struct stile_fence *fence, struct stile_callback *callback) {
 	(void)fence;
 	struct last_look *look = CONTAINER_OF(callback, struct last_look, callback);
 	look->refs = plain_refs(look->kept);
+	look->buffer_refs = __atomic_load_n(&look->used->refs, __ATOMIC_RELAXED);
 }
 
 /* Wrong code: what a list keeps is dropped after its fence told that it ended. */
 START_TEST(nothing_is_kept_when_the_fence_ends) {
 	/* Who signals the second one may have a reference on it for a moment. */
 	struct stile_fence *waits[2] = { plain_fence_create(), plain_fence_create() };
-	struct last_look look = { .kept = waits[0] };
+	struct last_look look = { .kept = waits[0], .used = create_buffer(NULL) };
+	struct stile_swgpu_list *list = use_list(look.used, true, NULL);
 	stile_fence_signal(waits[0]);
-	struct stile_fence *fence = gpu_submit_after(queue, NULL, waits, 2);
+	struct stile_fence *fence = gpu_submit_after(queue, list, waits, 2);
 	ck_assert_uint_eq(plain_refs(waits[0]), 2);
 	ck_assert_int_eq(stile_fence_add_callback(fence, &look.callback, look_at_refs), 0);
 	stile_fence_signal(waits[1]);
 	ck_assert_int_eq(plain_fence_finish(fence), 1);
 	ck_assert(!stile_fence_remove_callback(fence, &look.callback));
 	ck_assert_uint_eq(look.refs, 1);
+	ck_assert_uint_eq(look.buffer_refs, 1);
+	stile_buffer_unref(look.used);
 	stile_fence_unref(fence);
 	stile_fence_unref(waits[0]);
 	stile_fence_unref(waits[1]);

@@ -181,6 +181,11 @@ START_TEST(what_does_not_fit_in_64_bits_is_refused) {
 	ck_assert_int_eq(append(NULL, UINT64_MAX - page + 1, 2 * page), -EOVERFLOW);
 	ck_assert_int_eq(append(NULL, half, half - page), 0);
 	assert_looks(UINT64_MAX - page + 1, 1, 0);
+	/* The last page there is does fit. */
+	stile_sg_destroy(sg);
+	ck_assert_int_eq(stile_sg_create(&sg), 0);
+	ck_assert_int_eq(append(NULL, UINT64_MAX - page + 1, page), 0);
+	assert_looks(page, 1, 0);
 }
 END_TEST
 

@@ -11,6 +11,7 @@
 #include <stile/swgpu_list.h>
 
 #include "interop-tests/support/failing.h"
+#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/plain_fence.h"
@@ -292,6 +293,57 @@ START_TEST(device_sees_what_another_one_wrote_whatever_their_caches) {
 	stile_image_unref(image);
 	stile_device_destroy(devices[0]);
 	stile_device_destroy(devices[1]);
+}
+END_TEST
+
+/* The first four bytes of two rows, 64 bytes apart, by either command. */
+static void record_rows(struct stile_swgpu_list *list, struct stile_image *image, bool by_copy) {
+	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
+	const struct stile_swgpu_rect part = { 0, 0, 4, 2 };
+	const struct stile_swgpu_strided rows = { .size = sizeof(rows),
+		.from = buffer,
+		.to = buffer,
+		.from_offset = 128,
+		.from_pitch = 4,
+		.to_pitch = 64,
+		.row_bytes = 4,
+		.rows = 2 };
+	if (by_copy) {
+		ck_assert_int_eq(stile_swgpu_list_fill_buffer(list, buffer, 128, 8, 0x01010101), 0);
+		ck_assert_int_eq(stile_swgpu_list_copy_buffer(list, &rows), 0);
+	} else {
+		ck_assert_int_eq(stile_swgpu_list_fill(list, image, 0, &part, 1), 0);
+	}
+}
+
+/*
+ * Wrong code: what is between the rows that one writes is written back, too, over what the other one wrote
+ * there.
+ */
+START_TEST(devices_may_write_beside_each_other) {
+	struct stile_device *cached = gpu_open("coherent=no implicit_sync=no");
+	struct stile_device *other = gpu_open("implicit_sync=no");
+	struct stile_image *image = create(DRM_FORMAT_R8, 64, 2);
+	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
+	struct gpu_blocker blocker = { 0 };
+	struct stile_swgpu_list *between = gpu_block(other, &blocker), *list;
+	ck_assert_int_eq(stile_swgpu_list_fill_buffer(between, buffer, 4, 4, 0x02020202), 0);
+	struct stile_fence *fence = gpu_submit(stile_swgpu_get_queue(other), between);
+	gpu_blocker_await(&blocker, 1);
+	ck_assert_int_eq(stile_swgpu_list_create(cached, &list), 0);
+	record_rows(list, image, _i == 0);
+	ck_assert_int_eq(gpu_finish(gpu_submit(stile_swgpu_get_queue(cached), list)), 1);
+	gpu_blocker_open(&blocker);
+	ck_assert_int_eq(gpu_finish(fence), 1);
+	struct memory memory = map(image);
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, STILE_USAGE_READ, 0, NULL), 0);
+	ck_assert_mem_eq(memory.bytes, "\1\1\1\1\2\2\2\2", 8);
+	ck_assert_mem_eq(memory.bytes + 64, "\1\1\1\1", 4);
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, STILE_USAGE_READ), 0);
+	unmap(&memory);
+	stile_image_unref(image);
+	stile_device_destroy(cached);
+	stile_device_destroy(other);
 }
 END_TEST
 
@@ -645,6 +697,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(bytes, upload_writes_rows_and_nothing_else, 0, BYTE_CASES);
 	tcase_add_loop_test(bytes, copy_takes_all_planes_whatever_the_pitch, 0, BYTE_CASES);
 	tcase_add_test(bytes, device_sees_what_another_one_wrote_whatever_their_caches);
+	tcase_add_loop_test(bytes, devices_may_write_beside_each_other, 0, 2);
 	suite_add_tcase(s, bytes);
 
 	TCase *order = ledger_tcase_create("order");
