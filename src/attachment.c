@@ -156,6 +156,7 @@ static int attach(struct stile_buffer *buffer, const struct stile_attach_info *i
 		.name = info->name != NULL ? info->name : info->device->ops->name,
 		.constraints = constraints,
 		.usage = info->usage,
+		.is_picky = info->constraints != NULL,
 		.gone = gone,
 	};
 	ret = attachment_join(attachment, why);
@@ -304,6 +305,29 @@ static bool is_whole(const struct stile_attachment *attachment, const struct sti
 	return false;
 }
 
+/* What an importer needs beyond its device, whose bus has seen to the rest. */
+static bool is_fit(const struct stile_constraints *need, const struct stile_sg *sg) {
+	uint64_t align = need->segment_align == 0 ? 1 : need->segment_align;
+	bool fits = need->max_segments == 0 || sg->segment_count <= need->max_segments;
+	for (size_t i = 0; i < sg->segment_count && fits; i++) {
+		const struct stile_sg_segment *segment = &sg->segments[i];
+		bool last = i + 1 == sg->segment_count;
+		uint64_t end = segment->address + segment->bytes - 1;
+		fits = segment->address % align == 0 && (last || segment->bytes % align == 0) &&
+			(need->max_segment == 0 || segment->bytes <= need->max_segment) &&
+			(need->address_bits == 0 || need->address_bits == 64 ||
+				end >> need->address_bits == 0);
+	}
+	return fits;
+}
+
+static int check_table(const struct stile_attachment *attachment, const struct stile_sg *sg) {
+	if (!is_whole(attachment, sg)) {
+		return -EINVAL;
+	}
+	return attachment->is_picky && !is_fit(&attachment->constraints, sg) ? -ERANGE : 0;
+}
+
 static int map_by_exporter(
 	struct stile_attachment *attachment, enum stile_direction direction, struct stile_sg **sg) {
 	*sg = NULL;
@@ -314,9 +338,11 @@ static int map_by_exporter(
 	ret = attachment->buffer->ops->map(attachment, direction, sg);
 	if (ret == 0 && *sg == NULL) {
 		ret = -ENOMEM;
-	} else if (ret == 0 && !is_whole(attachment, *sg)) {
-		attachment->buffer->ops->unmap(attachment, *sg, direction);
-		ret = -EINVAL;
+	} else if (ret == 0) {
+		ret = check_table(attachment, *sg);
+		if (ret < 0) {
+			attachment->buffer->ops->unmap(attachment, *sg, direction);
+		}
 	}
 	if (ret < 0) {
 		unpin_static(attachment);

@@ -28,6 +28,7 @@ struct stile_attachment {
 	const char *name;
 	struct stile_constraints constraints;
 	uint32_t usage;
+	bool is_picky; /* the constraints are more than the device's */
 
 	/* All below with the reservation locked. */
 	uint32_t pins; /* by the importer */

@@ -122,6 +122,9 @@ struct stile_buffer *buffer_table_find(const struct stat *st);
 /** Say whose file that is. 0; -EEXIST: it is another buffer's; -ENOMEM. */
 int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st);
 
+/** Has it a file, and which? */
+bool buffer_table_get_inode(struct stile_buffer *buffer, ino_t *inode);
+
 /**
  * Drop what may be the last reference: true, if it was; then nobody gets another one. Who asks for its file
  * waits until buffer_table_forget_file().

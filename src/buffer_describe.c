@@ -18,8 +18,9 @@ static void describe_head(struct stile_buffer *buffer, FILE *to) {
 		name[0] == '\0' ? "<none>" : name, buffer->bytes,
 		usage & STILE_USAGE_READ ? "r" : "", usage & STILE_USAGE_WRITE ? "w" : "", refs,
 		buffer->exporter);
-	if (buffer->has_file) {
-		fprintf(to, ", inode %ju", (uintmax_t)buffer->ino);
+	ino_t inode;
+	if (buffer_table_get_inode(buffer, &inode)) {
+		fprintf(to, ", inode %ju", (uintmax_t)inode);
 	}
 	fputc('\n', to);
 }

@@ -76,6 +76,14 @@ int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st) {
 	return ret;
 }
 
+bool buffer_table_get_inode(struct stile_buffer *buffer, ino_t *inode) {
+	os_lock(&lock);
+	bool known = buffer->has_file;
+	*inode = buffer->ino;
+	os_unlock(&lock);
+	return known;
+}
+
 bool buffer_table_drop(struct stile_buffer *buffer) {
 	os_lock(&lock);
 	bool last = __atomic_fetch_sub(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 1;
@@ -83,6 +91,11 @@ bool buffer_table_drop(struct stile_buffer *buffer) {
 		*buffer->link = buffer->next;
 		if (buffer->next != NULL) {
 			buffer->next->link = buffer->link;
+		}
+		/* What an application exports may take long to end, and what is in caches then is its affair. */
+		if (buffer->has_file && buffer->backend == NULL) {
+			tdelete(buffer, &files, file_compare);
+			buffer->has_file = false;
 		}
 	}
 	os_unlock(&lock);

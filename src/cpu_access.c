@@ -149,12 +149,13 @@ static int map_pages(struct stile_buffer *buffer, uint32_t usage, uint64_t offse
 		return ret;
 	}
 	mapping->bytes = bytes;
+	stile_buffer_ref(buffer);
+	*address = mapping->address;
+	/* From here on it may be anybody's who has the same address. */
 	pthread_mutex_lock(&buffer->lock);
 	mapping->next = buffer->mappings;
 	buffer->mappings = mapping;
 	pthread_mutex_unlock(&buffer->lock);
-	stile_buffer_ref(buffer);
-	*address = mapping->address;
 	return 0;
 }
 

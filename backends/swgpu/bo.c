@@ -12,6 +12,8 @@
 #include "src/device.h"
 #include "src/macros.h"
 
+enum { REAP_AT_ONCE = 64 };
+
 /* One mapping of the attachment. */
 struct bo_mapping {
 	struct bo_mapping *next;
@@ -204,6 +206,11 @@ int bo_map(struct bo *bo) {
 	}
 	const struct stile_sg *sg;
 	int ret = stile_attachment_map(bo->attachment, direction, INT64_MAX, NULL, &sg);
+	if (ret == -EACCES && bo_direction(bo) != direction) {
+		/* It was sealed against writing, as is known by now: reading may be all that is wanted. */
+		direction = bo_direction(bo);
+		ret = stile_attachment_map(bo->attachment, direction, INT64_MAX, NULL, &sg);
+	}
 	if (ret < 0) {
 		free(mapping);
 		return ret;
@@ -240,6 +247,33 @@ void bo_unhold(struct bo_hold *hold) {
 		stile_resv_trylock(bo->buffer->resv) == 0) {
 		bo_reap(bo);
 		stile_resv_unlock(bo->buffer->resv);
+	}
+}
+
+/* With the table's lock, and a reference on the buffer. */
+static void bo_try_reap(struct bo *bo) {
+	if (stile_resv_trylock(bo->buffer->resv) == 0) {
+		bo_reap(bo);
+		stile_resv_unlock(bo->buffer->resv);
+	}
+}
+
+void bo_reap_all(struct swgpu *gpu) {
+	struct stile_buffer *used[REAP_AT_ONCE];
+	size_t count = 0;
+	pthread_mutex_lock(&gpu->bo_lock);
+	for (struct tree_node *node = tree_first(&gpu->bos); node != NULL && count < REAP_AT_ONCE;
+		node = tree_next(node)) {
+		struct bo *bo = CONTAINER_OF(node, struct bo, node);
+		if (__atomic_load_n(&bo->old_count, __ATOMIC_SEQ_CST) > 0 &&
+			buffer_try_ref(bo->buffer)) {
+			used[count++] = bo->buffer;
+			bo_try_reap(bo);
+		}
+	}
+	pthread_mutex_unlock(&gpu->bo_lock);
+	while (count > 0) {
+		stile_buffer_unref(used[--count]);
 	}
 }
 

@@ -40,6 +40,9 @@ void bo_hold(struct bo *bo, struct bo_hold *hold);
 /** Any thread, no lock needed; before the fence is signalled. None is ignored. */
 void bo_unhold(struct bo_hold *hold);
 
+/** Undo what was retired and is held no more, where nobody has the reservation locked. */
+void bo_reap_all(struct swgpu *gpu);
+
 /** The device goes: all that it knows is detached. Buffers stay. */
 void bo_drop_all(struct swgpu *gpu);
 

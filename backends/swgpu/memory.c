@@ -20,6 +20,7 @@
 #include <stile/resv.h>
 
 #include "backends/swgpu/arena.h"
+#include "backends/swgpu/bo.h"
 #include "backends/swgpu/fault.h"
 #include "backends/swgpu/queue.h"
 #include "backends/swgpu/storage.h"
@@ -65,14 +66,19 @@ static int storage_choose(struct stile_buffer *buffer, bool in_file, struct stor
 	if (faults_next_allocation(memory->gpu->faults)) {
 		return -ENOMEM;
 	}
-	if (!in_file && all_are_owner(buffer) &&
-		storage_create_local(memory->gpu, buffer->bytes, out) == 0) {
-		return 0;
-	}
 	struct stile_constraints needed = { .size = sizeof(needed) };
 	int ret = stile_buffer_get_constraints(buffer, &needed);
 	if (ret < 0) {
 		return ret;
+	}
+	if (!in_file && all_are_owner(buffer) &&
+		storage_create_local(memory->gpu, buffer->bytes, out) == 0) {
+		const char *why_not;
+		if (storage_fits(*out, &needed, true, &why_not)) {
+			return 0;
+		}
+		storage_unref(*out);
+		*out = NULL;
 	}
 	/* Whoever had the device make it will use it there, attached by now or not. */
 	constraints_combine(&needed, &memory->device->limits.import);
@@ -263,8 +269,16 @@ static void memory_unpin(struct stile_attachment *attachment) {
 
 static int memory_map(struct stile_attachment *attachment, enum stile_direction direction,
 	struct stile_sg **out) {
-	struct memory *memory = stile_attachment_get_buffer(attachment)->priv;
+	struct stile_buffer *buffer = stile_attachment_get_buffer(attachment);
+	struct memory *memory = buffer->priv;
 	int ret = memory_pin(attachment);
+	if (ret == 0) {
+		ret = storage_map(memory->storage);
+	}
+	if (ret == 0 && memory->storage->is_sealed) {
+		__atomic_fetch_and(&buffer->usage, ~(uint32_t)STILE_USAGE_WRITE, __ATOMIC_RELAXED);
+		ret = direction == STILE_TO_DEVICE ? 0 : -EACCES;
+	}
 	if (ret == 0) {
 		ret = storage_get_table(
 			memory->storage, stile_attachment_get_device(attachment), out);
@@ -527,6 +541,7 @@ int stile_swgpu_get_memory(struct stile_device *device, struct stile_swgpu_memor
 		return -EINVAL;
 	}
 	struct stile_swgpu_memory known = { 0 };
+	bo_reap_all(gpu);
 	if (gpu->arena != NULL) {
 		arena_get(gpu->arena, &known);
 	}
@@ -558,6 +573,7 @@ int stile_swgpu_defragment(struct stile_device *device) {
 		return -EIO;
 	}
 	int count = 0, ret = 0;
+	bo_reap_all(gpu);
 	struct stile_buffer *buffer = NULL;
 	while (ret >= 0 && (buffer = stile_buffer_iter_next(buffer)) != NULL) {
 		if (buffer->ops == &memory_ops && buffer->device == device &&

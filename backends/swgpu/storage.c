@@ -9,6 +9,7 @@
 #include <stile/buffer.h>
 
 #include "backends/swgpu/arena.h"
+#include "backends/swgpu/bo.h"
 #include "backends/swgpu/fault.h"
 #include "backends/swgpu/frames.h"
 #include "backends/swgpu/swgpu.h"
@@ -40,6 +41,10 @@ int storage_create_local(struct swgpu *gpu, uint64_t bytes, struct storage **out
 	}
 	storage->placement = STILE_SWGPU_LOCAL;
 	ret = arena_take(gpu->arena, bytes, UINT64_MAX, &storage->offset);
+	if (ret == -ENOSPC) {
+		bo_reap_all(gpu);
+		ret = arena_take(gpu->arena, bytes, UINT64_MAX, &storage->offset);
+	}
 	if (ret < 0) {
 		free(storage);
 		return ret;
@@ -130,11 +135,9 @@ void storage_unref(struct storage *storage) {
 
 /* ---- Where it is --------------------------------------------------------------------------- */
 
-static bool run_fits(const struct storage *storage, size_t i, const struct stile_constraints *need,
+static bool run_fits(const struct frames_run *run, bool last, const struct stile_constraints *need,
 	const char **why_not) {
-	const struct frames_run *run = &storage->runs[i];
 	uint64_t align = need->segment_align == 0 ? 1 : need->segment_align;
-	bool last = i + 1 == storage->run_count;
 	if (need->address_bits != 0 && need->address_bits < 64 &&
 		(run->address + run->bytes - 1) >> need->address_bits != 0) {
 		*why_not = "its addresses are too wide";
@@ -146,6 +149,20 @@ static bool run_fits(const struct storage *storage, size_t i, const struct stile
 	return false;
 }
 
+/* One piece, of which the bus makes no smaller ones than the device needs. */
+static bool local_fits(
+	const struct storage *storage, const struct stile_constraints *need, const char **why_not) {
+	const struct frames_run run = {
+		.address = arena_get_address(storage->gpu->arena, storage->offset),
+		.bytes = storage->bytes,
+	};
+	uint64_t own = storage->gpu->profile.max_segment;
+	*why_not = "it is in one piece, which is too long";
+	return (need->max_segment == 0 || need->max_segment == own ||
+		       storage->bytes <= need->max_segment) &&
+		run_fits(&run, true, need, why_not);
+}
+
 /* Of memory that came by descriptor it is known that it is above 4 GiB, in pages. */
 static bool is_picky(const struct stile_constraints *need) {
 	return (need->address_bits != 0 && need->address_bits <= 32) ||
@@ -154,9 +171,9 @@ static bool is_picky(const struct stile_constraints *need) {
 
 bool storage_fits(const struct storage *storage, const struct stile_constraints *need, bool owner,
 	const char **why_not) {
+	*why_not = "it is in another device's own memory";
 	if (storage->placement == STILE_SWGPU_LOCAL) {
-		*why_not = "it is in another device's own memory";
-		return owner;
+		return owner ? local_fits(storage, need, why_not) : false;
 	}
 	if (storage->runs == NULL && is_picky(need)) {
 		*why_not = "it came by descriptor, so nobody knows its addresses";
@@ -164,7 +181,7 @@ bool storage_fits(const struct storage *storage, const struct stile_constraints 
 	}
 	uint64_t segments = 0;
 	for (size_t i = 0; i < storage->run_count; i++) {
-		if (!run_fits(storage, i, need, why_not)) {
+		if (!run_fits(&storage->runs[i], i + 1 == storage->run_count, need, why_not)) {
 			return false;
 		}
 		uint64_t most = need->max_segment == 0 ? UINT64_MAX : need->max_segment;
@@ -191,7 +208,9 @@ static int map_file(struct storage *storage, void *place, int fd, bool writable)
 	if (memory == MAP_FAILED) {
 		return errno == EPERM ? -EACCES : -ENOMEM;
 	}
-	storage->memory = memory;
+	if (place == NULL) {
+		storage->memory = memory;
+	}
 	return 0;
 }
 
@@ -201,8 +220,9 @@ int storage_map(struct storage *storage) {
 	if (storage->memory == NULL && storage->write_fd >= 0) {
 		ret = map_file(storage, NULL, storage->write_fd, true);
 		if (ret == -EACCES) {
-			/* It was sealed against writing just now. */
+			/* It was sealed against writing since it came. */
 			ret = map_file(storage, NULL, storage->write_fd, false);
+			storage->is_sealed = true;
 		}
 	} else if (storage->memory == NULL) {
 		ret = map_file(storage, NULL, storage->read_fd, false);

@@ -32,6 +32,7 @@ struct storage {
 	struct swgpu *gpu;
 	uint64_t bytes;  /* whole pages */
 	uint8_t *memory; /* NULL: not mapped yet */
+	bool is_sealed;  /* and only to read, though it came by a descriptor that may be written */
 
 	/* In a file; changed under the lock. */
 	uint32_t lock;

@@ -126,14 +126,16 @@ STILE_API void stile_buffer_detach(
  * @retval -EINVAL  no such direction, or the deadline is negative; or the
  *                  exporter gave less than the buffer, or not for this device,
  *                  which is told
- * @retval -EACCES  the attachment has not the right
+ * @retval -EACCES  the attachment has not the right, or the memory was sealed
+ *                  against writing since it came
  * @retval -EDEADLK misuse: the reservation is not locked
  * @retval -ETIME   the storage is still being moved, or would have to be, and is in
  *                  use, and its device was destroyed
  * @retval -EINTR   cancelled before
  * @retval -EBUSY   the storage is where the device cannot reach it, and stays
  *                  there
- * @retval -ERANGE  the device's bus cannot reach it
+ * @retval -ERANGE  the device's bus cannot reach it, or not so that the
+ *                  importer's constraints are met
  * @retval -ENOSPC  no memory of the kind that is needed, or no addresses
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENFILE  the system has no descriptor left

@@ -91,7 +91,8 @@ STILE_API STILE_MUST_CHECK int stile_buffer_create(struct stile_device *device,
 	const struct stile_buffer_info *info, struct stile_buffer **out);
 
 /**
- * Take memory over from a descriptor. Never blocks.
+ * Take memory over from a descriptor. Never blocks, but for the end of an
+ * earlier object of the same memory that is just going.
  *
  * @param device    whose backend takes the memory, if the process does not
  *                  know it; borrowed

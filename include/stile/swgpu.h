@@ -128,6 +128,8 @@ STILE_API struct stile_swgpu_queue *stile_swgpu_get_queue(
  *                  know
  * @retval -EDEADLK misuse: the caller has the reservation of one of its buffers
  *                  locked
+ * @retval -EACCES  a buffer that is written was sealed against writing by
+ *                  whoever it came from
  * @retval -EBUSY   a buffer's storage cannot be reached by the device, and
  *                  cannot be moved
  * @retval -ERANGE  the device's bus cannot reach a buffer

@@ -327,7 +327,7 @@ void test_exporter_move(struct test_exporter *exporter, struct stile_fence *fenc
 }
 
 void test_exporter_await_release(struct test_exporter *exporter) {
-	enum { HANG_MS = 60000 };
+	enum { HANG_MS = 30000 };
 	for (unsigned ms = 0; __atomic_load_n(&exporter->worked[OP_RELEASE], __ATOMIC_SEQ_CST) == 0;
 		ms++) {
 		runner_require(ms < HANG_MS, "it is not released");

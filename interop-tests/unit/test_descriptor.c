@@ -341,6 +341,53 @@ START_TEST(file_of_another_buffer_is_eexist) {
 }
 END_TEST
 
+static pthread_t importer;
+
+/* Whether what is found has still the exporter's private data. It is kept if not. */
+static void *import_run(void *user) {
+	bool *is_dead = user;
+	struct stile_buffer *found;
+	int ret = stile_buffer_import_fd(device, exporter.fd, READ, NULL, &found);
+	runner_require(ret == 0, "import: %d", ret);
+	*is_dead = stile_buffer_get_priv(found) == &exporter;
+	if (!*is_dead) {
+		stile_buffer_unref(found);
+	}
+	return NULL;
+}
+
+static bool found_dead;
+
+static void import_at_the_end(struct test_exporter *of, enum test_exporter_op op) {
+	(void)of;
+	if (op == OP_DETACH) {
+		int ret = pthread_create(&importer, NULL, import_run, &found_dead);
+		runner_require(ret == 0, "no thread");
+		runner_sleep_ms(30);
+	}
+}
+
+/*
+ * B-4, B-6. Wrong code: whoever asks for a file while its buffer goes, which takes a while if something is
+ * attached, gets that one.
+ */
+START_TEST(buffer_that_is_going_is_not_found) {
+	ledger_expect_complaint("whose last reference is gone");
+	const struct stile_attach_info info = {
+		.size = sizeof(info), .device = device, .usage = READ
+	};
+	struct stile_attachment *attachment;
+	close(export(exported, READ));
+	ck_assert_int_eq(stile_buffer_attach(exported, &info, NULL, &attachment), 0);
+	exporter.hook = import_at_the_end;
+	found_dead = false;
+	stile_buffer_unref(exported);
+	exported = NULL;
+	pthread_join(importer, NULL);
+	ck_assert(!found_dead);
+}
+END_TEST
+
 /* B-5: st_dev and st_ino. Wrong code: files of two file systems that have the same number are one. */
 START_TEST(files_are_known_by_both_numbers) {
 	struct stile_buffer *second = create(page), *third = create(page);
@@ -973,6 +1020,7 @@ static Suite *suite(void) {
 	tcase_add_test(identity, memory_comes_back_as_a_new_object);
 	tcase_add_test(identity, file_of_another_buffer_is_eexist);
 	tcase_add_test(identity, files_are_known_by_both_numbers);
+	tcase_add_test(identity, buffer_that_is_going_is_not_found);
 	tcase_add_test(identity, file_that_was_imported_before_is_eexist);
 	tcase_add_test(identity, exporter_that_gives_two_files_is_eexist);
 	tcase_add_test(identity, error_of_export_is_passed_on);
