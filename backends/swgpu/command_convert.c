@@ -104,7 +104,7 @@ static bool make_products(
 	const struct fraction u_to_b = { 2 * (ONE - b) * 255, ONE * chroma };
 	const struct fraction v_to_g = { -2 * (ONE - r) * r * 255, ONE * g * chroma };
 	const struct fraction u_to_g = { -2 * (ONE - b) * b * 255, ONE * g * chroma };
-	const int64_t rounding = ((2 * LEAST + INT64_C(1)) << (FRACTION_BITS - 1)) + 4;
+	const int64_t rounding = ((INT64_C(2) * LEAST + 1) << (FRACTION_BITS - 1)) + 4;
 	for (int i = 0; i < 256; i++) {
 		tables->y[i] = to_fixed(luma, i - first) + rounding;
 		tables->v_to_r[i] = to_fixed(v_to_r, i - 128);
@@ -157,7 +157,7 @@ struct views {
 /* An even number of rows, from an even one on. */
 static int convert_step(
 	const struct convert *convert, struct views *views, uint32_t first, uint32_t count) {
-	struct rows y, uv, rgb;
+	struct rows y = { 0 }, uv = { 0 }, rgb = { 0 };
 	int ret = view_get(&views->y, first, count, &y);
 	if (ret == 0) {
 		ret = view_get(&views->uv, first / 2, count / 2, &uv);
@@ -165,7 +165,7 @@ static int convert_step(
 	if (ret == 0) {
 		ret = view_get(&views->rgb, first, count, &rgb);
 	}
-	if (ret < 0) {
+	if (ret < 0 || y.memory == NULL || uv.memory == NULL || rgb.memory == NULL) {
 		return ret;
 	}
 	for (uint32_t row = 0; row < count; row++) {

@@ -89,28 +89,34 @@ static int storage_choose(struct stile_buffer *buffer, bool in_file, struct stor
 
 /* ---- Moving: with the reservation locked --------------------------------------------------- */
 
-struct move {
-	struct stile_buffer *buffer; /* a reference */
-	struct storage *from;        /* a reference each */
-	struct storage *to;
-};
+/* Begin, with the references that the move has; or end, done or not. */
+static void move_begin(struct stile_buffer *buffer, struct storage *from, struct storage *to) {
+	to->moved_buffer = stile_buffer_ref(buffer);
+	to->moved_from = storage_ref(from);
+	storage_ref(to);
+}
+
+static void move_end(struct storage *to) {
+	struct stile_buffer *buffer = to->moved_buffer;
+	storage_unref(to->moved_from);
+	to->moved_from = NULL;
+	to->moved_buffer = NULL;
+	storage_unref(to);
+	stile_buffer_unref(buffer);
+}
 
 static void move_run(void *user) {
-	struct move *move = user;
-	struct swgpu *gpu = move->from->gpu;
-	trace_print(gpu->trace, "move %llu bytes", (unsigned long long)move->from->bytes);
-	buffer_sync(move->buffer, NULL, 0, move->buffer->bytes, true);
-	memcpy(move->to->memory, move->from->memory, (size_t)move->from->bytes);
-	storage_unref(move->from);
-	storage_unref(move->to);
-	stile_buffer_unref(move->buffer);
-	free(move);
+	struct storage *to = user;
+	trace_print(to->gpu->trace, "move %llu bytes", (unsigned long long)to->bytes);
+	buffer_sync(to->moved_buffer, NULL, 0, to->moved_buffer->bytes, true);
+	memcpy(to->memory, to->moved_from->memory, (size_t)to->bytes);
+	move_end(to);
 }
 
 /* A new reference on the fence, NULL if the device is gone, its queues too. 0 or -ENOMEM. */
-static int move_enqueue(struct swgpu *gpu, struct move *move, struct stile_fence *const *waits,
+static int move_enqueue(struct swgpu *gpu, struct storage *to, struct stile_fence *const *waits,
 	size_t count, struct stile_fence **done) {
-	const struct queue_work work = { .name = "move", .run = move_run, .user = move };
+	const struct queue_work work = { .name = "move", .run = move_run, .user = to };
 	*done = NULL;
 	pthread_mutex_lock(&gpu->stop_lock);
 	int ret = gpu->stopped ? 0 : queue_submit_work(gpu->moves, &work, waits, count, done);
@@ -119,16 +125,16 @@ static int move_enqueue(struct swgpu *gpu, struct move *move, struct stile_fence
 }
 
 /* Nobody is there to wait for users. */
-static int move_now(struct stile_buffer *buffer, struct move *move) {
+static int move_now(struct stile_buffer *buffer, struct storage *to) {
 	if (!stile_resv_test_signaled(buffer->resv, STILE_RESV_BOOKKEEP)) {
 		return -ETIME;
 	}
-	move_run(move);
+	move_run(to);
 	return 0;
 }
 
 /* Copy behind all that uses the buffer. On success, the fence is in the reservation. */
-static int move_submit(struct stile_buffer *buffer, struct move *move) {
+static int move_submit(struct stile_buffer *buffer, struct storage *to) {
 	struct memory *memory = buffer->priv;
 	struct stile_fence *few[FEW_FENCES], **waits, *done;
 	size_t count;
@@ -136,7 +142,7 @@ static int move_submit(struct stile_buffer *buffer, struct move *move) {
 	if (ret < 0) {
 		return ret;
 	}
-	ret = move_enqueue(memory->gpu, move, waits, count, &done);
+	ret = move_enqueue(memory->gpu, to, waits, count, &done);
 	for (size_t i = 0; i < count; i++) {
 		stile_fence_unref(waits[i]);
 	}
@@ -144,7 +150,7 @@ static int move_submit(struct stile_buffer *buffer, struct move *move) {
 		free(waits);
 	}
 	if (ret == 0 && done == NULL) {
-		return move_now(buffer, move);
+		return move_now(buffer, to);
 	}
 	if (ret == 0) {
 		ret = stile_resv_add_fence(buffer->resv, done, STILE_RESV_KERNEL);
@@ -172,27 +178,16 @@ static int storage_move(struct stile_buffer *buffer, struct storage *to) {
 		!stile_resv_test_signaled(buffer->resv, STILE_RESV_BOOKKEEP)) {
 		return -ETIME;
 	}
-	int ret = stile_resv_reserve_fences(buffer->resv, 1);
-	struct move *move = ret < 0 ? NULL : malloc(sizeof(*move));
-	if (move == NULL) {
-		return -ENOMEM;
-	}
-	*move = (struct move){
-		.buffer = stile_buffer_ref(buffer),
-		.from = storage_ref(memory->storage),
-		.to = storage_ref(to),
-	};
 	/* Before fences are gathered: an importer may add some for what it cannot stop. */
 	stile_buffer_move_notify(buffer);
-	ret = stile_resv_reserve_fences(buffer->resv, 1);
-	if (ret == 0) {
-		ret = move_submit(buffer, move);
-	}
+	int ret = stile_resv_reserve_fences(buffer->resv, 1);
 	if (ret < 0) {
-		storage_unref(move->from);
-		storage_unref(move->to);
-		stile_buffer_unref(buffer);
-		free(move);
+		return ret;
+	}
+	move_begin(buffer, memory->storage, to);
+	ret = move_submit(buffer, to);
+	if (ret < 0) {
+		move_end(to);
 		return ret;
 	}
 	storage_unref(memory->storage);

@@ -175,9 +175,9 @@ bool storage_fits(const struct storage *storage, const struct stile_constraints 
 	if (storage->placement == STILE_SWGPU_LOCAL) {
 		return owner ? local_fits(storage, need, why_not) : false;
 	}
-	if (storage->runs == NULL && is_picky(need)) {
+	if (storage->runs == NULL) {
 		*why_not = "it came by descriptor, so nobody knows its addresses";
-		return false;
+		return !is_picky(need);
 	}
 	uint64_t segments = 0;
 	for (size_t i = 0; i < storage->run_count; i++) {

@@ -44,6 +44,10 @@ struct storage {
 	/* In the arena. */
 	uint64_t offset;
 
+	/* While a move to it is under way, a reference each: what is moved, and from where. */
+	struct stile_buffer *moved_buffer;
+	struct storage *moved_from;
+
 	struct storage_table *tables; /* with the buffer's reservation locked */
 };
 

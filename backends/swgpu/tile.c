@@ -32,15 +32,16 @@ const struct format_tiling tile_tilings[TILE_TILING_COUNT] = {
 };
 
 static uint32_t get_column_bytes(const struct format_tiling *tiling) {
-	return tiling->modifier == STILE_SWGPU_MOD_TILED_COLUMNS ? COLUMN_BYTES
-								 : tiling->tile_bytes;
+	return tiling->modifier == STILE_SWGPU_MOD_TILED_COLUMNS ? COLUMN_BYTES : ROWS_TILE_BYTES;
 }
 
 /* Within a tile. */
 static uint32_t address_in_tile(const struct format_tiling *tiling, uint32_t x, uint32_t y) {
-	uint32_t column_bytes = get_column_bytes(tiling);
-	uint32_t column = x / column_bytes;
-	return (column * tiling->tile_rows + y) * column_bytes + x % column_bytes;
+	if (tiling->modifier != STILE_SWGPU_MOD_TILED_COLUMNS) {
+		return y * tiling->tile_bytes + x;
+	}
+	uint32_t column = x / COLUMN_BYTES;
+	return (column * tiling->tile_rows + y) * COLUMN_BYTES + x % COLUMN_BYTES;
 }
 
 uint64_t tile_address(const struct format_tiling *tiling, size_t pitch, uint64_t x, uint32_t y) {
