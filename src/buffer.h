@@ -29,16 +29,16 @@ struct stile_buffer {
 
 	uint32_t refs;     /* becomes 0 under the table's lock only: buffer_table.c */
 	uint32_t cpu_uses; /* that have begun and not ended; for src/handoff.c, by atomic access */
-	uint32_t usage;    /* what the memory allows; only grows; by atomic access */
-	/*
-	 * By atomic access, counted up *before* the exporter is asked, so that storage which is moved with the
-	 * reservation locked either has moved before the exporter answers, or does not.
-	 */
+	uint32_t usage;    /* what the memory allows; by atomic access */
 	/*
 	 * STILE_USAGE_READ: the backend would like a descriptor that can only be read, STILE_USAGE_WRITE: one
 	 * that can be written; by atomic access.
 	 */
 	uint32_t lacks_fds;
+	/*
+	 * By atomic access, counted up *before* the exporter is asked, so that storage which is moved with the
+	 * reservation locked either has moved before the exporter answers, or does not.
+	 */
 	uint32_t shown;       /* descriptors that were made, or that it came by */
 	uint32_t mapped;      /* stile_buffer_mmap() */
 	bool seals_are_final; /* its file is not sealed against writing, and never will be */

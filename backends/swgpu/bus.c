@@ -181,8 +181,6 @@ static bool was_freed(const struct bus *bus, uint64_t address) {
 
 /* ---- Mapping ------------------------------------------------------------------------------- */
 
-/* ---- Mapping ------------------------------------------------------------------------------- */
-
 /* Behind an IOMMU: one run of addresses for all of a table. */
 static int take_addresses(struct bus *bus, uint64_t bytes, uint64_t *base) {
 	if (bytes > last_address(bus) - os_page_size()) {

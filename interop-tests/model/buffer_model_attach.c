@@ -149,8 +149,10 @@ int buffer_model_map(int map, int attachment, enum buffer_model_direction direct
 	b->calls.map++;
 	b->has_loose_pins = b->has_loose_pins || a->manner == BUFFER_MODEL_DEAF;
 	if (ret != 0) {
+		/* What the importer alone needs its exporter may not look at: that is found out later. */
+		struct user device = model_user_device(a->device);
 		note_unmap(b, a);
-		b->calls.unmap--;
+		b->calls.unmap -= model_storage_reaches(&device, b) != YES;
 		return ret;
 	}
 	ret = a->manner == BUFFER_MODEL_STATIC ? wait_for_moves(b, polls, got) : 0;

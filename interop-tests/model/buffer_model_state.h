@@ -183,6 +183,8 @@ void model_attachment_drop(int attachment);
 
 /* ---- buffer_model_work.c ------------------------------------------------------------------ */
 
+/** A device that uses a buffer by itself. */
+struct user model_user_device(int device);
 /** Does work wait for the gate that uses the reservation? */
 bool model_work_is_pending(int resv, bool writes_only);
 

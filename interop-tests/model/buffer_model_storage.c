@@ -32,14 +32,10 @@ enum known model_storage_reaches(const struct user *user, const struct buffer *b
 	if (b->place == BUFFER_MODEL_LOCAL) {
 		return user->device == b->device ? YES : NO;
 	}
-	const struct buffer_model_traits *traits = &buffer_state.devices[user->device].traits;
-	/* An application's exporter that looks at nothing else. */
-	const struct buffer_model_needs *needs =
-		b->place == BUFFER_MODEL_FOREIGN ? &traits->needs : &user->needs;
-	if (traits->has_iommu) {
+	if (buffer_state.devices[user->device].traits.has_iommu) {
 		return YES;
 	}
-	return both(needs->low ? b->low : YES, needs->single ? b->single : YES);
+	return both(user->needs.low ? b->low : YES, user->needs.single ? b->single : YES);
 }
 
 /* It was found out by trying. */

@@ -18,7 +18,7 @@ bool model_work_is_pending(int resv, bool writes_only) {
 	return false;
 }
 
-static struct user user_device(int device) {
+struct user model_user_device(int device) {
 	return (struct user){ .device = device,
 		.needs = buffer_state.devices[device].traits.needs };
 }
@@ -26,7 +26,7 @@ static struct user user_device(int device) {
 /* ---- Work --------------------------------------------------------------------------------- */
 
 static int check_device(struct buffer *b, int device, int got) {
-	struct user user = user_device(device);
+	struct user user = model_user_device(device);
 	if (b->has_device[device]) {
 		return 0;
 	}
@@ -37,7 +37,7 @@ static int check_device(struct buffer *b, int device, int got) {
 
 static int use_by_device(
 	struct buffer *b, int device, const struct buffer_model_seen *seen, int got) {
-	struct user user = user_device(device);
+	struct user user = model_user_device(device);
 	return model_storage_use(b, &user, seen, got);
 }
 
@@ -68,7 +68,7 @@ static void enqueue(const struct buffer_model_op *op) {
 
 /* Would it be refused? */
 static bool is_refused(const struct buffer *b, int device) {
-	struct user user = user_device(device);
+	struct user user = model_user_device(device);
 	if (b->place == BUFFER_MODEL_NOWHERE) {
 		return false;
 	}
@@ -106,7 +106,7 @@ int buffer_model_submit(
 
 /* Would it be placed, or moved? */
 static bool is_changed(const struct buffer *b, int device) {
-	struct user user = user_device(device);
+	struct user user = model_user_device(device);
 	return b->place == BUFFER_MODEL_NOWHERE ||
 		(b->place != BUFFER_MODEL_FOREIGN && model_storage_reaches(&user, b) != YES) ||
 		(b->place == BUFFER_MODEL_LOCAL && !model_storage_is_all_the_owners(b));

@@ -17,7 +17,7 @@
 
 enum { MAX_OPTIONS = 128 };
 
-bool is_anybody_cached;
+bool are_cached[DEVICES];
 
 /* What is needed, and what a device allocates, differ. */
 const struct profile profiles[PROFILES] = {
@@ -49,7 +49,7 @@ void do_open(const struct history_step *step) {
 		&devices[step->a]);
 	same(ret, 0, "opening", step->a);
 	buffer_model_open(step->a, &profile->traits);
-	is_anybody_cached = is_anybody_cached || profile->is_cached;
+	are_cached[step->a] = profile->is_cached;
 	own_buffer_has_threads = own_buffer_has_threads || !deterministic;
 }
 
@@ -197,9 +197,7 @@ void do_detach(const struct history_step *step) {
 static void compare_segments(int number, const struct stile_sg *sg) {
 	int attachment = buffer_model_map_attachment(number);
 	int buffer = map_buffer(number);
-	struct buffer_model_needs needs = is_own(buffer)
-		? buffer_model_get_traits(map_device(number))->needs
-		: buffer_model_attachment_needs(attachment);
+	struct buffer_model_needs needs = buffer_model_attachment_needs(attachment);
 	struct mapping *mapping = &mappings[number];
 	struct stile_sg_iter iter;
 	struct stile_sg_segment segment;

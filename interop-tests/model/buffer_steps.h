@@ -85,11 +85,11 @@ struct profile {
 	bool is_cached;
 };
 
-enum { PROFILES = 7, LOCAL_PROFILE = 3 };
+enum { PROFILES = 7 };
 extern const struct profile profiles[PROFILES];
 
-/** Some device has, or had, a cache that the CPU does not see. */
-extern bool is_anybody_cached;
+/** Which devices have, or had, a cache that the CPU does not see. */
+extern bool are_cached[BUFFER_MODEL_DEVICES];
 
 /** A wrong answer of the test's own, to see that it is found. */
 extern bool lies;

@@ -353,12 +353,34 @@ void do_work(const struct history_step *step) {
 	}
 }
 
-/* A cache that the CPU does not see, nor do other devices by address: all is written back. */
-static void write_back(int number) {
+/* Does a device with a cache know the memory, but for this one? */
+static bool is_cached(int number, int but) {
+	bool found = false;
+	for (int i = 0; i < DEVICES; i++) {
+		found = found || (i != but && are_cached[i] && buffer_model_has_device(number, i));
+	}
+	for (int i = 0; i < ATTACHMENTS; i++) {
+		if (buffer_model_attachment_buffer(i) == number) {
+			int device = buffer_model_attachment_device(i);
+			found = found || (device != but && are_cached[device]);
+		}
+	}
+	return found;
+}
+
+/* What is done by address nobody is told of: caches are written back, and forget. */
+static void clean_caches(int number) {
 	struct part part = { number, buffer_model_usage(number), false, 0, 0 };
-	if (is_anybody_cached) {
+	if (is_cached(number, NONE)) {
 		begin(&part, false);
 		end(&part);
+	}
+}
+
+/* Of an application's memory, one device may have several tables, each with a cache. */
+static void clean_other_caches(int number, int device) {
+	if (is_own(number) || is_cached(number, device)) {
+		clean_caches(number);
 	}
 }
 
@@ -424,7 +446,7 @@ void do_fill_at(const struct history_step *step) {
 	struct stile_swgpu_list *list;
 	cut(step, bytes_of(buffer), &op.to_offset, &op.bytes);
 	wait_for_moves(buffer);
-	write_back(buffer);
+	clean_caches(buffer);
 	must(stile_swgpu_list_create(devices[device], &list), "list_create");
 	record_fill_at(list, step->a, op.to_offset, op.bytes, (uint8_t)byte);
 	int got = execute(device, list);
@@ -433,7 +455,7 @@ void do_fill_at(const struct history_step *step) {
 	if (got == 0) {
 		buffer_model_apply(&op);
 	}
-	write_back(buffer);
+	clean_other_caches(buffer, device);
 }
 
 /* What is read of a place that was left is something; so the same list writes over it. */
@@ -448,8 +470,8 @@ void do_copy_at(const struct history_step *step) {
 	op.from_offset = (size_t)step->list[3] % (limit - op.bytes + 1);
 	wait_for_moves(to);
 	wait_for_moves(from);
-	write_back(to);
-	write_back(from);
+	clean_caches(to);
+	clean_caches(from);
 	must(stile_swgpu_list_create(devices[device], &list), "list_create");
 	record_copy_at(list, step, op.from_offset, op.to_offset, op.bytes);
 	if (stale) {
@@ -462,14 +484,14 @@ void do_copy_at(const struct history_step *step) {
 	if (got == 0) {
 		buffer_model_apply(&op);
 	}
-	write_back(to);
+	clean_other_caches(to, device);
 }
 
 /* ---- Steps: moves and the gate ------------------------------------------------------------ */
 
 void do_move(const struct history_step *step) {
 	wait_for_moves(step->a);
-	write_back(step->a);
+	clean_caches(step->a);
 	lock(step->a);
 	int ret = stile_buffer_check_movable(buffers[step->a], NULL);
 	if (ret == 0) {

@@ -22,7 +22,7 @@ enum { ROUNDS = 60 };
 #elif defined(__SANITIZE_ADDRESS__)
 enum { ROUNDS = 200 };
 #else
-enum { ROUNDS = 600 };
+enum { ROUNDS = 1000 };
 #endif
 
 enum { MAX_FDS = 128 };
@@ -185,6 +185,10 @@ static bool is_unknown(int number) {
 	return !buffer_model_is_known(number);
 }
 
+static bool has_local(int device) {
+	return buffer_model_is_open(device) && buffer_model_get_traits(device)->has_local;
+}
+
 static unsigned flag(int chance, unsigned how) {
 	return history_percent(chance) ? how : 0;
 }
@@ -206,8 +210,10 @@ static void fill_parts(struct history_step *step) {
 }
 
 static void fill_open(struct history_step *step) {
+	/* Mostly those between which there are moves. */
+	static const int chosen[] = { 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 6, 6 };
 	step->a = pick(DEVICES, buffer_model_is_device_free);
-	step->b = history_percent(25) ? LOCAL_PROFILE : history_below(PROFILES);
+	step->b = chosen[history_below((int)(sizeof(chosen) / sizeof(chosen[0])))];
 	step->number = history_random() % 1000;
 	/* Most rounds have no threads at all. */
 	static enum { UNDECIDED, QUIET, MIXED } kind = UNDECIDED;
@@ -234,14 +240,22 @@ static void fill_buffer(struct history_step *step) {
 	}
 }
 
+/* Often the one that made the buffer: others may have it leave its memory. */
+static int pick_device(int buffer) {
+	int owner = buffer == NONE ? NONE : buffer_model_device(buffer);
+	bool is_there = owner != NONE && buffer_model_is_open(owner);
+	return is_there && history_percent(50) ? owner : pick(DEVICES, buffer_model_is_open);
+}
+
 static void fill_attach(struct history_step *step) {
 	step->a = pick(ATTACHMENTS, is_unattached);
 	step->b = pick(BUFFERS, is_usable);
 	step->c = pick(DEVICES, buffer_model_is_open);
-	step->list[0] = history_percent(15) ? BUFFER_MODEL_DEAF : history_below(BUFFER_MODEL_DEAF);
+	step->list[0] =
+		history_percent(70) ? BUFFER_MODEL_DYNAMIC : history_below(BUFFER_MODEL_DEAF + 1);
 	step->list[1] = fill_usage();
-	step->how =
-		flag(2, HOW_MISTAKEN) | flag(4, HOW_VETO) | flag(8, HOW_LOW) | flag(8, HOW_SINGLE);
+	step->how = flag(2, HOW_MISTAKEN) | flag(4, HOW_VETO) | flag(15, HOW_LOW) |
+		flag(15, HOW_SINGLE);
 }
 
 static void fill_map(struct history_step *step) {
@@ -283,9 +297,9 @@ static void fill_access(struct history_step *step) {
 
 static void fill_work(struct history_step *step) {
 	fill_parts(step);
-	step->a = pick(DEVICES, buffer_model_is_open);
 	step->b = pick(BUFFERS, is_usable);
 	step->c = pick(BUFFERS, is_usable);
+	step->a = pick_device(step->b);
 }
 
 static void fill_at(struct history_step *step) {
@@ -303,6 +317,7 @@ static void fill_at(struct history_step *step) {
 static void fill_fd(struct history_step *step) {
 	step->c = fill_usage();
 	if (step->kind == STEP_EXPORT_FD) {
+		step->c = history_percent(40) ? BUFFER_MODEL_READ : step->c;
 		step->a = pick(FDS, is_no_fd);
 		step->b = pick(BUFFERS, is_usable);
 		step->how = flag(4, HOW_MISTAKEN);
@@ -310,7 +325,7 @@ static void fill_fd(struct history_step *step) {
 	}
 	step->a = pick(FDS, buffer_model_is_fd);
 	step->b = pick(DEVICES, buffer_model_is_open);
-	if (step->a != NONE && !buffer_model_fd_is_writable(step->a) && history_percent(80)) {
+	if (step->a != NONE && !buffer_model_fd_is_writable(step->a) && history_percent(60)) {
 		step->c = BUFFER_MODEL_READ;
 	}
 }
@@ -355,8 +370,10 @@ static bool fill_one(struct history_step *step) {
 		step->how = flag(50, HOW_LOCKED);
 		break;
 	case STEP_DESTROY:
-	case STEP_DEFRAGMENT:
 		step->a = pick(DEVICES, buffer_model_is_open);
+		break;
+	case STEP_DEFRAGMENT:
+		step->a = pick(DEVICES, history_percent(90) ? has_local : buffer_model_is_open);
 		break;
 	case STEP_MISTAKE:
 		step->a = pick(BUFFERS, is_usable);
@@ -382,7 +399,27 @@ static bool fill_one(struct history_step *step) {
 	return step->a != NONE && (!leaves || !is_left_behind(step) || history_percent(5));
 }
 
+/* In some rounds the CPU looks rarely, for to look is to wait, and to have caches written back. */
+static bool is_looked_away(void) {
+	static enum { UNDECIDED, RARELY, OFTEN } kind = UNDECIDED;
+	if (kind == UNDECIDED) {
+		kind = history_percent(40) ? RARELY : OFTEN;
+	}
+	return kind == RARELY && history_percent(85);
+}
+
+/* Before a device has used it: that would decide where it is, as a rule too early to be interesting. */
+static bool is_too_early(const struct history_step *step) {
+	int buffer = step->kind == STEP_ACCESS ? step->a : step->b;
+	bool is_need = step->kind == STEP_ACCESS || step->kind == STEP_MMAP ||
+		step->kind == STEP_VMAP || step->kind == STEP_EXPORT_FD;
+	return is_need && buffer_model_place(buffer) == BUFFER_MODEL_NOWHERE && history_percent(85);
+}
+
 static bool step_fill(struct history_step *step) {
+	if ((step->kind == STEP_ACCESS || step->kind == STEP_POLL) && is_looked_away()) {
+		return false;
+	}
 	switch (step->kind) {
 	case STEP_OPEN:
 		fill_open(step);
@@ -420,37 +457,38 @@ static bool step_fill(struct history_step *step) {
 		return fill_one(step);
 	}
 	bool has_free_c = step->kind == STEP_CREATE || step->kind == STEP_EXPORT;
-	return step->a != NONE && step->b != NONE && (has_free_c || step->c != NONE);
+	return step->a != NONE && step->b != NONE && (has_free_c || step->c != NONE) &&
+		!is_too_early(step);
 }
 
 static const struct history_kind kinds[STEP_KINDS] = {
 	[STEP_OPEN] = { "open", 60, do_open, open_fits },
-	[STEP_DESTROY] = { "destroy", 6, do_destroy, destroy_fits },
-	[STEP_CREATE] = { "create", 60, do_create, create_fits },
+	[STEP_DESTROY] = { "destroy", 4, do_destroy, destroy_fits },
+	[STEP_CREATE] = { "create", 90, do_create, create_fits },
 	[STEP_EXPORT] = { "export", 25, do_export, export_fits },
-	[STEP_REF] = { "ref", 4, do_ref, buffer_fits },
-	[STEP_UNREF] = { "unref", 22, do_unref, unref_fits },
+	[STEP_REF] = { "ref", 2, do_ref, buffer_fits },
+	[STEP_UNREF] = { "unref", 90, do_unref, unref_fits },
 	[STEP_ATTACH] = { "attach", 70, do_attach, attach_fits },
-	[STEP_DETACH] = { "detach", 45, do_detach, attached_fits },
-	[STEP_MAP] = { "map", 70, do_map, map_fits },
-	[STEP_UNMAP] = { "unmap", 55, do_unmap, mapped_fits },
-	[STEP_PIN] = { "pin", 8, do_pin, pin_fits },
-	[STEP_UNPIN] = { "unpin", 15, do_unpin, unpin_fits },
-	[STEP_EXPORT_FD] = { "export_fd", 8, do_export_fd, export_fd_fits },
+	[STEP_DETACH] = { "detach", 100, do_detach, attached_fits },
+	[STEP_MAP] = { "map", 60, do_map, map_fits },
+	[STEP_UNMAP] = { "unmap", 120, do_unmap, mapped_fits },
+	[STEP_PIN] = { "pin", 6, do_pin, pin_fits },
+	[STEP_UNPIN] = { "unpin", 40, do_unpin, unpin_fits },
+	[STEP_EXPORT_FD] = { "export_fd", 5, do_export_fd, export_fd_fits },
 	[STEP_IMPORT_FD] = { "import_fd", 14, do_import_fd, import_fd_fits },
-	[STEP_IMPORT] = { "import", 4, do_import, import_fits },
+	[STEP_IMPORT] = { "import", 2, do_import, import_fits },
 	[STEP_CLOSE] = { "close", 12, do_close, fd_fits },
-	[STEP_MMAP] = { "mmap", 12, do_mmap, view_fits },
-	[STEP_VMAP] = { "vmap", 10, do_vmap, view_fits },
-	[STEP_UNVIEW] = { "munmap or vunmap", 25, do_unview, unview_fits },
+	[STEP_MMAP] = { "mmap", 8, do_mmap, view_fits },
+	[STEP_VMAP] = { "vmap", 8, do_vmap, view_fits },
+	[STEP_UNVIEW] = { "munmap or vunmap", 60, do_unview, unview_fits },
 	[STEP_POLL] = { "begin_cpu_access", 15, do_poll, buffer_fits },
-	[STEP_ACCESS] = { "cpu_access", 130, do_access, access_fits },
+	[STEP_ACCESS] = { "cpu_access", 110, do_access, access_fits },
 	[STEP_FILL] = { "fill", 55, do_work, work_fits },
 	[STEP_COPY] = { "copy", 55, do_work, work_fits },
-	[STEP_FILL_AT] = { "fill_address", 25, do_fill_at, fill_at_fits },
-	[STEP_COPY_AT] = { "copy_address", 25, do_copy_at, copy_at_fits },
+	[STEP_FILL_AT] = { "fill_address", 40, do_fill_at, fill_at_fits },
+	[STEP_COPY_AT] = { "copy_address", 30, do_copy_at, copy_at_fits },
 	[STEP_MOVE] = { "move", 8, do_move, move_fits },
-	[STEP_DEFRAGMENT] = { "defragment", 10, do_defragment, device_fits },
+	[STEP_DEFRAGMENT] = { "defragment", 25, do_defragment, device_fits },
 	[STEP_MISTAKE] = { "mistake", 6, do_mistake, mistake_fits },
 	[STEP_CLOSE_GATE] = { "close the gate", 10, do_close_gate, close_gate_fits },
 	[STEP_OPEN_GATE] = { "open the gate", 25, do_open_gate, open_gate_fits },

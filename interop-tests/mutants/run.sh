@@ -9,7 +9,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly root=${here%/*/*}
-readonly limit_s=45
+readonly limit_s=80
 jobs=$(nproc 2>/dev/null || echo 2)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/stile-mutants.XXXXXX")
 readonly scratch src=$scratch/src build=$scratch/build out=$scratch/out

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <stile/attachment.h>
@@ -356,20 +357,23 @@ static void *import_run(void *user) {
 	return NULL;
 }
 
-static bool found_dead;
+static bool found_dead, found_in_time;
 
 static void import_at_the_end(struct test_exporter *of, enum test_exporter_op op) {
 	(void)of;
 	if (op == OP_DETACH) {
 		int ret = pthread_create(&importer, NULL, import_run, &found_dead);
 		runner_require(ret == 0, "no thread");
-		runner_sleep_ms(30);
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 10;
+		found_in_time = pthread_timedjoin_np(importer, NULL, &until) == 0;
 	}
 }
 
 /*
  * B-4, B-6. Wrong code: whoever asks for a file while its buffer goes, which takes a while if something is
- * attached, gets that one.
+ * attached, gets that one; or has to wait for what its exporter does then.
  */
 START_TEST(buffer_that_is_going_is_not_found) {
 	ledger_expect_complaint("whose last reference is gone");
@@ -383,7 +387,7 @@ START_TEST(buffer_that_is_going_is_not_found) {
 	found_dead = false;
 	stile_buffer_unref(exported);
 	exported = NULL;
-	pthread_join(importer, NULL);
+	ck_assert(found_in_time);
 	ck_assert(!found_dead);
 }
 END_TEST

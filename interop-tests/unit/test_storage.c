@@ -246,6 +246,38 @@ START_TEST(what_others_use_too_is_where_they_reach_it) {
 }
 END_TEST
 
+/*
+ * T-1, T-10. Wrong code: what an importer needs beyond its device forgotten where the device's own memory is
+ * chosen; the piece that does not do taken for ever.
+ */
+START_TEST(own_memory_is_not_for_those_who_need_more) {
+	static const struct stile_constraints needs[] = {
+		{ .size = sizeof(needs[0]), .address_bits = 32 },
+		{ .size = sizeof(needs[0]), .max_segment = PAGE },
+		{ .size = sizeof(needs[0]), .max_segment = 2 * PAGE },
+	};
+	struct stile_buffer *buffer = create(gpu, 2 * PAGE);
+	const struct stile_attach_info info = {
+		.size = sizeof(info),
+		.device = gpu,
+		.usage = BOTH,
+		.constraints = &needs[_i],
+	};
+	struct stile_attachment *attachment;
+	const struct stile_sg *sg;
+	ck_assert_int_eq(stile_buffer_attach(buffer, &info, NULL, &attachment), 0);
+	ck_assert_int_eq(
+		stile_attachment_map_unlocked(attachment, STILE_TO_DEVICE, 0, NULL, &sg), 0);
+	bool local = _i == 2;
+	ck_assert_int_eq(
+		stile_swgpu_get_placement(buffer), local ? STILE_SWGPU_LOCAL : STILE_SWGPU_SYSTEM);
+	ck_assert_uint_eq(memory_of(gpu).used, local ? 2 * PAGE : 0);
+	stile_attachment_unmap_unlocked(attachment, sg, STILE_TO_DEVICE);
+	stile_buffer_detach(buffer, attachment);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
 /* DESIGN 6. Wrong code: a full memory is an error. */
 START_TEST(what_the_devices_memory_has_no_room_for_is_elsewhere) {
 	struct stile_buffer *first = create(gpu, 7 * PAGE), *second = create(gpu, 2 * PAGE);
@@ -844,6 +876,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(choosing, device_writes_all_pieces, 0, ARRAY_LENGTH(in_pieces));
 	tcase_add_test(choosing, system_memory_is_given_back);
 	tcase_add_test(choosing, what_others_use_too_is_where_they_reach_it);
+	tcase_add_loop_test(choosing, own_memory_is_not_for_those_who_need_more, 0, 3);
 	tcase_add_test(choosing, what_the_devices_memory_has_no_room_for_is_elsewhere);
 	tcase_add_test(choosing, local_memory_is_cleared_for_the_next_one);
 	tcase_add_test(choosing, what_the_cpu_needs_first_is_where_its_device_reaches_it);
