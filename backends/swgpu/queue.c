@@ -118,17 +118,7 @@ int queue_submit_work(struct stile_swgpu_queue *queue, const struct queue_work *
 	*out = stile_fence_ref(&job->fence);
 	size_t ended = job_arm(job);
 	scheduler_lock(scheduler);
-	bool stopping = scheduler->stopping;
-	if (!stopping) {
-		queue_push(queue, job, ended, false);
-	}
+	queue_push(queue, job, ended, false);
 	scheduler_unlock(scheduler);
-	if (stopping) {
-		/* There may be no thread any more. */
-		job->abandons = true;
-		job_take_turn(job, 0);
-		job_end(job);
-		stile_fence_unref(&job->fence);
-	}
 	return 0;
 }

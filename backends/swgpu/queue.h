@@ -49,9 +49,10 @@ struct queue_work {
 /**
  * Have work run behind what it waits for and behind the queue's lists. It runs in any case: whatever became
  * of the waits, after the queue's time-out without them, and even if the device is lost or stopped
- * meanwhile; on the caller's thread, before this returns, if it is stopped already. A device that stops
- * waits for the waits of such work, for 10 s at most. Cannot fail but for memory: 0 or -ENOMEM,
- * then nothing runs.
+ * meanwhile. A device that stops waits for the waits of such work, for 10 s at most. Cannot fail but for
+ * memory: 0 or -ENOMEM, then nothing runs.
+ *
+ * @param queue  of a device that is not stopped, as the caller sees to
  *
  * @param out  a new reference on the fence
  */
