@@ -25,7 +25,7 @@ bool device_fits(const struct history_step *step) {
 	return buffer_model_is_open(step->a);
 }
 
-/* It waits for its moves (U-6), and keeps the buffers of others' until they are done. */
+/* It waits for its moves (E-6), and keeps the buffers of others' until they are done. */
 bool destroy_fits(const struct history_step *step) {
 	bool fits = device_fits(step);
 	for (int i = 0; i < BUFFERS; i++) {

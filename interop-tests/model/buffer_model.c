@@ -177,10 +177,6 @@ int buffer_model_refs(int buffer) {
 	return at(buffer)->is_alive ? at(buffer)->refs : 0;
 }
 
-bool buffer_model_is_kept(int buffer) {
-	return at(buffer)->list_refs > 0 || model_view_count(at(buffer)) > 0;
-}
-
 int buffer_model_alive_count(void) {
 	int count = 0;
 	for (int i = 0; i < BUFFERS; i++) {
@@ -211,10 +207,6 @@ int buffer_model_resv(int buffer) {
 
 enum buffer_model_place buffer_model_place(int buffer) {
 	return at(buffer)->place;
-}
-
-unsigned buffer_model_generation(int buffer) {
-	return at(buffer)->generation;
 }
 
 const uint8_t *buffer_model_contents(int buffer) {
@@ -257,7 +249,7 @@ int buffer_model_export_fd(
 	return ret;
 }
 
-/* The object had gone; its memory is another device's now (U-8). */
+/* The object had gone; its memory is another device's now (E-9). */
 static void revive(struct buffer *b, int device, uint32_t usage) {
 	int buffer = number_of(b);
 	b->is_alive = true;

@@ -18,17 +18,17 @@
  *
  * Where the headers are silent, the model has what a user would expect:
  *
- * U-1  Storage suits the device that made the buffer, whether that is attached or not.
- * U-2  Storage in the device's own memory stays there for the CPU. There, it serves attachments of
+ * E-1  Storage suits the device that made the buffer, whether that is attached or not.
+ * E-2  Storage in the device's own memory stays there for the CPU. There, it serves attachments of
  *      that device alone, and may go on doing so until another one maps.
- * U-3  Where that memory is full, storage is in system memory: no error.
- * U-4  To pin is to map, as for where the storage is.
- * U-5  What is left of pins goes with the attachment.
- * U-6  A destroyed device's attachments can be mapped, and its buffers be moved, but not while somebody
+ * E-3  Where that memory is full, storage is in system memory: no error.
+ * E-4  To pin is to map, as for where the storage is.
+ * E-5  What is left of pins goes with the attachment.
+ * E-6  A destroyed device's attachments can be mapped, and its buffers be moved, but not while somebody
  *      uses them: they stay valid.
- * U-7  Bytes survive moves whatever becomes of the fences that the move waits for.
- * U-8  Work of devices sees what work that it waited for has written, whatever cache either has.
- * U-9  What came by descriptor is where it is: nobody can say which devices reach it before they try.
+ * E-7  Bytes survive moves whatever becomes of the fences that the move waits for.
+ * E-8  Work of devices sees what work that it waited for has written, whatever cache either has.
+ * E-9  What came by descriptor is where it is: nobody can say which devices reach it before they try.
  */
 enum {
 	BUFFER_MODEL_DEVICES = 4,
@@ -139,8 +139,6 @@ bool buffer_model_is_known(int buffer);
 bool buffer_model_is_alive(int buffer);
 /** How many references are the user's. */
 int buffer_model_refs(int buffer);
-/** What else keeps the object: views, work. */
-bool buffer_model_is_kept(int buffer);
 int buffer_model_alive_count(void);
 size_t buffer_model_bytes(int buffer);
 uint32_t buffer_model_usage(int buffer);
@@ -148,8 +146,6 @@ enum buffer_model_origin buffer_model_origin(int buffer);
 int buffer_model_device(int buffer);
 int buffer_model_resv(int buffer);
 enum buffer_model_place buffer_model_place(int buffer);
-/** May it have been placed, moved, so that others had no say? Goes on with each move. */
-unsigned buffer_model_generation(int buffer);
 bool buffer_model_is_movable(int buffer);
 const uint8_t *buffer_model_contents(int buffer);
 const struct buffer_model_calls *buffer_model_calls(int buffer);
@@ -195,7 +191,7 @@ int buffer_model_access(int map, uint32_t usage);
 /** Does something else give the device the same memory? */
 bool buffer_model_is_shared_map(int map);
 
-/** 0, -EINVAL, -EBUSY or -ERANGE. */
+/** 0, -EINVAL, -EBUSY, -ERANGE or -ETIME. */
 int buffer_model_pin(int attachment, struct buffer_model_seen seen, int got);
 void buffer_model_unpin(int attachment);
 
@@ -237,7 +233,7 @@ uint8_t buffer_model_pattern(size_t place, uint32_t value);
 
 /* ---- Work --------------------------------------------------------------------------------- */
 
-/** 0: it will be executed; -EACCES, -EBUSY, -ERANGE. `seen` of op->to and op->from. */
+/** 0: it will be executed; -EACCES, -EBUSY, -ERANGE, -ETIME. `seen` of op->to and op->from. */
 int buffer_model_submit(
 	const struct buffer_model_op *op, const struct buffer_model_seen seen[2], int got);
 /** False: if it is refused, nobody can say what has happened to the other buffer. */

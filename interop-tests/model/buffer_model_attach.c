@@ -207,7 +207,7 @@ bool buffer_model_is_shared_map(int map) {
 	return shared;
 }
 
-/* T-7, U-4. */
+/* T-7, E-4. */
 int buffer_model_pin(int attachment, struct buffer_model_seen seen, int got) {
 	struct attachment *a = &buffer_state.attachments[attachment];
 	struct buffer *b = at(a->buffer);

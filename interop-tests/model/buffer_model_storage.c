@@ -76,7 +76,7 @@ struct buffer_model_needs buffer_model_get_needs(int buffer) {
 	return all;
 }
 
-/* System memory for all who are attached, and the device itself (U-1). */
+/* System memory for all who are attached, and the device itself (E-1). */
 static void place_in_system(struct buffer *b) {
 	struct buffer_model_needs all = buffer_model_get_needs(number_of(b));
 	unsigned run = buffer_state.devices[b->device].traits.frame_run;
@@ -117,7 +117,7 @@ static void place_as_seen(
 	}
 }
 
-/* The first need. U-3; for the CPU either will do. */
+/* The first need. E-3; for the CPU either will do. */
 static void place(struct buffer *b, const struct user *user, const struct buffer_model_seen *seen) {
 	bool is_local = buffer_state.devices[b->device].is_open && seen->has_room &&
 		user->device == b->device && may_be_local(b, user);
@@ -147,7 +147,7 @@ void model_storage_begin_move(struct buffer *b) {
 	}
 }
 
-/* U-6: of a destroyed device's only what nobody uses can be moved. */
+/* E-6: of a destroyed device's only what nobody uses can be moved. */
 static bool is_in_use(const struct buffer *b, int got) {
 	if (buffer_state.devices[b->device].is_open) {
 		return false;
@@ -169,7 +169,7 @@ static int move_for(
 	return 0;
 }
 
-/* U-9: whichever error it is. */
+/* E-9: whichever error it is. */
 static int use_imported(struct buffer *b, const struct user *user, int got) {
 	enum known reached = model_storage_reaches(user, b);
 	bool refused = got == -EBUSY || got == -ERANGE;
@@ -189,7 +189,7 @@ static int use_system(
 	return model_storage_reaches(user, b) == YES ? 0 : move_for(b, user, seen, got);
 }
 
-/* U-2. It may be moved for others who are attached, too. */
+/* E-2. It may be moved for others who are attached, too. */
 static int use_local(
 	struct buffer *b, const struct user *user, const struct buffer_model_seen *seen, int got) {
 	if (user->by_fd || (user->device != NONE && user->device != b->device)) {
