@@ -19,8 +19,8 @@ struct bo_mapping {
 	struct bo_mapping *next;
 	struct stile_sg *sg;
 	enum stile_direction direction;
-	uint32_t
-		holds; /* by lists under way; by atomic access, from 0 only with the reservation locked */
+	/* By lists under way; by atomic access, from 0 only with the reservation locked. */
+	uint32_t holds;
 };
 
 struct bo {
@@ -31,9 +31,8 @@ struct bo {
 
 	/* With the buffer's reservation locked. */
 	struct bo_mapping *current; /* NULL: not mapped */
-	struct bo_mapping
-		*old;       /* of storage that was moved; to be unmapped when nobody holds them */
-	uint32_t old_count; /* also read without the lock */
+	struct bo_mapping *old;     /* of storage that was moved, until nobody holds them */
+	uint32_t old_count;         /* also read without the lock */
 };
 
 static int bo_compare(const struct tree_node *left, const struct tree_node *right) {
@@ -173,10 +172,6 @@ int bo_get(struct swgpu *gpu, struct stile_buffer *buffer, struct bo **out) {
 		bo_destroy(fresh);
 	}
 	return 0;
-}
-
-struct stile_buffer *bo_get_buffer(const struct bo *bo) {
-	return bo->buffer;
 }
 
 /* ---- Mapping: the reservation is locked ---------------------------------------------------- */

@@ -20,8 +20,6 @@ struct swgpu;
 /** The device's one object for this buffer, attached if it was not. 0 or as stile_buffer_attach(). */
 int bo_get(struct swgpu *gpu, struct stile_buffer *buffer, struct bo **out);
 
-struct stile_buffer *bo_get_buffer(const struct bo *bo);
-
 /**
  * Map it if it is not, or was moved since. The buffer's reservation is locked by the caller, who adds
  * a fence of all work that uses the mapping before unlocking. 0 or as stile_attachment_map().
