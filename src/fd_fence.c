@@ -35,7 +35,10 @@ static struct fd_fence *fd_fence_of(struct stile_fence *fence) {
 static bool fd_fence_signaled(struct stile_fence *fence) {
 	struct fd_fence *self = fd_fence_of(fence);
 	os_lock(&self->lock);
-	if (self->verdict == 0) {
+	if (self->info.is_fresh) {
+		/* Late is allowed (F-12), and this spares those who look at once a system call. */
+		self->info.is_fresh = false;
+	} else if (self->verdict == 0) {
 		self->verdict = self->info.kind->look(self->info.fd, self->info.data, &self->end);
 		if (self->verdict < 0) {
 			stile_fence_set_error(fence, self->verdict);
@@ -49,12 +52,17 @@ static bool fd_fence_signaled(struct stile_fence *fence) {
 	return done;
 }
 
+static short events_of(const struct fd_fence *self) {
+	short events = self->info.kind->events;
+	return events == 0 ? POLLIN : events;
+}
+
 static bool fd_fence_enable_signaling(struct stile_fence *fence) {
 	struct fd_fence *self = fd_fence_of(fence);
 	if (fd_fence_signaled(fence)) {
 		return false;
 	}
-	int ret = watch_arm(self->watch, self->info.fd, fence);
+	int ret = watch_arm(self->watch, self->info.fd, events_of(self), fence);
 	if (ret < 0) {
 		stile_fence_set_error(fence, ret);
 		return false;
@@ -102,7 +110,7 @@ static int fd_fence_wait(struct stile_fence *fence, int64_t deadline_ns) {
 		if (left_ns <= 0) {
 			return -ETIME;
 		}
-		struct pollfd at = { .fd = self->info.fd, .events = POLLIN };
+		struct pollfd at = { .fd = self->info.fd, .events = events_of(self) };
 		struct timespec left = {
 			.tv_nsec = (long)(left_ns < SLICE_NS ? left_ns : SLICE_NS),
 		};
@@ -174,36 +182,41 @@ static int fd_fence_alloc(const struct fd_fence_info *info, struct fd_fence **ou
 		/* Its end is owed by another process than the one that made it. */
 		fence_make_user(&self->base, info->owner, stile_fence_get_expiry(&self->base));
 	}
+	__atomic_fetch_or(&self->base.state, STATE_COSTLY, __ATOMIC_RELAXED);
 	*out = self;
 	return 0;
 }
 
-int fd_fence_create(
-	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out) {
+int fd_fence_take(struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out) {
 	*out = NULL;
 	struct fd_fence *self;
 	int ret = fd_fence_alloc(info, &self);
 	if (ret < 0) {
 		return ret;
 	}
-	int fd = os_dup(info->fd);
-	if (fd < 0) {
-		ret = fd;
-		goto err_self;
-	}
-	ret = watch_reserve(watch, fd);
+	ret = watch_reserve(watch, info->fd);
 	if (ret < 0) {
-		goto err_fd;
+		free(self);
+		return ret;
 	}
-	self->info.fd = fd;
+	self->info.fd = info->fd;
 	self->watch = watch_ref(watch);
 	*out = &self->base;
 	return 0;
+}
 
-err_fd:
-	close(fd);
-err_self:
-	free(self);
+int fd_fence_create(
+	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out) {
+	*out = NULL;
+	struct fd_fence_info taken = *info;
+	taken.fd = os_dup(info->fd);
+	if (taken.fd < 0) {
+		return taken.fd;
+	}
+	int ret = fd_fence_take(watch, &taken, out);
+	if (ret < 0) {
+		close(taken.fd);
+	}
 	return ret;
 }
 

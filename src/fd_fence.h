@@ -32,6 +32,8 @@ struct fd_fence_kind {
 	void (*set_deadline)(int fd, int64_t deadline_ns);
 	/** A program owes the end, not the kernel. */
 	bool user;
+	/** Of poll(): when there is something to see. 0: POLLIN. */
+	short events;
 };
 
 struct fd_fence_info {
@@ -40,11 +42,15 @@ struct fd_fence_info {
 	int32_t owner;                      /* of a user fence; 0: not known */
 	const struct fd_fence_names *names; /* until the end is known; static, or in `data` */
 	void *data;                         /* for look(); taken over, on success */
+	bool is_fresh; /* it is pending, or was just now: who asks first is told so */
 };
 
 /** A fence that follows a descriptor. 0, -ECHILD, -EMFILE or -ENOMEM; it refers to the watch. */
 int fd_fence_create(
 	struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out);
+
+/** The same; consumes the descriptor on success. */
+int fd_fence_take(struct watch *watch, const struct fd_fence_info *info, struct stile_fence **out);
 
 /** One that is over, as a look has found out: it needs no descriptor and no watch. 0 or -ENOMEM. */
 int fd_fence_create_over(const struct fd_fence_info *info, int verdict,

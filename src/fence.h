@@ -14,6 +14,7 @@ enum {
 	STATE_WAITER = 1u << 2,
 	STATE_ARMED = 1u << 3,
 	STATE_USER = 1u << 4,
+	STATE_COSTLY = 1u << 5, /* to ask whether it is done is a system call */
 	STATE_GRAPH = 1u << 6,
 	STATE_ERROR_SHIFT = 8,
 	STATE_ERROR = 0xfffu << STATE_ERROR_SHIFT,
@@ -84,6 +85,12 @@ static inline bool fence_is_done(struct stile_fence *fence) {
 	}
 	return (fence->ops->signaled != NULL || (state & STATE_USER) != 0) &&
 		stile_fence_is_signaled(fence);
+}
+
+/** The same, where it is enough to know it later: does not ask what a system call would be needed for. */
+static inline bool fence_is_done_at_hand(struct stile_fence *fence) {
+	return (fence_state(fence) & STATE_COSTLY) != 0 ? fence_has_ended(fence)
+							: fence_is_done(fence);
 }
 
 /** Is it made of other fences? */

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,6 +92,21 @@ int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) 
 	return -pthread_atfork(prepare, parent, child);
 }
 
+static uint32_t fork_count;
+static bool forks_are_counted;
+
+static void count_fork(void) {
+	fork_count++;
+}
+
+__attribute__((constructor)) static void begin_to_count_forks(void) {
+	forks_are_counted = pthread_atfork(NULL, NULL, count_fork) == 0;
+}
+
+uint32_t os_fork_count(void) {
+	return forks_are_counted ? fork_count : (uint32_t)getpid();
+}
+
 int os_dup(int fd) {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return copy < 0 ? -errno : copy;
@@ -145,6 +161,17 @@ int os_memfd_is_unshrinkable(int fd) {
 		return -EINVAL;
 	}
 	return (seals & F_SEAL_SHRINK) != 0;
+}
+
+bool os_is_dma_buf(int fd) {
+	enum { DMA_BUF_MAGIC = 0x444d4142 };
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && (uint64_t)fs.f_type == DMA_BUF_MAGIC;
+}
+
+int64_t os_seek_bytes(int fd) {
+	off_t bytes = lseek(fd, 0, SEEK_END);
+	return bytes < 0 ? -errno : bytes;
 }
 
 int os_eventfd(void) {

@@ -33,6 +33,9 @@ int os_thread_get(char name[16]);
 /** Have functions run around every fork. 0 or -ENOMEM. */
 int os_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
+/** Differs in a child made by fork, and costs no system call. */
+uint32_t os_fork_count(void);
+
 /** As fstat(), by the quickest way there is: 0 or -errno. */
 int os_fstat(int fd, struct stat *st);
 
@@ -50,6 +53,12 @@ bool os_memfd_stays_writable(int fd);
 
 /** Can nobody shrink it? 1 or 0; -EINVAL: not a file in memory. */
 int os_memfd_is_unshrinkable(int fd);
+
+/** Is it the kernel's dma-buf? It is told by its file system, which nobody can imitate. */
+bool os_is_dma_buf(int fd);
+
+/** A file's size by seeking, which for a dma-buf is the only way (D-1). Or -errno. */
+int64_t os_seek_bytes(int fd);
 
 /** A counter for waking a poll, CLOEXEC, never blocking. Or -errno. */
 int os_eventfd(void);

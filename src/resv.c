@@ -355,7 +355,7 @@ static uint32_t list_find(const struct stile_resv_list *list, const struct stile
 		struct stile_fence *old = entry_fence(entry);
 		if ((old->context == fence->context && entry_usage(entry) >= usage &&
 			    stile_fence_is_later_or_same(fence, old)) ||
-			fence_is_done(old)) {
+			fence_is_done_at_hand(old)) {
 			break;
 		}
 	}
@@ -418,6 +418,9 @@ void resv_note_write(struct stile_resv *resv) {
 uint32_t resv_count_leaves(struct stile_fence *fence) {
 	struct stile_unwrap cursor;
 	uint32_t count = 0;
+	if (!fence_is_container(fence)) {
+		return 1;
+	}
 	const struct stile_fence *leaf = stile_unwrap_first(fence, &cursor);
 	while (leaf != NULL) {
 		count++;
@@ -429,6 +432,10 @@ uint32_t resv_count_leaves(struct stile_fence *fence) {
 void resv_add_leaves(
 	struct stile_resv *resv, struct stile_fence *fence, enum stile_resv_usage usage) {
 	struct stile_unwrap cursor;
+	if (!fence_is_container(fence)) {
+		(void)add(resv, fence, usage);
+		return;
+	}
 	struct stile_fence *leaf = stile_unwrap_first(fence, &cursor);
 	while (leaf != NULL) {
 		/* A chain only ever loses elements: there is room. */

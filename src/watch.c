@@ -18,6 +18,9 @@
 struct watch_slot {
 	struct stile_fence *fence; /* not referenced: a fence disarms itself before it goes */
 	uint32_t generation;
+	short events; /* those of poll() are those of epoll, too */
+	bool added;   /* to the epoll instance */
+	bool retried; /* it should have been, and there was no memory: looked at by the clock */
 };
 
 struct watch {
@@ -26,18 +29,23 @@ struct watch {
 	bool threaded; /* else the caller's loop calls watch_dispatch() */
 	int kick_fd;   /* of the thread; else -1 */
 	pthread_t thread;
-	pid_t owner; /* a child made by fork has neither the thread nor a right to the epoll instance */
+	uint32_t
+		owner; /* a child made by fork has neither the thread nor a right to the epoll instance */
 	pthread_mutex_t lock;
 
 	/* All below is under the lock. */
 	struct watch_slot *slots; /* by descriptor */
 	size_t slot_count;
+	size_t retried_count;
 	bool ending;
 	bool orphan; /* nobody joins the thread: it frees everything itself */
 };
 
 /* What is no fence's: it wakes whoever sleeps on the epoll instance. */
 #define KICK_EVENT UINT64_MAX
+
+/* How often what the kernel has no memory for is asked. */
+enum { RETRY_MS = 5 };
 
 /* In one call of watch_dispatch(): what else the loop has to do must get its turn. */
 enum { EVENTS_AT_ONCE = 64, MAX_ROUNDS = 8 };
@@ -58,13 +66,14 @@ static void watch_free(struct watch *watch) {
 	free(watch);
 }
 
-/* The fence that an event is about, referenced; NULL if it has gone. */
-static struct stile_fence *watch_find(struct watch *watch, uint64_t event) {
+/* The fence that an event is about, referenced, and what is waited for; NULL if it has gone. */
+static struct stile_fence *watch_find(struct watch *watch, uint64_t event, short *events) {
 	size_t fd = (uint32_t)event;
 	struct stile_fence *fence = NULL;
 	pthread_mutex_lock(&watch->lock);
 	if (fd < watch->slot_count && watch->slots[fd].generation == event >> 32) {
 		fence = watch->slots[fd].fence;
+		*events = watch->slots[fd].events;
 	}
 	if (fence != NULL && !fence_ref_unless_zero(fence)) {
 		fence = NULL;
@@ -74,14 +83,15 @@ static struct stile_fence *watch_find(struct watch *watch, uint64_t event) {
 }
 
 static void watch_handle(struct watch *watch, const struct epoll_event *event) {
-	struct stile_fence *fence = watch_find(watch, event->data.u64);
+	short events = 0;
+	struct stile_fence *fence = watch_find(watch, event->data.u64, &events);
 	if (fence == NULL) {
 		return;
 	}
 	if (!stile_fence_is_signaled(fence)) {
 		/* One shot: nothing to see yet after all, so look again. */
 		struct epoll_event again = *event;
-		again.events = EPOLLIN | EPOLLONESHOT;
+		again.events = (uint32_t)events | EPOLLONESHOT;
 		epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, (int)(uint32_t)event->data.u64, &again);
 	}
 	stile_fence_unref(fence);
@@ -94,18 +104,69 @@ static int watch_look(struct watch *watch, int timeout_ms) {
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.u64 != KICK_EVENT) {
 			watch_handle(watch, &events[i]);
+		} else if (watch->threaded) {
+			os_eventfd_clear(watch->kick_fd);
 		}
 	}
 	return n;
 }
 
+static uint64_t watch_event_of(const struct watch_slot *slot, int fd) {
+	return (uint64_t)slot->generation << 32 | (uint32_t)fd;
+}
+
+/* The lock is held. Tell the kernel what to look for at a descriptor; allocates if it is not there yet. */
+static bool slot_look(struct watch *watch, int fd, uint32_t events) {
+	struct watch_slot *slot = &watch->slots[fd];
+	struct epoll_event event = {
+		.events = events | EPOLLONESHOT,
+		.data.u64 = watch_event_of(slot, fd),
+	};
+	int how = slot->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	slot->added = epoll_ctl(watch->epoll_fd, how, fd, &event) == 0 || slot->added;
+	return slot->added;
+}
+
+/* The lock is held. */
+static void slot_set_retried(struct watch *watch, int fd, bool retried) {
+	struct watch_slot *slot = &watch->slots[fd];
+	watch->retried_count += (size_t)retried;
+	watch->retried_count -= (size_t)slot->retried;
+	slot->retried = retried;
+}
+
+/* Those for which the kernel had no memory: perhaps it has by now, else they are asked. */
+static void watch_retry(struct watch *watch) {
+	pthread_mutex_lock(&watch->lock);
+	for (size_t i = 0; i < watch->slot_count && watch->retried_count > 0; i++) {
+		struct watch_slot *slot = &watch->slots[i];
+		if (!slot->retried) {
+			continue;
+		}
+		if (slot_look(watch, (int)i, (uint32_t)slot->events)) {
+			slot_set_retried(watch, (int)i, false);
+		} else if (fence_ref_unless_zero(slot->fence)) {
+			struct stile_fence *fence = slot->fence;
+			pthread_mutex_unlock(&watch->lock);
+			(void)stile_fence_is_signaled(fence);
+			stile_fence_unref(fence);
+			pthread_mutex_lock(&watch->lock);
+		}
+	}
+	pthread_mutex_unlock(&watch->lock);
+}
+
 static void *watch_run(void *arg) {
 	struct watch *watch = arg;
-	bool ending = false;
+	bool ending = false, retries = false;
 	while (!ending) {
-		watch_look(watch, -1);
+		watch_look(watch, retries ? RETRY_MS : -1);
+		if (retries) {
+			watch_retry(watch);
+		}
 		pthread_mutex_lock(&watch->lock);
 		ending = watch->ending;
+		retries = watch->retried_count > 0;
 		pthread_mutex_unlock(&watch->lock);
 	}
 	pthread_mutex_lock(&watch->lock);
@@ -144,7 +205,7 @@ int watch_create(int loop_fd, struct watch **out) {
 	}
 	watch->refs = 1;
 	watch->kick_fd = -1;
-	watch->owner = getpid();
+	watch->owner = os_fork_count();
 	pthread_mutex_init(&watch->lock, NULL);
 
 	int ret;
@@ -166,7 +227,7 @@ int watch_create(int loop_fd, struct watch **out) {
 
 /* The epoll instance is shared with the parent: what a child did to it would be done to both. */
 static bool watch_is_inherited(const struct watch *watch) {
-	return watch->owner != getpid();
+	return watch->owner != os_fork_count();
 }
 
 struct watch *watch_ref(struct watch *watch) {
@@ -216,10 +277,6 @@ void watch_dispatch(struct watch *watch) {
 	}
 }
 
-static uint64_t watch_event_of(const struct watch_slot *slot, int fd) {
-	return (uint64_t)slot->generation << 32 | (uint32_t)fd;
-}
-
 /* The lock is held. */
 static int watch_make_room(struct watch *watch, int fd) {
 	size_t needed = (size_t)fd + 1;
@@ -245,32 +302,27 @@ int watch_reserve(struct watch *watch, int fd) {
 	}
 	pthread_mutex_lock(&watch->lock);
 	int ret = watch_make_room(watch, fd);
-	if (ret == 0) {
-		/* Asks for nothing yet; an end of the stream, which comes unasked, finds no fence. */
-		struct epoll_event event = {
-			.events = EPOLLONESHOT,
-			.data.u64 = watch_event_of(&watch->slots[fd], fd),
-		};
-		ret = epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -ENOMEM : 0;
+	/* Asks for nothing yet; an end of the stream, which comes unasked, finds no fence. */
+	if (ret == 0 && !watch->threaded && !slot_look(watch, fd, 0)) {
+		ret = -ENOMEM;
 	}
 	pthread_mutex_unlock(&watch->lock);
 	return ret;
 }
 
-int watch_arm(struct watch *watch, int fd, struct stile_fence *fence) {
+int watch_arm(struct watch *watch, int fd, short events, struct stile_fence *fence) {
 	if (watch_is_inherited(watch)) {
 		return -ECHILD;
 	}
 	pthread_mutex_lock(&watch->lock);
 	struct watch_slot *slot = &watch->slots[fd];
 	slot->fence = fence;
+	slot->events = events;
 	slot->generation++;
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLONESHOT,
-		.data.u64 = watch_event_of(slot, fd),
-	};
-	/* Allocates nothing: it was added before. */
-	epoll_ctl(watch->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	if (!slot_look(watch, fd, (uint32_t)events)) {
+		slot_set_retried(watch, fd, true);
+		os_eventfd_raise(watch->kick_fd);
+	}
 	pthread_mutex_unlock(&watch->lock);
 	return 0;
 }
@@ -280,7 +332,12 @@ void watch_release(struct watch *watch, int fd) {
 		return;
 	}
 	pthread_mutex_lock(&watch->lock);
-	watch->slots[fd].fence = NULL;
-	epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	struct watch_slot *slot = &watch->slots[fd];
+	slot_set_retried(watch, fd, false);
+	slot->fence = NULL;
+	if (slot->added) {
+		epoll_ctl(watch->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		slot->added = false;
+	}
 	pthread_mutex_unlock(&watch->lock);
 }

@@ -33,15 +33,16 @@ void watch_dispatch(struct watch *watch);
 
 /**
  * Prepare to look at `fd`, so that arming it can no longer fail for want of memory: a fence that
- * ended by that would release its consumers early. 0, -ENOMEM, or -ECHILD as watch_arm().
+ * ended by that would release its consumers early. With a thread this costs no system call: should the kernel
+ * have no memory when it is armed, the thread looks again and again. 0, -ENOMEM, or -ECHILD as watch_arm().
  */
 int watch_reserve(struct watch *watch, int fd);
 
 /**
- * Begin to look at a reserved descriptor. Called under the fence's lock. 0, or -ECHILD in a child
- * made by fork: what is watched is the parent's.
+ * Begin to look at a reserved descriptor, for events of poll(). Called under the fence's lock. 0, or -ECHILD
+ * in a child made by fork: what is watched is the parent's.
  */
-int watch_arm(struct watch *watch, int fd, struct stile_fence *fence);
+int watch_arm(struct watch *watch, int fd, short events, struct stile_fence *fence);
 
 /** Forget a reserved descriptor, armed or not, which is still open. */
 void watch_release(struct watch *watch, int fd);

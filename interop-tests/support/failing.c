@@ -75,6 +75,12 @@ void *__real_realloc(void *block, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 int __real_epoll_create1(int flags);
 int __wrap_epoll_create1(int flags);
+static bool denies_watches;
+
+void failing_deny_watches(bool deny) {
+	__atomic_store_n(&denies_watches, deny, __ATOMIC_RELAXED);
+}
+
 int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 int __real_eventfd(unsigned count, int flags);
@@ -129,7 +135,9 @@ int __wrap_epoll_create1(int flags) {
 
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
 	/* Taking a descriptor out needs nothing, so it cannot fail. */
-	if (op == EPOLL_CTL_ADD && fails("epoll_ctl", ENOSPC)) {
+	if (op == EPOLL_CTL_ADD &&
+		(__atomic_load_n(&denies_watches, __ATOMIC_RELAXED) ||
+			fails("epoll_ctl", ENOSPC))) {
 		return -1;
 	}
 	return __real_epoll_ctl(epoll, op, fd, event);

@@ -2,6 +2,8 @@
 #ifndef SUPPORT_FAILING_H
 #define SUPPORT_FAILING_H
 
+#include <stdbool.h>
+
 /*
  * Failing system calls and allocations: what the library's objects in this program call goes
  * through here (the linker's --wrap). Only the calling thread's calls are counted; allocations
@@ -26,6 +28,9 @@ const char *failing_end(void);
  */
 unsigned failing_sweep(int (*attempt)(void *user), void (*after)(void *user, int ret), void *user,
 	const int *errors);
+
+/** From now on, in all threads, no epoll instance takes another descriptor; or does again. */
+void failing_deny_watches(bool deny);
 
 typedef int (*failing_ioctl_fn)(int fd, unsigned long request, void *arg);
 

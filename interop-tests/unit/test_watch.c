@@ -347,6 +347,33 @@ static void after_open(void *user, int ret) {
 	stile_device_destroy(*out);
 }
 
+/*
+ * What a callback listens to is never lost, and does not end by that. Wrong code: the fence ends with -ENOMEM,
+ * which lets all who depend on it go; or nobody looks any more. Once the kernel has memory again, once never.
+ */
+START_TEST(watch_for_which_there_is_no_memory_is_kept_up) {
+	struct stile_device *threaded;
+	ck_assert_int_eq(open_device(THREAD, &threaded), 0);
+	struct pair pair = pair_create(threaded);
+	struct count count = { .total = NULL };
+	failing_deny_watches(true);
+	ck_assert_int_eq(stile_fence_add_callback(pair.copy, &count.callback, count_run), 0);
+	runner_sleep_ms(20);
+	ck_assert_int_eq(stile_fence_get_status(pair.copy), 0);
+	failing_deny_watches(_i == 0);
+	stile_fence_signal(pair.fence);
+	int64_t until_ns = runner_clock_ns() + 30000 * MS;
+	while (atomic_load(&count.calls) == 0) {
+		ck_assert_int_lt(runner_clock_ns(), until_ns);
+		runner_sleep_ms(1);
+	}
+	ck_assert_int_eq(stile_fence_get_status(pair.copy), 1);
+	failing_deny_watches(false);
+	pair_finish(&pair);
+	stile_device_destroy(threaded);
+}
+END_TEST
+
 START_TEST(open_for_a_loop_survives_every_failure) {
 	static const int errors[] = { -ENOMEM, -EMFILE, -EAGAIN, 0 };
 	struct stile_device *out = NULL;
@@ -685,6 +712,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(loop, wait_on_the_loops_own_thread_sees_the_expiry, 0, 2);
 	tcase_add_test(loop, wait_for_any_needs_a_dispatch);
 	tcase_add_loop_test(loop, fence_outlives_the_device_of_a_loop, 0, 4);
+	tcase_add_loop_test(loop, watch_for_which_there_is_no_memory_is_kept_up, 0, 2);
 	tcase_add_test(loop, open_for_a_loop_survives_every_failure);
 	suite_add_tcase(s, loop);
 
