@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock-order checker: KERNEL_CONTRACT X-5 to X-7, with the sections of 7.3.
+ * The lock-order checker: KERNEL_CONTRACT X-5 to X-8, with the sections of 7.3.
  *
  * Classes of locks are the nodes of a graph. An edge a -> b says that somebody took b, or could
- * have blocked on it, while holding a. Two nodes are no locks:
+ * have blocked on it, while holding a. Three nodes are no locks:
  *
  *   fence signalling   is held inside a signalling section, and taken by each possible wait. To
  *                      begin a section cannot block, so that makes no edge.
  *   memory allocation  is taken by each allocation that may block. The edge from here to fence
  *                      signalling is always there: memory may come back only after a fence.
+ *   user space         is what a wait for a submission waits for. A program may need any lock before
+ *                      it submits, so each edge to here is a mistake by itself (X-8 (4), Y-13).
  *
  * The graph has no cycle: an edge that would close one is reported and left out, so each mistake is
  * told once and does not make what comes later look wrong. `known` says of which pairs all is
@@ -51,7 +53,7 @@ enum {
 	NODE_NONE = 0, /* a class for which there was no room */
 	NODE_FENCE,
 	NODE_ALLOC,
-	NODE_FIRST_FREE,
+	NODE_USER,
 };
 
 /* What is told once only. */
@@ -190,6 +192,7 @@ static void graph_begin(void) {
 	graph.edge_count = 1;
 	node_append("fence signalling");
 	node_append("memory allocation");
+	node_append("user space");
 	edge_append(NODE_ALLOC, NODE_FENCE);
 	edge_set_known(NODE_ALLOC, NODE_FENCE);
 }
@@ -327,34 +330,47 @@ static void text_add_place(struct text *text, const void *place) {
 
 static void text_add_headline(struct text *text, const struct step *step) {
 	text_add(text, "lock order: ");
-	if (step->edge.to == NODE_FENCE) {
+	switch (step->edge.to) {
+	case NODE_FENCE:
 		text_add(text, "waiting for a fence");
-	} else if (step->edge.to == NODE_ALLOC) {
+		break;
+	case NODE_ALLOC:
 		text_add(text, "allocating memory");
-	} else {
+		break;
+	case NODE_USER:
+		text_add(text, "waiting for a submission");
+		break;
+	default:
 		text_add(text, "taking \"%s\"", step->to);
+		break;
 	}
 	if (step->edge.from == NODE_FENCE) {
-		text_add(text, " inside a signalling section closes a cycle\n");
+		text_add(text, " inside a signalling section");
 	} else {
-		text_add(text, " while holding \"%s\" closes a cycle\n", step->from);
+		text_add(text, " while holding \"%s\"", step->from);
 	}
 }
 
-static void text_add_step(struct text *text, const struct cycle *cycle, uint32_t number) {
-	const struct step *step = &cycle->steps[number];
+static void text_add_step(struct text *text, const struct step *step, uint32_t number) {
 	text_add(text, "  %u. ", number + 1);
 	if (step->edge.outer == NULL && step->edge.from == NODE_ALLOC) {
 		text_add(text,
 			"an allocation may have to wait for a fence: this is always assumed\n");
 		return;
 	}
-	if (step->edge.to == NODE_FENCE) {
+	switch (step->edge.to) {
+	case NODE_FENCE:
 		text_add(text, "a fence is waited for");
-	} else if (step->edge.to == NODE_ALLOC) {
+		break;
+	case NODE_ALLOC:
 		text_add(text, "memory is allocated");
-	} else {
+		break;
+	case NODE_USER:
+		text_add(text, "a submission is waited for");
+		break;
+	default:
 		text_add(text, "\"%s\" is taken", step->to);
+		break;
 	}
 	bool in_section = step->edge.from == NODE_FENCE;
 	if (in_section) {
@@ -383,7 +399,7 @@ static void cycle_report(const struct cycle *cycle) {
 	const struct step *now = &cycle->steps[0];
 	uint32_t shown = cycle->length < STEPS ? cycle->length : STEPS;
 	text_add_headline(&text, now);
-	text_add(&text, "  \"%s\"", now->from);
+	text_add(&text, " closes a cycle\n  \"%s\"", now->from);
 	for (uint32_t i = 0; i < shown; i++) {
 		text_add(&text, " -> \"%s\"", cycle->steps[i].to);
 	}
@@ -400,8 +416,19 @@ static void cycle_report(const struct cycle *cycle) {
 			"for each other for ever:\n");
 	}
 	for (uint32_t i = 0; i < shown; i++) {
-		text_add_step(&text, cycle, i);
+		text_add_step(&text, &cycle->steps[i], i);
 	}
+	text_end(&text);
+	complain(text.chars);
+}
+
+static void user_wait_report(const struct step *step) {
+	struct text text = { .used = 0 };
+	text_add_headline(&text, step);
+	text_add(&text,
+		" may last for ever\n  Whoever is to submit may need it first, or wait for somebody "
+		"who does:\n");
+	text_add_step(&text, step, 0);
 	text_end(&text);
 	complain(text.chars);
 }
@@ -505,6 +532,26 @@ static void edge_learn(const struct held *held, uint32_t to, const void *place) 
 	}
 	if (is_full) {
 		tell_full(FULL_EDGES);
+	}
+	errno = before;
+}
+
+/* The same of an edge to user space, which is wrong by itself, and is not kept. */
+static void user_wait_learn(const struct held *held, const void *place) {
+	int before = errno;
+	struct edge now = { .from = held->node, .to = NODE_USER, .outer = held->place };
+	struct step step;
+	check_start();
+	edge_capture(&now, place);
+
+	graph_lock();
+	bool is_new = !edge_is_known(now.from, NODE_USER);
+	step_fill(&step, &now);
+	edge_set_known(now.from, NODE_USER);
+	graph_unlock();
+
+	if (is_new) {
+		user_wait_report(&step);
 	}
 	errno = before;
 }
@@ -767,6 +814,15 @@ void stile_might_wait(void) {
 	if (check_is_on()) {
 		/* A section is suspended meanwhile: it may well wait for a fence of somebody else. */
 		thread_block(thread_get(), NODE_FENCE, &nest_all, __builtin_return_address(0));
+	}
+}
+
+void check_user_wait(const void *place) {
+	const struct thread *thread = thread_get();
+	for (uint32_t i = 0; thread != NULL && i < thread->count; i++) {
+		if (!edge_is_known(thread->held[i].node, NODE_USER)) {
+			user_wait_learn(&thread->held[i], place);
+		}
 	}
 }
 

@@ -67,6 +67,20 @@ static inline void check_wait(void) {
 	}
 }
 
+void check_user_wait(const void *place);
+
+/**
+ * The thread may be about to wait until a program submits something: with locks held, or inside a
+ * section, that is a mistake whoever else takes those locks (X-8 (4), Y-13).
+ *
+ * @param place  who waits; a return address
+ */
+static inline void check_wait_for_user(const void *place) {
+	if (check_is_on()) {
+		check_user_wait(place);
+	}
+}
+
 static inline void check_alloc(void) {
 	if (check_is_on()) {
 		stile_might_alloc();

@@ -251,10 +251,11 @@ static void add_parts_of_point(struct picture *picture, struct vertex *vertex) {
 		.value = vertex->end.value,
 	};
 	struct stile_fence *fence;
-	if (stile_point_get_fence(&point, &fence) == 0) {
+	int ret = stile_point_get_fence(&point, &fence);
+	if (ret == 0) {
 		add_part(picture, vertex, fence, "submitted");
 		stile_fence_unref(fence);
-	} else {
+	} else if (ret == -EAGAIN) {
 		size_t used = strlen(vertex->text);
 		vertex->unsubmitted = true;
 		snprintf(vertex->text + used, TEXT_BYTES - used, ", not submitted");

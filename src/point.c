@@ -165,6 +165,10 @@ static enum stile_point_state point_look(
 }
 
 enum stile_point_state stile_point_get_state(const struct stile_point *point) {
+	struct stile_timeline *timeline = point->timeline;
+	if (timeline->ops != NULL) {
+		return timeline->ops->get_state(timeline, point->value);
+	}
 	struct stile_fence *pending;
 	enum stile_point_state state = point_look(point, &pending);
 	stile_fence_unref(pending);
@@ -172,6 +176,9 @@ enum stile_point_state stile_point_get_state(const struct stile_point *point) {
 }
 
 int stile_point_get_fence(const struct stile_point *point, struct stile_fence **out) {
+	if (point->timeline->ops != NULL) {
+		return owned_get_fence(point, out);
+	}
 	enum stile_point_state state = point_look(point, out);
 	if (state == STILE_POINT_DONE) {
 		*out = stile_fence_get_stub();
@@ -289,7 +296,12 @@ int stile_point_wait(const struct stile_point *point, enum stile_point_event eve
 	if (deadline_ns == 0) {
 		return cancel != NULL && stile_cancel_is_raised(cancel) ? -EINTR : -ETIME;
 	}
-	return point_sleep(point, event, deadline_ns, cancel, __builtin_return_address(0));
+	const void *place = __builtin_return_address(0);
+	if (state == STILE_POINT_UNSUBMITTED) {
+		check_wait_for_user(place);
+	}
+	return point->timeline->ops != NULL ? owned_wait(point, event, deadline_ns, cancel, place)
+					    : point_sleep(point, event, deadline_ns, cancel, place);
 }
 
 /* ---- Telling eventfds --------------------------------------------------------------------- */
@@ -393,11 +405,14 @@ int stile_point_notify_fd(
 	if (!event_is_valid(event)) {
 		return -EINVAL;
 	}
+	check_alloc();
+	if (point->timeline->ops != NULL) {
+		return owned_notify_fd(point, event, eventfd);
+	}
 	int fd = os_dup(eventfd);
 	if (fd < 0) {
 		return fd;
 	}
-	check_alloc();
 	int ret = -EINVAL;
 	if (!os_is_eventfd(fd)) {
 		goto err_fd;
@@ -456,6 +471,9 @@ static void settle_head(struct stile_timeline *timeline) {
 
 int stile_timeline_submit(
 	struct stile_timeline *timeline, uint64_t value, struct stile_fence *fence) {
+	if (timeline->ops != NULL) {
+		return owned_submit(timeline, value, fence);
+	}
 	if (value == 0) {
 		return -EINVAL;
 	}

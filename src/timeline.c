@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Software timelines, the counter: contract section 6, with 64 bits for its 32, which are enough not
- * to wrap around. Points are in point.c.
+ * to wrap around. Points are in point.c, timelines that somebody else keeps in owned_timeline.c.
  *
  * All fences of a timeline share one lock, under which the counter moves, fences are made, found
  * again and signalled: so nobody sees the counter, or one of its fences, ahead of a fence that
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/abi.h"
 #include "src/check.h"
 #include "src/fence.h"
 #include "src/macros.h"
@@ -38,6 +39,9 @@ struct stile_timeline *timeline_hold(struct stile_timeline *timeline) {
 
 void timeline_put(struct stile_timeline *timeline) {
 	if (__atomic_fetch_sub(&timeline->refs, 1, __ATOMIC_ACQ_REL) == 1) {
+		if (timeline->ops != NULL) {
+			timeline->ops->release(timeline);
+		}
 		free(timeline);
 	}
 }
@@ -47,6 +51,9 @@ bool timeline_has_reached(const struct stile_timeline *timeline, uint64_t value)
 }
 
 uint64_t stile_timeline_get_value(const struct stile_timeline *timeline) {
+	if (timeline->ops != NULL) {
+		return timeline->ops->get_value(timeline);
+	}
 	return __atomic_load_n(&timeline->value, __ATOMIC_ACQUIRE);
 }
 
@@ -150,6 +157,9 @@ int stile_timeline_create_fence(
 	struct stile_timeline *timeline, uint64_t value, struct stile_fence **out) {
 	*out = NULL;
 	check_alloc();
+	if (timeline->ops != NULL) {
+		return owned_create_fence(timeline, value, out);
+	}
 	struct timeline_fence *fence = calloc(1, sizeof(*fence));
 	if (fence == NULL) {
 		return -ENOMEM;
@@ -205,11 +215,15 @@ static void end_fences(struct timeline_fence *first, int error) {
 	}
 }
 
-void stile_timeline_advance(struct stile_timeline *timeline, uint64_t count) {
+/* Move it by `count`, or up to `value` if that is ahead. */
+static void counter_move(struct stile_timeline *timeline, uint64_t count, uint64_t value) {
 	struct timeline_fence *first = NULL;
 	struct point_watch *due = NULL;
 	stile_lock_acquire(&timeline->fence_lock);
 	os_lock(&timeline->lock);
+	if (timeline->value < value) {
+		count = value - timeline->value;
+	}
 	uint64_t left = UINT64_MAX - timeline->value;
 	__atomic_store_n(&timeline->value, timeline->value + (count < left ? count : left),
 		__ATOMIC_RELEASE);
@@ -222,10 +236,25 @@ void stile_timeline_advance(struct stile_timeline *timeline, uint64_t count) {
 	points_tell(due);
 }
 
+int stile_timeline_advance(struct stile_timeline *timeline, uint64_t count) {
+	if (timeline->ops != NULL) {
+		return -EOPNOTSUPP;
+	}
+	counter_move(timeline, count, 0);
+	return 0;
+}
+
+int stile_timeline_signal(struct stile_timeline *timeline, uint64_t value) {
+	if (timeline->ops != NULL) {
+		return owned_signal(timeline, value);
+	}
+	counter_move(timeline, 0, value);
+	return 0;
+}
+
 /* ---- Its life ----------------------------------------------------------------------------- */
 
-int stile_timeline_create(const char *name, struct stile_timeline **out) {
-	*out = NULL;
+static int timeline_alloc(const char *name, struct stile_timeline **out) {
 	check_alloc();
 	struct stile_timeline *timeline = calloc(1, sizeof(*timeline));
 	if (timeline == NULL) {
@@ -238,6 +267,55 @@ int stile_timeline_create(const char *name, struct stile_timeline **out) {
 	stile_lock_init(&timeline->fence_lock, "timeline");
 	*out = timeline;
 	return 0;
+}
+
+int stile_timeline_create(const char *name, struct stile_timeline **out) {
+	*out = NULL;
+	return timeline_alloc(name, out);
+}
+
+static int ops_check(const struct stile_timeline_ops *ops) {
+	if (ops == NULL) {
+		return -EINVAL;
+	}
+	int ret = abi_check_table(ops, sizeof(*ops));
+	if (ret < 0) {
+		return ret;
+	}
+	bool complete = ops->kind != NULL && ops->get_value != NULL && ops->get_state != NULL &&
+		ops->wait != NULL && ops->release != NULL;
+	return complete ? 0 : -EINVAL;
+}
+
+int stile_timeline_create_from(
+	const struct stile_timeline_info *info, struct stile_timeline **out) {
+	*out = NULL;
+	struct stile_timeline_info known;
+	int ret = abi_copy_in(&known, sizeof(known), info);
+	if (ret == 0) {
+		ret = known.name == NULL ? -EINVAL : ops_check(known.ops);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_timeline *timeline;
+	ret = timeline_alloc(known.name, &timeline);
+	if (ret < 0) {
+		return ret;
+	}
+	timeline->ops = known.ops;
+	timeline->priv = known.priv;
+	timeline->device = known.device;
+	*out = timeline;
+	return 0;
+}
+
+void *stile_timeline_get_priv(const struct stile_timeline *timeline) {
+	return timeline->priv;
+}
+
+const struct stile_timeline_ops *stile_timeline_get_ops(const struct stile_timeline *timeline) {
+	return timeline->ops;
 }
 
 struct stile_timeline *stile_timeline_ref(struct stile_timeline *timeline) {

@@ -14,6 +14,11 @@ struct point_watch;
 
 struct stile_timeline {
 	char name[32];
+	/* Of one that somebody else keeps; of that one, nothing but its references is used below. */
+	const struct stile_timeline_ops *ops; /* NULL: it is ours */
+	void *priv;
+	struct stile_device *device; /* NULL: nobody can watch eventfds for it */
+
 	uint64_t context;
 	struct stile_lock fence_lock; /* that of all fences for the counter */
 	uint32_t handles;             /* programs' references; the last one closes it */
@@ -38,6 +43,17 @@ void timeline_put(struct stile_timeline *timeline);
 
 /** Is the counter there? With or without the lock. */
 bool timeline_has_reached(const struct stile_timeline *timeline, uint64_t value);
+
+/* ---- What somebody else keeps: owned_timeline.c. As the public functions, on valid arguments ---- */
+
+int owned_create_fence(struct stile_timeline *timeline, uint64_t value, struct stile_fence **out);
+int owned_signal(struct stile_timeline *timeline, uint64_t value);
+int owned_submit(struct stile_timeline *timeline, uint64_t value, struct stile_fence *fence);
+int owned_get_fence(const struct stile_point *point, struct stile_fence **out);
+int owned_notify_fd(const struct stile_point *point, enum stile_point_event event, int eventfd);
+/** The deadline is above 0; `place` is who waits. */
+int owned_wait(const struct stile_point *point, enum stile_point_event event, int64_t deadline_ns,
+	struct stile_cancel *cancel, const void *place);
 
 /* ---- Points, as the timeline sees them ---- */
 

@@ -9,7 +9,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <stile/resv.h>
+#include <stile/timeline.h>
+
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 #include "src/check.h"
 #include "src/macros.h"
@@ -101,11 +105,33 @@ static __attribute__((noinline)) void *signals_with_a(void *unused) {
 	return unused;
 }
 
+/* X-8 (4): waits for what a program may never submit. */
+static struct stile_timeline *timeline;
+
+static __attribute__((noinline)) void *waits_for_a_submission(void *point) {
+	int ret = stile_point_wait(point, STILE_POINT_SIGNALED, runner_clock_ns() + 1, NULL);
+	HERE();
+	return ret == -ETIME ? NULL : point;
+}
+
+static __attribute__((noinline)) void wait_for_a_submission(uint64_t value) {
+	struct stile_point point = { .timeline = timeline, .value = value };
+	ck_assert_ptr_null(waits_for_a_submission(&point));
+}
+
+static void run_in_thread(void *(*run)(void *)) {
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, run, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
 /* Where the functions above are, however large they are built: one begins where another ends. */
 static bool is_in(uintptr_t place, void *(*function)(void *)) {
 	const uintptr_t largest = 2048;
 	uintptr_t begin = (uintptr_t)function;
-	uintptr_t others[] = { (uintptr_t)waits_with_a, (uintptr_t)signals_with_a };
+	uintptr_t others[] = { (uintptr_t)waits_with_a, (uintptr_t)signals_with_a,
+		(uintptr_t)waits_for_a_submission, (uintptr_t)wait_for_a_submission,
+		(uintptr_t)run_in_thread };
 	for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
 		if (others[i] > begin && place > others[i]) {
 			return false;
@@ -121,12 +147,6 @@ static int places_in(void *(*function)(void *)) {
 		count += is_in((uintptr_t)strtoull(at + 1, NULL, 16), function);
 	}
 	return count;
-}
-
-static void run_in_thread(void *(*run)(void *)) {
-	pthread_t thread;
-	ck_assert_int_eq(pthread_create(&thread, NULL, run, NULL), 0);
-	pthread_join(thread, NULL);
 }
 
 /*
@@ -241,6 +261,110 @@ START_TEST(inner_end_does_not_end_the_outer_section) {
 	give(&lock_a);
 	stile_signalling_end(outer);
 	assert_heard(1, "inside a signalling section");
+}
+END_TEST
+
+/* ---- Waiting for user space ----------------------------------------------------------------- */
+
+static void setup_timeline(void) {
+	ck_assert_int_eq(stile_timeline_create("late", &timeline), 0);
+	setup();
+}
+
+static void teardown_timeline(void) {
+	teardown();
+	stile_timeline_unref(timeline);
+}
+
+/* X-8 (4), Y-13. Wrong code: only cycles; each time; without who waits, or where the lock was taken. */
+START_TEST(wait_for_a_submission_with_a_lock_is_reported) {
+	stile_lock_annotate(&lock_a, STILE_LOCK_ACQUIRE);
+	HERE();
+	wait_for_a_submission(1);
+	assert_heard(1, "waiting for a submission while holding \"lock A\"");
+	assert_heard(1, "Whoever is to submit");
+	assert_heard(1, "\"lock A\" had been taken at:");
+	ck_assert_msg(places_in(waits_for_a_submission) == 1, "%s", heard.last);
+	wait_for_a_submission(2);
+	give(&lock_a);
+	wait_for_a_submission(1);
+	ck_assert_int_eq(heard.count, 1);
+}
+END_TEST
+
+/* Y-13. Wrong code: only locks; a section that is suspended here, too, as for a fence. */
+START_TEST(wait_for_a_submission_in_a_section_is_reported) {
+	uint32_t cookie = stile_signalling_begin();
+	wait_for_a_submission(1);
+	assert_heard(1, "waiting for a submission inside a signalling section");
+	assert_heard(1, "the section had begun at:");
+	stile_signalling_end(cookie);
+	wait_for_a_submission(1);
+	ck_assert_int_eq(heard.count, 1);
+}
+END_TEST
+
+/* Y-13. Wrong code: only locks of the application looked at. */
+START_TEST(wait_for_a_submission_with_a_reservation_is_reported) {
+	struct stile_resv resv;
+	stile_resv_init(&resv);
+	ck_assert_int_eq(stile_resv_lock(&resv, NULL, NULL), 0);
+	wait_for_a_submission(1);
+	assert_heard(1, "waiting for a submission while holding \"");
+	stile_resv_unlock(&resv);
+	stile_resv_fini(&resv);
+}
+END_TEST
+
+/* Y-13. Wrong code: the first lock only; locks that were taken by a trylock left out. */
+START_TEST(wait_for_a_submission_is_reported_for_each_lock) {
+	take(&lock_a);
+	try_take(&lock_b);
+	wait_for_a_submission(1);
+	assert_heard(2, "while holding \"lock B\"");
+	give(&lock_b);
+	take(&lock_c);
+	wait_for_a_submission(1);
+	assert_heard(3, "while holding \"lock C\"");
+	give(&lock_c);
+	give(&lock_a);
+}
+END_TEST
+
+/* Y-13. Wrong code: a point with a fence taken for a promise; a look taken for a wait. */
+START_TEST(wait_for_what_is_submitted_is_a_fence_wait) {
+	const struct stile_point points[] = { { timeline, 1 }, { timeline, 2 } };
+	struct stile_fence *fence = plain_fence_create();
+	ck_assert_int_eq(stile_timeline_submit(timeline, 1, fence), 0);
+	take(&lock_a);
+	ck_assert_int_eq(stile_point_wait(&points[0], STILE_POINT_AVAILABLE, INT64_MAX, NULL), 0);
+	ck_assert_int_eq(stile_point_wait(&points[0], STILE_POINT_SIGNALED, 1, NULL), -ETIME);
+	ck_assert_int_eq(stile_point_wait(&points[1], STILE_POINT_AVAILABLE, 0, NULL), -ETIME);
+	stile_fence_signal(fence);
+	ck_assert_int_eq(stile_point_wait(&points[0], STILE_POINT_SIGNALED, INT64_MAX, NULL), 0);
+	give(&lock_a);
+	assert_silent();
+	stile_fence_unref(fence);
+	/* But it is a wait all the same (X-6). */
+	signals_with_a(NULL);
+	assert_heard(1, "taking \"lock A\" inside a signalling section");
+}
+END_TEST
+
+/* Y-13. Wrong code: what is wrong with one wait spoils the order of all. */
+START_TEST(reported_wait_for_a_submission_does_not_spoil_the_order) {
+	take_both(&lock_a, &lock_b);
+	take(&lock_b);
+	wait_for_a_submission(1);
+	ck_assert_int_eq(heard.count, 1);
+	give(&lock_b);
+	take_both(&lock_a, &lock_b);
+	ck_assert_int_eq(heard.count, 1);
+	stile_check_enable(false);
+	take(&lock_c);
+	wait_for_a_submission(1);
+	give(&lock_c);
+	ck_assert_int_eq(heard.count, 1);
 }
 END_TEST
 
@@ -869,6 +993,16 @@ static Suite *suite(void) {
 	tcase_add_test(section, allocation_outside_a_section_is_clean);
 	tcase_add_test(section, allocation_with_a_lock_that_sections_take_is_reported);
 	suite_add_tcase(s, section);
+
+	TCase *user = ledger_tcase_create("user space");
+	tcase_add_checked_fixture(user, setup_timeline, teardown_timeline);
+	tcase_add_test(user, wait_for_a_submission_with_a_lock_is_reported);
+	tcase_add_test(user, wait_for_a_submission_in_a_section_is_reported);
+	tcase_add_test(user, wait_for_a_submission_with_a_reservation_is_reported);
+	tcase_add_test(user, wait_for_a_submission_is_reported_for_each_lock);
+	tcase_add_test(user, wait_for_what_is_submitted_is_a_fence_wait);
+	tcase_add_test(user, reported_wait_for_a_submission_does_not_spoil_the_order);
+	suite_add_tcase(s, user);
 
 	TCase *order = ledger_tcase_create("order");
 	tcase_add_checked_fixture(order, setup, teardown);
