@@ -59,10 +59,11 @@ static int create_context(struct gles_drawer *drawer) {
 	return 0;
 }
 
-static int setup_display(struct gles_drawer *drawer) {
-	drawer->display = open_software_display();
+static int setup_display(struct gles_drawer *drawer, EGLDisplay display) {
+	drawer->display = display;
 	if (drawer->display == EGL_NO_DISPLAY) {
-		return fail("no device that draws on the CPU; Mesa's llvmpipe is one");
+		return fail(
+			"no display, or no device that draws on the CPU; Mesa's llvmpipe is one");
 	}
 	if (!eglInitialize(drawer->display, NULL, NULL)) {
 		drawer->display = EGL_NO_DISPLAY;
@@ -72,17 +73,13 @@ static int setup_display(struct gles_drawer *drawer) {
 	if (ret < 0) {
 		return ret;
 	}
-	struct stile_report why = { .size = sizeof(why) };
+	drawer->refusal.size = sizeof(drawer->refusal);
 	struct stile_egl_info info = {
 		.size = sizeof(info),
 		.get_proc_address = eglGetProcAddress,
 		.display = drawer->display,
 	};
-	ret = stile_egl_create(&info, &why, &drawer->stile);
-	if (ret < 0) {
-		fprintf(stderr, "Stile for EGL: %s\n", why.text);
-	}
-	return ret;
+	return stile_egl_create(&info, &drawer->refusal, &drawer->stile);
 }
 
 /* ---- Program ------------------------------------------------------------------------------ */
@@ -153,10 +150,19 @@ static int setup_program(struct gles_drawer *drawer) {
 	return 0;
 }
 
-int gles_drawer_init(struct gles_drawer *drawer) {
+static int drawer_init(struct gles_drawer *drawer, EGLDisplay display) {
 	memset(drawer, 0, sizeof(*drawer));
-	int ret = setup_display(drawer);
+	int ret = setup_display(drawer, display);
 	return ret < 0 ? ret : setup_program(drawer);
+}
+
+int gles_drawer_init(struct gles_drawer *drawer) {
+	return drawer_init(drawer, open_software_display());
+}
+
+int gles_drawer_init_surfaceless(struct gles_drawer *drawer) {
+	return drawer_init(drawer,
+		eglGetPlatformDisplay(EGL_PLATFORM_SURFACELESS_MESA, EGL_DEFAULT_DISPLAY, NULL));
 }
 
 /* ---- Images ------------------------------------------------------------------------------- */
@@ -190,10 +196,9 @@ static int target_init(
 		(PFNGLEGLIMAGETARGETTEXTURE2DOESPROC)eglGetProcAddress(
 			"glEGLImageTargetTexture2DOES");
 	target_finish(target);
-	struct stile_report why = { .size = sizeof(why) };
-	int ret = stile_egl_import_image(drawer->stile, image, &why, &target->image);
+	int ret = stile_egl_import_image(drawer->stile, image, &drawer->refusal, &target->image);
 	if (ret < 0) {
-		fprintf(stderr, "import into EGL: %s\n", why.text);
+		/* Such an image must not be drawn with: some drivers crash then. */
 		return ret;
 	}
 	glGenTextures(1, &target->texture);

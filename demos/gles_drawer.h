@@ -30,13 +30,17 @@ struct gles_drawer {
 	struct gles_target to;
 	GLsizei width;
 	GLsizei height;
+
+	struct stile_report refusal; /* why EGL did not take what it was given; error 0: it did */
 };
 
 /**
- * Everything but the images. Functions return 0 or -errno and say on stderr what went wrong; after
- * a failure, too, gles_drawer_finish() cleans up.
+ * Everything but the images. Functions return 0 or -errno and say on stderr what went wrong, but for
+ * what Stile reports, which is in `refusal`; after a failure, too, gles_drawer_finish() cleans up.
  */
 int gles_drawer_init(struct gles_drawer *drawer);
+/** The same on Mesa's surfaceless platform, which chooses a device by itself. */
+int gles_drawer_init_surfaceless(struct gles_drawer *drawer);
 void gles_drawer_finish(struct gles_drawer *drawer);
 
 /** The vertex shader for one triangle that covers everything: three vertices, no buffer. */

@@ -39,13 +39,39 @@ static int create_image(struct job *job, const char *name, struct stile_image **
 		.modifier = DRM_FORMAT_MOD_LINEAR,
 		.name = name,
 	};
-	return stile_image_create(job->device, &info, out);
+	return stile_image_create(job->memory, &info, out);
 }
 
-int job_init(struct job *job, const struct picture *picture) {
-	*job = (struct job){ .picture = picture };
+/* "NAME" or "NAME:OPTIONS". */
+static int open_named(
+	const char *memory, struct stile_device_info *info, struct stile_device **device) {
+	char name[64];
+	size_t length = strcspn(memory, ":");
+	snprintf(name, sizeof(name), "%.*s", (int)length, memory);
+	info->options = memory[length] == ':' ? memory + length + 1 : NULL;
+	return stile_device_open(name, info, device);
+}
+
+static int open_devices(struct job *job, const char *memory) {
 	struct stile_device_info info = { .size = sizeof(info), .log = on_log };
 	int ret = stile_device_open("swgpu", &info, &job->device);
+	if (ret < 0 || memory == NULL) {
+		job->memory = job->device;
+		return ret;
+	}
+	struct stile_report why = { .size = sizeof(why) };
+	ret = strcmp(memory, "best") == 0 ? stile_device_open_best(&info, &why, &job->memory)
+					  : open_named(memory, &info, &job->memory);
+	if (ret == 0) {
+		job->is_kernel = strcmp(stile_device_get_backend(job->memory), "swgpu") != 0;
+		printf("memory: %s\n", why.text[0] != '\0' ? why.text : memory);
+	}
+	return ret;
+}
+
+int job_init(struct job *job, const struct picture *picture, const char *memory) {
+	*job = (struct job){ .picture = picture };
+	int ret = open_devices(job, memory);
 	if (ret == 0) {
 		ret = create_image(job, "A", &job->a);
 	}
@@ -69,6 +95,9 @@ void job_finish(struct job *job) {
 	stile_image_unref(job->a);
 	stile_image_unref(job->b);
 	stile_image_unref(job->c);
+	if (job->memory != job->device) {
+		stile_device_destroy(job->memory);
+	}
 	stile_device_destroy(job->device);
 }
 
@@ -100,6 +129,8 @@ static int end(struct use *use, int ret, struct stile_fence *done) {
 	for (uint32_t i = 0; i < use->count; i++) {
 		if (ret == 0) {
 			ret = stile_access_end(&use->accesses[i], done);
+			/* Of two the second one is written. */
+			use->hop->told = use->accesses[i].path;
 		} else {
 			stile_access_cancel(&use->accesses[i]);
 		}
@@ -152,13 +183,16 @@ int job_draw(struct hop *hop, struct vulkan_drawer *vulkan, struct gles_drawer *
 		ret = vulkan != NULL ? vulkan_drawer_draw(vulkan, &transform_vulkan, &done)
 				     : gles_drawer_draw(gles, &transform_gles, &done);
 	}
+	if (vulkan != NULL) {
+		hop->exported = vulkan->exported;
+	}
 	return end(&use, ret, done);
 }
 
 /* Into job->result, row by row. */
-static int copy_out(struct job *job) {
-	struct stile_buffer *buffer = stile_image_get_buffer(job->c, 0);
-	const struct stile_image_plane *plane = &stile_image_get_info(job->c)->planes[0];
+static int copy_out(struct job *job, struct stile_image *image) {
+	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
+	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[0];
 	void *memory;
 	int ret = stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory);
 	if (ret < 0) {
@@ -176,7 +210,8 @@ static int copy_out(struct job *job) {
 int job_read(struct job *job) {
 	struct use use = { .hop = &job->hops[HOP_CPU], .began = job_now() };
 	struct stile_access *read = &use.accesses[0];
-	int ret = begin(&use, job->c, STILE_USAGE_READ, "CPU");
+	struct stile_image *last = job->refusal[0] == '\0' ? job->c : job->b;
+	int ret = begin(&use, last, STILE_USAGE_READ, "CPU");
 	if (ret == 0 && read->count > 0) {
 		ret = stile_access_wait(read, job_deadline(), NULL);
 		use.hop->path.kind = STILE_PATH_CPU_WAIT;
@@ -189,7 +224,7 @@ int job_read(struct job *job) {
 		fprintf(stderr, "the drawing did not end well: %s\n", strerror(-ret));
 		return end(&use, -EIO, NULL);
 	}
-	return end(&use, copy_out(job), NULL);
+	return end(&use, copy_out(job, last), NULL);
 }
 
 int job_compare(struct job *job, unsigned *largest) {
@@ -201,7 +236,8 @@ int job_compare(struct job *job, unsigned *largest) {
 	if (ret == 0) {
 		transform_apply(&transform_vulkan, job->picture, &first);
 		transform_apply(&transform_gles, &first, &second);
-		*largest = picture_compare(&second, &job->result);
+		*largest =
+			picture_compare(job->refusal[0] == '\0' ? &second : &first, &job->result);
 	}
 	picture_finish(&first);
 	picture_finish(&second);

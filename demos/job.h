@@ -11,7 +11,10 @@
 struct hop {
 	char fence[24];         /* its driver, as far as is known here; "": none was pending */
 	struct stile_path path; /* how it crossed */
-	int64_t duration_ns;    /* until the work behind it was submitted, or done by the CPU */
+	/* Of memory of the kernel: was its work exported as a sync_file, and was the kernel told? */
+	struct stile_path exported;
+	struct stile_path told;
+	int64_t duration_ns; /* until the work behind it was submitted, or done by the CPU */
 };
 
 struct gles_drawer;
@@ -21,15 +24,22 @@ enum { HOP_UPLOAD, HOP_VULKAN, HOP_GLES, HOP_CPU, HOP_COUNT };
 
 enum { EVIDENCE_COUNT = 4 };
 
-/** The main job: a picture goes CPU → swgpu → Vulkan → GLES → CPU. */
+/**
+ * The main job: a picture goes CPU → swgpu → Vulkan → GLES → CPU. Where GLES cannot have the memory,
+ * `refusal` says why, and the CPU reads what Vulkan drew.
+ */
 struct job {
 	const struct picture *picture;
-	struct stile_device *device;
-	struct stile_image *a; /* swgpu uploads into it, Vulkan samples it */
-	struct stile_image *b; /* Vulkan draws into it, GLES samples it */
-	struct stile_image *c; /* GLES draws into it, the CPU reads it */
+	struct stile_device *device; /* swgpu, whose queue uploads */
+	struct stile_device *memory; /* has the images; may be the same */
+	bool is_kernel;              /* they are dma-bufs of the kernel */
+	struct stile_image *a;       /* swgpu uploads into it, Vulkan samples it */
+	struct stile_image *b;       /* Vulkan draws into it, GLES samples it */
+	struct stile_image *c;       /* GLES draws into it, the CPU reads it */
 	struct hop hops[HOP_COUNT];
 	struct evidence evidence[EVIDENCE_COUNT];
+	bool surfaceless;  /* GLES on that platform; set before the job is run */
+	char refusal[256]; /* "": none */
 	struct picture result;
 };
 
@@ -37,8 +47,12 @@ struct job {
 int64_t job_deadline(void);
 int64_t job_now(void);
 
-/** The device and the images. 0 or -errno, said on stderr. job_finish() after a failure, too. */
-int job_init(struct job *job, const struct picture *picture);
+/**
+ * The devices and the images: in memory of BACKEND or BACKEND:OPTIONS, or of "best", what
+ * stile_device_open_best() takes; NULL: of swgpu. 0 or -errno, said on stderr. job_finish() after a
+ * failure, too.
+ */
+int job_init(struct job *job, const struct picture *picture, const char *memory);
 void job_finish(struct job *job);
 
 /*
@@ -53,7 +67,7 @@ int job_upload(struct job *job);
 int job_draw(struct hop *hop, struct vulkan_drawer *vulkan, struct gles_drawer *gles,
 	struct stile_image *from, struct stile_image *to);
 
-/** Wait until C is drawn, and read it into job->result. -EIO if that drawing failed. */
+/** Wait until the last image is drawn, and read it into job->result. -EIO if that drawing failed. */
 int job_read(struct job *job);
 
 /** The largest difference between the result and the same drawing on the CPU. */
@@ -65,6 +79,6 @@ int job_run_here(struct job *job);
 int job_run_with_peer(struct job *job);
 
 /** What the second process does: GLES, for whoever is at the other end of the socket. */
-int job_run_peer(int socket);
+int job_run_peer(int socket, bool surfaceless);
 
 #endif

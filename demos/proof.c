@@ -27,7 +27,7 @@ static int count_mappings(uint64_t inode) {
 		/* address, rights, offset, device, inode, name */
 		unsigned long mapped = 0;
 		count += sscanf(line, "%*s %*s %*s %*s %lu", &mapped) == 1 && mapped == inode &&
-			strstr(line, "/memfd:") != NULL;
+			(strstr(line, "/memfd:") != NULL || strstr(line, "/dmabuf:") != NULL);
 	}
 	fclose(maps);
 	return count;

@@ -34,11 +34,29 @@ static int import(struct vulkan_drawer *vulkan, struct gles_drawer *gles, struct
 	return ret;
 }
 
+/* GLES cannot have it. A driver's refusal, of which `refusal` tells, is no failure; anything else is. */
+static int take_refusal(int ret, const struct stile_report *why, char refusal[256]) {
+	if (ret == -EOPNOTSUPP && why->error == ret) {
+		snprintf(refusal, 256, "%s", why->text);
+		return 0;
+	}
+	if (ret < 0 && why->error < 0) {
+		fprintf(stderr, "EGL: %s\n", why->text);
+	}
+	return ret;
+}
+
+static int init_gles(struct gles_drawer *gles, bool surfaceless, char refusal[256]) {
+	int ret = surfaceless ? gles_drawer_init_surfaceless(gles) : gles_drawer_init(gles);
+	return take_refusal(ret, &gles->refusal, refusal);
+}
+
 /* ---- A second process ---------------------------------------------------------------------- */
 
 /* What the peer tells. */
 struct answer {
 	int32_t error;
+	char refusal[256];
 	struct hop hop;
 	struct evidence evidence[2];
 };
@@ -55,19 +73,27 @@ static int receive_again(int socket, struct stile_device *device, struct stile_i
 }
 
 /* In the second process: two images come, then B again when it is being drawn. */
-static int serve(int socket, struct stile_device *device, struct gles_drawer *drawer) {
+static int serve(
+	int socket, struct stile_device *device, struct gles_drawer *drawer, bool surfaceless) {
 	struct stile_image *b = NULL, *c = NULL;
 	struct answer answer = { 0 };
-	int ret = pass_receive_image(socket, device, &b);
+	int ret = init_gles(drawer, surfaceless, answer.refusal);
+	if (ret == 0) {
+		ret = pass_receive_image(socket, device, &b);
+	}
 	if (ret == 0) {
 		ret = pass_receive_image(socket, device, &c);
 	}
-	if (ret == 0) {
+	if (ret == 0 && answer.refusal[0] == '\0') {
 		ret = import(NULL, drawer, b, c, answer.evidence);
+		ret = take_refusal(ret, &drawer->refusal, answer.refusal);
 	}
 	answer.error = ret;
 	int sent = pass_send(socket, &answer, sizeof(answer), NULL, 0);
 	ret = ret < 0 ? ret : sent;
+	if (answer.refusal[0] != '\0') {
+		goto out;
+	}
 	if (ret == 0) {
 		ret = receive_again(socket, device, b);
 	}
@@ -85,22 +111,20 @@ static int serve(int socket, struct stile_device *device, struct gles_drawer *dr
 		ret = stile_resv_wait(stile_buffer_get_resv(stile_image_get_buffer(c, 0)),
 			STILE_RESV_WRITE, job_deadline(), NULL);
 	}
+out:
 	stile_image_unref(c);
 	stile_image_unref(b);
 	return ret;
 }
 
-int job_run_peer(int socket) {
+int job_run_peer(int socket, bool surfaceless) {
 	struct stile_device *device;
 	struct gles_drawer drawer;
 	int ret = stile_device_open("swgpu", NULL, &device);
 	if (ret < 0) {
 		return ret;
 	}
-	ret = gles_drawer_init(&drawer);
-	if (ret == 0) {
-		ret = serve(socket, device, &drawer);
-	}
+	ret = serve(socket, device, &drawer, surfaceless);
 	gles_drawer_finish(&drawer);
 	stile_device_destroy(device);
 	return ret;
@@ -128,6 +152,7 @@ static int ask_to_import(int socket, struct job *job) {
 	}
 	if (ret == 0) {
 		memcpy(&job->evidence[2], answer.evidence, sizeof(answer.evidence));
+		memcpy(job->refusal, answer.refusal, sizeof(answer.refusal));
 	}
 	return ret;
 }
@@ -140,20 +165,30 @@ static int ask_to_draw(int socket, struct job *job) {
 	}
 	if (ret == 0) {
 		job->hops[HOP_GLES] = answer.hop;
-		ret = receive_again(socket, job->device, job->c);
+		ret = receive_again(socket, job->memory, job->c);
 	}
 	return ret;
 }
 
 /* ---- The whole way ------------------------------------------------------------------------ */
 
+static int import_gles(struct job *job, struct gles_drawer *gles) {
+	int ret = import(NULL, gles, job->b, job->c, &job->evidence[2]);
+	return take_refusal(ret, &gles->refusal, job->refusal);
+}
+
+static int init_vulkan(struct vulkan_drawer *vulkan, struct job *job) {
+	int ret = vulkan_drawer_init(vulkan, false);
+	vulkan->kernel = job->is_kernel ? job->memory : NULL;
+	return ret;
+}
+
 /* GLES is here, or, if it is NULL, in the process at the other end of the socket. */
 static int run(
 	struct job *job, struct vulkan_drawer *vulkan, struct gles_drawer *gles, int socket) {
 	int ret = import(vulkan, NULL, job->a, job->b, &job->evidence[0]);
-	if (ret == 0) {
-		ret = gles != NULL ? import(NULL, gles, job->b, job->c, &job->evidence[2])
-				   : ask_to_import(socket, job);
+	if (ret == 0 && job->refusal[0] == '\0') {
+		ret = gles != NULL ? import_gles(job, gles) : ask_to_import(socket, job);
 	}
 	if (ret == 0) {
 		ret = job_upload(job);
@@ -161,7 +196,7 @@ static int run(
 	if (ret == 0) {
 		ret = job_draw(&job->hops[HOP_VULKAN], vulkan, NULL, job->a, job->b);
 	}
-	if (ret == 0) {
+	if (ret == 0 && job->refusal[0] == '\0') {
 		ret = gles != NULL ? job_draw(&job->hops[HOP_GLES], NULL, gles, job->b, job->c)
 				   : ask_to_draw(socket, job);
 	}
@@ -171,9 +206,9 @@ static int run(
 int job_run_here(struct job *job) {
 	struct vulkan_drawer vulkan;
 	struct gles_drawer gles;
-	int ret = vulkan_drawer_init(&vulkan, false);
+	int ret = init_vulkan(&vulkan, job);
 	if (ret == 0) {
-		ret = gles_drawer_init(&gles);
+		ret = init_gles(&gles, job->surfaceless, job->refusal);
 		if (ret == 0) {
 			ret = run(job, &vulkan, &gles, -1);
 		}
@@ -184,9 +219,9 @@ int job_run_here(struct job *job) {
 }
 
 /* Start this program again as the peer: `socket` becomes its standard input. */
-static int spawn_peer(int socket, pid_t *pid) {
+static int spawn_peer(int socket, bool surfaceless, pid_t *pid) {
 	extern char **environ;
-	char *arguments[] = { "stile-demo", "--peer", NULL };
+	char *arguments[] = { "stile-demo", "--peer", surfaceless ? "--surfaceless" : NULL, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
@@ -201,14 +236,14 @@ int job_run_with_peer(struct job *job) {
 		return -errno;
 	}
 	pid_t pid;
-	int ret = spawn_peer(ends[1], &pid);
+	int ret = spawn_peer(ends[1], job->surfaceless, &pid);
 	close(ends[1]);
 	if (ret < 0) {
 		close(ends[0]);
 		return ret;
 	}
 	struct vulkan_drawer vulkan;
-	ret = vulkan_drawer_init(&vulkan, false);
+	ret = init_vulkan(&vulkan, job);
 	if (ret == 0) {
 		ret = run(job, &vulkan, NULL, ends[0]);
 	}

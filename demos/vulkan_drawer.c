@@ -26,11 +26,15 @@ static void target_finish(struct vulkan_drawer *drawer, struct vulkan_target *ta
 	*target = (struct vulkan_target){ 0 };
 }
 
+void vulkan_drawer_drop_images(struct vulkan_drawer *drawer) {
+	vkDeviceWaitIdle(drawer->device);
+	target_finish(drawer, &drawer->from);
+	target_finish(drawer, &drawer->to);
+}
+
 void vulkan_drawer_finish(struct vulkan_drawer *drawer) {
 	if (drawer->device != VK_NULL_HANDLE) {
-		vkDeviceWaitIdle(drawer->device);
-		target_finish(drawer, &drawer->from);
-		target_finish(drawer, &drawer->to);
+		vulkan_drawer_drop_images(drawer);
 	}
 	vulkan_setup_finish(drawer);
 }
@@ -156,12 +160,17 @@ static int record(struct vulkan_drawer *drawer, const struct transform *transfor
 
 int vulkan_drawer_wait(
 	struct vulkan_drawer *drawer, struct stile_fence *fence, struct stile_path *path) {
-	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_vulkan_wait wait = {
+		.size = sizeof(wait),
+		/* Its last turn is some drawings ago, each of which the CPU has waited for. */
+		.binary = drawer->waits[drawer->wait_count++ % VULKAN_DRAWER_WAITS],
+	};
 	int ret = stile_vulkan_wait_fence(drawer->stile, fence, path, &wait);
 	if (ret < 0 || wait.semaphore == VK_NULL_HANDLE) {
 		return ret;
 	}
 	VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	/* Of a binary semaphore the value is not looked at. */
 	VkTimelineSemaphoreSubmitInfo timeline = {
 		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
 		.waitSemaphoreValueCount = 1,
@@ -192,7 +201,12 @@ int vulkan_drawer_draw(struct vulkan_drawer *drawer, const struct transform *tra
 		.pCommandBuffers = &drawer->commands,
 	};
 	TRY(vkQueueSubmit(drawer->queue, 1, &submit, VK_NULL_HANDLE));
-	return stile_vulkan_fence_create(drawer->stile, done);
+	if (drawer->kernel == NULL) {
+		return stile_vulkan_fence_create(drawer->stile, done);
+	}
+	drawer->exported.size = sizeof(drawer->exported);
+	return stile_vulkan_fence_create_sync_file(
+		drawer->stile, drawer->kernel, STILE_USER_FENCES_WAIT, &drawer->exported, done);
 }
 
 /* ---- A look at one pixel ------------------------------------------------------------------ */

@@ -7,6 +7,8 @@
 
 #include "demos/transform.h"
 
+enum { VULKAN_DRAWER_WAITS = 8 };
+
 /** One of the two images that a drawer works with. */
 struct vulkan_target {
 	struct stile_vulkan_image *image;
@@ -25,7 +27,18 @@ struct vulkan_drawer {
 	VkDevice device;
 	VkQueue queue;
 	uint32_t queue_family;
+	uint32_t extension_count;
 	struct stile_vulkan *stile;
+
+	/* Binary semaphores for fences that the kernel has, used in turn; NULL if the driver has no such. */
+	VkSemaphore waits[VULKAN_DRAWER_WAITS];
+	uint32_t wait_count;
+	/*
+	 * Set where the images are the kernel's memory: the kernel is then told of drawings, as far as it can
+	 * be, and this device watches what it has. `exported` says of the last one whether it was.
+	 */
+	struct stile_device *kernel;
+	struct stile_path exported;
 
 	VkSampler sampler;
 	VkDescriptorSetLayout set_layout;
@@ -60,6 +73,9 @@ struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *draw
 /** Import the two images; of the same extent, ABGR8888. */
 int vulkan_drawer_set_images(
 	struct vulkan_drawer *drawer, struct stile_image *from, struct stile_image *to);
+
+/** Give them up; waits for what is being drawn. vulkan_drawer_finish() does this, too. */
+void vulkan_drawer_drop_images(struct vulkan_drawer *drawer);
 
 /** Have what is drawn next come after a fence; `path` tells how it crossed. Does not wait. */
 int vulkan_drawer_wait(

@@ -17,11 +17,14 @@
 		} \
 	} while (0)
 
+/* Those needed come first. */
 static const char *const extensions[] = {
 	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
 	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
 	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
+	VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
 };
+enum { NEEDED_EXTENSIONS = 3 };
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
 	VkDebugUtilsMessageTypeFlagsEXT types, const VkDebugUtilsMessengerCallbackDataEXT *data,
@@ -69,17 +72,17 @@ static int create_instance(struct vulkan_drawer *drawer, bool validate) {
 	return 0;
 }
 
-static bool device_has_extensions(VkPhysicalDevice device) {
+/* How many of `extensions` a device has, up to the first that it lacks. */
+static uint32_t count_extensions(VkPhysicalDevice device) {
 	VkExtensionProperties properties[512];
-	uint32_t n = LENGTH(properties);
+	uint32_t n = LENGTH(properties), found = 0;
 	vkEnumerateDeviceExtensionProperties(device, NULL, &n, properties);
-	size_t found = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		for (size_t k = 0; k < LENGTH(extensions); k++) {
-			found += strcmp(properties[i].extensionName, extensions[k]) == 0;
-		}
+	for (uint32_t i = 0; i < n && found < LENGTH(extensions);) {
+		bool is_next = strcmp(properties[i].extensionName, extensions[found]) == 0;
+		found += is_next;
+		i = is_next ? 0 : i + 1;
 	}
-	return found == LENGTH(extensions);
+	return found;
 }
 
 /* The images are the software GPU's, in plain memory: a driver that draws on the CPU takes it. */
@@ -90,9 +93,10 @@ static int choose_device(struct vulkan_drawer *drawer) {
 	for (uint32_t i = 0; i < n; i++) {
 		VkPhysicalDeviceProperties properties;
 		vkGetPhysicalDeviceProperties(devices[i], &properties);
+		drawer->extension_count = count_extensions(devices[i]);
 		if (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU &&
 			properties.apiVersion >= VK_API_VERSION_1_3 &&
-			device_has_extensions(devices[i])) {
+			drawer->extension_count >= NEEDED_EXTENSIONS) {
 			drawer->physical_device = devices[i];
 			return 0;
 		}
@@ -125,11 +129,22 @@ static int create_device(struct vulkan_drawer *drawer) {
 		.pNext = &features13,
 		.queueCreateInfoCount = 1,
 		.pQueueCreateInfos = &queue,
-		.enabledExtensionCount = LENGTH(extensions),
+		.enabledExtensionCount = drawer->extension_count,
 		.ppEnabledExtensionNames = extensions,
 	};
 	TRY(vkCreateDevice(drawer->physical_device, &info, NULL, &drawer->device));
 	vkGetDeviceQueue(drawer->device, drawer->queue_family, 0, &drawer->queue);
+	return 0;
+}
+
+static int create_waits(struct vulkan_drawer *drawer) {
+	if (drawer->extension_count == NEEDED_EXTENSIONS) {
+		return 0;
+	}
+	VkSemaphoreCreateInfo info = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO };
+	for (int i = 0; i < VULKAN_DRAWER_WAITS; i++) {
+		TRY(vkCreateSemaphore(drawer->device, &info, NULL, &drawer->waits[i]));
+	}
 	return 0;
 }
 
@@ -141,7 +156,7 @@ struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *draw
 		.physical_device = drawer->physical_device,
 		.device = drawer->device,
 		.extensions = extensions,
-		.extension_count = LENGTH(extensions),
+		.extension_count = drawer->extension_count,
 		.queue = drawer->queue,
 		.queue_family = drawer->queue_family,
 	};
@@ -154,6 +169,9 @@ int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate) {
 	}
 	if (ret == 0) {
 		ret = create_device(drawer);
+	}
+	if (ret == 0) {
+		ret = create_waits(drawer);
 	}
 	if (ret < 0) {
 		return ret;
@@ -170,6 +188,9 @@ int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate) {
 void vulkan_setup_finish(struct vulkan_drawer *drawer) {
 	if (drawer->device != VK_NULL_HANDLE) {
 		stile_vulkan_destroy(drawer->stile);
+		for (int i = 0; i < VULKAN_DRAWER_WAITS; i++) {
+			vkDestroySemaphore(drawer->device, drawer->waits[i], NULL);
+		}
 		vkDestroyCommandPool(drawer->device, drawer->command_pool, NULL);
 		vkDestroyPipeline(drawer->device, drawer->pipeline, NULL);
 		vkDestroyPipelineLayout(drawer->device, drawer->layout, NULL);

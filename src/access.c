@@ -23,6 +23,7 @@
 #include "src/graph.h"
 #include "src/handoff.h"
 #include "src/image.h"
+#include "src/outside.h"
 #include "src/resv.h"
 #include "src/wait.h"
 
@@ -33,19 +34,32 @@ static enum stile_resv_usage usage_of(const struct stile_access *access) {
 	return access->usage & STILE_USAGE_WRITE ? STILE_RESV_WRITE : STILE_RESV_READ;
 }
 
-/* Each reservation once, though planes may share one. */
-static void find_resvs(struct stile_access *access) {
+static void note_resv(struct stile_access *access, struct stile_resv *resv) {
+	for (uint32_t i = 0; i < access->resv_count; i++) {
+		if (access->resvs[i] == resv) {
+			return;
+		}
+	}
+	access->resvs[access->resv_count++] = resv;
+}
+
+static void note_buffer(struct stile_access *access, struct stile_buffer *buffer) {
+	for (uint32_t i = 0; i < access->buffer_count; i++) {
+		if (access->buffers[i] == buffer) {
+			return;
+		}
+	}
+	access->buffers[access->buffer_count++] = buffer;
+	note_resv(access, stile_buffer_get_resv(buffer));
+}
+
+/* Each buffer and each reservation once, though planes may share them. */
+static void find_buffers(struct stile_access *access) {
 	const struct stile_image *image = access->image;
 	access->resv_count = 0;
+	access->buffer_count = 0;
 	for (uint32_t plane = 0; plane < image->info.plane_count; plane++) {
-		struct stile_resv *resv = stile_buffer_get_resv(image->buffers[plane]);
-		uint32_t i = 0;
-		while (i < access->resv_count && access->resvs[i] != resv) {
-			i++;
-		}
-		if (i == access->resv_count) {
-			access->resvs[access->resv_count++] = resv;
-		}
+		note_buffer(access, image->buffers[plane]);
 	}
 }
 
@@ -130,9 +144,19 @@ static void reduce(struct stile_access *access, uint64_t context) {
 	access->count = kept > 1 ? stile_fence_dedup(access->fences, kept) : kept;
 }
 
+/* With the locks: what the kernel knows is among our fences. */
+static int pull(struct stile_access *access) {
+	int ret = 0;
+	for (uint32_t i = 0; i < access->buffer_count && ret >= 0; i++) {
+		ret = outside_pull(access->buffers[i], access->usage);
+		access->from_kernel += ret > 0;
+	}
+	return ret < 0 ? ret : 0;
+}
+
 /* With the locks. On failure nothing is left. */
 static int gather(struct stile_access *access) {
-	int ret = 0;
+	int ret = pull(access);
 	uint32_t promised = 0;
 	for (uint32_t i = 0; i < access->resv_count && ret == 0; i++) {
 		ret = resv_promise(access->resvs[i]);
@@ -158,7 +182,9 @@ static int gather(struct stile_access *access) {
 static int check_info(const struct stile_image *image, const struct stile_access_info *info,
 	struct stile_access_info *known) {
 	int ret = abi_copy_in(known, sizeof(*known), info);
-	if (ret == 0 && !buffer_usage_is_valid(known->usage)) {
+	if (ret == 0 &&
+		(!buffer_usage_is_valid(known->usage) ||
+			!outside_policy_is_valid(known->user_fences))) {
 		ret = -EINVAL;
 	}
 	if (ret == 0 && (known->usage & ~image->info.usage) != 0) {
@@ -180,8 +206,11 @@ int stile_access_begin(struct stile_image *image, const struct stile_access_info
 	}
 	access->image = image;
 	access->usage = known.usage;
+	access->user_fences = (uint32_t)known.user_fences;
 	access->error = 0;
-	find_resvs(access);
+	access->from_kernel = 0;
+	access->path = (struct stile_path){ .size = sizeof(access->path) };
+	find_buffers(access);
 
 	struct stile_exec exec;
 	ret = lock_all(&exec, access);
@@ -249,21 +278,52 @@ static int check_begun(const struct stile_access *access, const char *what, cons
 	return -EINVAL;
 }
 
-int stile_access_end(struct stile_access *access, struct stile_fence *fence) {
-	const void *place = __builtin_return_address(0);
-	struct stile_exec exec;
-	int ret = check_begun(access, "ended", place);
-	if (ret < 0) {
-		return ret;
+/* With the locks: let the kernel know. 0, or why it cannot, if that matters. */
+static int push(struct stile_access *access, struct stile_fence *fence) {
+	for (uint32_t i = 0; i < access->buffer_count; i++) {
+		int ret = outside_push(access->buffers[i], access->usage, fence);
+		if (ret == -EOPNOTSUPP && access->user_fences == STILE_USER_FENCES_HOLD) {
+			access->path.kind = STILE_PATH_HELD;
+		} else if (ret < 0) {
+			return ret;
+		} else if (ret > 0) {
+			access->path.kind = STILE_PATH_KERNEL;
+		}
 	}
-	ret = lock_all(&exec, access);
+	return 0;
+}
+
+/* 0: it is in all reservations; else in none of ours. */
+static int add(struct stile_access *access, struct stile_fence *fence) {
+	struct stile_exec exec;
+	int ret = lock_all(&exec, access);
 	if (ret == 0 && fence != NULL && fence_is_container(fence)) {
 		ret = make_room(access, fence);
+	}
+	if (ret == 0 && fence != NULL) {
+		ret = push(access, fence);
 	}
 	if (ret == 0) {
 		record(access, fence);
 	}
 	stile_exec_fini(&exec);
+	return ret;
+}
+
+int stile_access_end(struct stile_access *access, struct stile_fence *fence) {
+	const void *place = __builtin_return_address(0);
+	int ret = check_begun(access, "ended", place);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = add(access, fence);
+	if (ret == -EOPNOTSUPP && access->user_fences == STILE_USER_FENCES_WAIT) {
+		access->path.kind = STILE_PATH_CPU_WAIT;
+		ret = outside_wait(fence, &access->path.blocked_ns, place);
+		if (ret == 0) {
+			ret = add(access, fence);
+		}
+	}
 	if (ret < 0) {
 		return ret;
 	}

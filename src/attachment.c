@@ -62,6 +62,12 @@ static int check_attach(const struct stile_buffer *buffer, const struct stile_at
 		return report_refuse(why, ret, STILE_REASON_DRIVER, 0, 0, 0,
 			"the device is lost (%s)", strerror(-ret));
 	}
+	if (device->ops->sg_map == NULL) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+			"a device of the backend %s only allocates: drivers take descriptors of its "
+			"memory (stile_buffer_export_fd())",
+			device->ops->name);
+	}
 	return 0;
 }
 

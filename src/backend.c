@@ -7,10 +7,14 @@
 
 #include "src/macros.h"
 
+extern const struct stile_backend_ops stile_backend_dmabuf;
 extern const struct stile_backend_ops stile_backend_swgpu;
+extern const struct stile_backend_ops stile_backend_udmabuf;
 
 static const struct stile_backend_ops *const backends[] = {
 	&stile_backend_swgpu,
+	&stile_backend_udmabuf,
+	&stile_backend_dmabuf,
 };
 
 const struct stile_backend_ops *backend_find(const char *name) {

@@ -56,7 +56,10 @@ struct stile_backend_ops {
 	const struct format_tiling *tilings;
 	size_t tiling_count;
 
-	/** Set device->backend and device->limits. `options` may be NULL. 0 or -errno. */
+	/**
+	 * Set device->backend, which is what device_open() was given, and device->limits. `options` may be
+	 * NULL. 0 or -errno; then nothing that device_open() was given was taken over.
+	 */
 	int (*device_open)(struct stile_device *device, const char *options);
 	/** Stop all threads; pending work ends with -ECANCELED. Buffers may still be used. */
 	void (*device_stop)(struct stile_device *device);
@@ -70,16 +73,45 @@ struct stile_backend_ops {
 	/** Make a buffer (stile_buffer_export()); info->bytes is whole pages. 0 or -errno. */
 	int (*buffer_create)(struct stile_device *device, const struct stile_buffer_info *info,
 		struct stile_buffer **out);
-	/** Make one of memory that came by descriptor. Consumes fd, on failure too. 0 or -errno. */
+	/**
+	 * Make one of memory that came by descriptor. Consumes fd, on failure too. Of the kernel's dma-bufs
+	 * one backend makes the buffers for all: then the device may be any. 0 or -errno.
+	 */
 	int (*buffer_import)(struct stile_device *device, int fd, uint64_t bytes, uint32_t usage,
 		struct stile_buffer **out);
 	/** A descriptor of a kind that such a buffer lacks came; borrowed. 0 or -errno. */
 	int (*buffer_adopt)(struct stile_buffer *buffer, int fd, uint32_t usage);
+	/** Optional: it has a new name. */
+	void (*buffer_renamed)(struct stile_buffer *buffer, const char *name);
+	/**
+	 * Optional: allocate the memory of an image where the device likes it. `info` is checked, without
+	 * planes; on success it has them, with descriptors that are the caller's, and the modifier that was
+	 * chosen. 0; 1: it does not care, a buffer will do; or -errno.
+	 */
+	int (*image_allocate)(struct stile_device *device, struct stile_image_info *info);
+
+	/*
+	 * What the kernel knows of the users of such memory: all or none. Called with the buffer's
+	 * reservation locked, for buffers that somebody outside may use; never block.
+	 */
+	/**
+	 * What an access by this usage has to wait for there; *out NULL: nothing. `likely`: there is
+	 * something, it need not be asked first whether. 0 or -errno.
+	 */
+	int (*fences_export)(
+		struct stile_buffer *buffer, uint32_t usage, bool likely, struct stile_fence **out);
+	/** Tell the kernel. 0; -EOPNOTSUPP: it cannot have that fence, or has no way in; or -ENOMEM. */
+	int (*fences_import)(
+		struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence);
+
 	/** Is it memory of ours, and safe? 0, or what report_refuse() gave. */
 	int (*memory_check)(
 		struct stile_device *device, int fd, uint32_t plane, struct stile_report *report);
 
-	/** Make sg->segments, segment_count and bus. 0, or what report_refuse() gave. */
+	/**
+	 * Make sg->segments, segment_count and bus. 0, or what report_refuse() gave. NULL: a device without
+	 * engines, to which nothing can be attached.
+	 */
 	int (*sg_map)(struct stile_device *device, struct stile_sg *sg, struct stile_report *why);
 	/** The table goes: free them. */
 	void (*sg_free)(struct stile_device *device, struct stile_sg *sg);

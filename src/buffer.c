@@ -14,6 +14,7 @@
 #include "src/format.h"
 #include "src/handoff.h"
 #include "src/os.h"
+#include "src/outside.h"
 #include "src/report.h"
 #include "src/ww_mutex.h"
 
@@ -122,6 +123,7 @@ int buffer_export(const struct stile_exporter_info *info, const struct buffer_or
 	buffer->lacks_fds = origin->lacks_fds;
 	buffer->shown = origin->shown;
 	buffer->seals_are_final = origin->seals_are_final;
+	buffer->max_files = origin->changes_files ? BUFFER_FILES : 1;
 	buffer->refs = 1;
 	stile_resv_init(&buffer->own_resv);
 	buffer->resv = known.resv != NULL ? known.resv : &buffer->own_resv;
@@ -212,6 +214,11 @@ int stile_buffer_create(struct stile_device *device, const struct stile_buffer_i
 	return ret < 0 ? ret : device->ops->buffer_create(device, &known, out);
 }
 
+const struct stile_backend_ops *buffer_get_backend(const struct stile_device *device, int fd) {
+	const struct stile_backend_ops *ops = os_is_dma_buf(fd) ? backend_find("dmabuf") : NULL;
+	return ops == NULL ? device->ops : ops;
+}
+
 /* Whether the device may use memory so that `buffer` shows; NULL: that nobody knows yet. */
 static int check_device(struct stile_device *device, const struct stile_buffer *buffer,
 	uint32_t usage, struct stile_report *why) {
@@ -270,7 +277,8 @@ static int import_new(struct stile_device *device, int fd, const struct stat *st
 		return copy;
 	}
 	struct stile_buffer *fresh;
-	int ret = device->ops->buffer_import(device, copy, (uint64_t)st->st_size, usage, &fresh);
+	const struct stile_backend_ops *ops = buffer_get_backend(device, copy);
+	int ret = ops->buffer_import(device, copy, buffer_find_bytes(copy, st), usage, &fresh);
 	if (ret < 0) {
 		return ret;
 	}
@@ -299,7 +307,8 @@ static int check_fd(struct stile_device *device, const struct stile_buffer *know
 		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
 			"descriptor %d is not open", fd);
 	}
-	int ret = known != NULL ? 0 : device->ops->memory_check(device, fd, 0, why);
+	int ret = known != NULL ? 0
+				: buffer_get_backend(device, fd)->memory_check(device, fd, 0, why);
 	if (ret < 0) {
 		return ret;
 	}
@@ -390,6 +399,9 @@ int stile_buffer_export_fd(struct stile_buffer *buffer, uint32_t usage, int *fd)
 		struct stat st;
 		ret = fstat(file, &st) < 0 ? -errno : buffer_table_set_file(buffer, &st);
 	}
+	if (ret == 0) {
+		ret = outside_push_all(buffer);
+	}
 	if (ret < 0) {
 		if (file >= 0) {
 			close(file);
@@ -412,6 +424,9 @@ int stile_buffer_set_name(struct stile_buffer *buffer, const char *name) {
 	memset(buffer->name, 0, sizeof(buffer->name));
 	memcpy(buffer->name, length == 0 ? "" : name, length);
 	pthread_mutex_unlock(&buffer->lock);
+	if (buffer->backend != NULL && buffer->backend->buffer_renamed != NULL) {
+		buffer->backend->buffer_renamed(buffer, length == 0 ? "" : name);
+	}
 	return 0;
 }
 

@@ -17,6 +17,15 @@ struct buffer_mapping {
 	uint64_t bytes;
 };
 
+/* Of most buffers one; of a file in memory that became a dma-buf both: what came, and what goes out. */
+enum { BUFFER_FILES = 2 };
+
+struct buffer_file {
+	dev_t dev;
+	ino_t ino;
+	struct stile_buffer *buffer;
+};
+
 struct stile_buffer {
 	const struct stile_exporter_ops *ops;
 	void *priv;
@@ -42,6 +51,10 @@ struct stile_buffer {
 	uint32_t shown;       /* descriptors that were made, or that it came by */
 	uint32_t mapped;      /* stile_buffer_mmap() */
 	bool seals_are_final; /* its file is not sealed against writing, and never will be */
+	uint32_t max_files;   /* how many may be its own */
+	uint64_t
+		outside_context; /* the first of two, one for readers, one for writers: src/outside.c */
+	uint64_t outside_seqno; /* with the reservation locked */
 
 	/* With the reservation locked. */
 	struct stile_attachment *first_attachment;
@@ -59,9 +72,8 @@ struct stile_buffer {
 	/* In the table, under its lock. */
 	struct stile_buffer *next;
 	struct stile_buffer **link;
-	bool has_file; /* dev and ino are its own, and found by them */
-	dev_t dev;
-	ino_t ino;
+	struct buffer_file files[BUFFER_FILES]; /* its own; it is found by them */
+	uint32_t file_count;
 };
 
 /**
@@ -99,6 +111,7 @@ struct buffer_origin {
 	uint32_t lacks_fds;
 	uint32_t shown;
 	bool seals_are_final;
+	bool changes_files; /* it came as a file in memory, and goes out as a dma-buf */
 };
 
 /** As stile_buffer_export(), for a backend. */
@@ -110,6 +123,9 @@ int buffer_lock(struct stile_buffer *buffer);
 
 /** Is the reservation locked, as it has to be? 0 or -EDEADLK, which is told. */
 int buffer_check_locked(const struct stile_buffer *buffer, const char *what);
+
+/** Who is to say whether such memory is safe, and to make the buffer, on behalf of this device. */
+const struct stile_backend_ops *buffer_get_backend(const struct stile_device *device, int fd);
 
 /* ---- buffer_table.c ------------------------------------------------------------------------ */
 
@@ -136,9 +152,10 @@ void buffer_table_forget_file(struct stile_buffer *buffer);
 bool buffer_try_ref(struct stile_buffer *buffer);
 
 /**
- * How much memory this file has: what it had when it became known, for it may have grown since.
+ * How much memory this file has: what it had when it became known, for it may have grown since. 0: not even
+ * that can be found out.
  */
-uint64_t buffer_find_bytes(const struct stat *st);
+uint64_t buffer_find_bytes(int fd, const struct stat *st);
 
 /* ---- cpu_access.c -------------------------------------------------------------------------- */
 

@@ -12,12 +12,12 @@
 
 static uint32_t lock;
 static struct stile_buffer *first;
-static void *files;        /* of buffers by file, as tsearch() keeps them */
+static void *files;        /* struct buffer_file of all, as tsearch() keeps them */
 static uint32_t forgotten; /* how many were; who waits for one sleeps on it */
 static bool has_waiters;
 
 static int file_compare(const void *left, const void *right) {
-	const struct stile_buffer *a = left, *b = right;
+	const struct buffer_file *a = left, *b = right;
 	if (a->dev != b->dev) {
 		return a->dev < b->dev ? -1 : 1;
 	}
@@ -26,9 +26,9 @@ static int file_compare(const void *left, const void *right) {
 
 /* With the lock. */
 static struct stile_buffer *find(const struct stat *st) {
-	const struct stile_buffer key = { .dev = st->st_dev, .ino = st->st_ino };
-	struct stile_buffer **found = tfind(&key, &files, file_compare);
-	return found == NULL ? NULL : *found;
+	const struct buffer_file key = { .dev = st->st_dev, .ino = st->st_ino };
+	struct buffer_file **found = tfind(&key, &files, file_compare);
+	return found == NULL ? NULL : (*found)->buffer;
 }
 
 void buffer_table_add(struct stile_buffer *buffer) {
@@ -64,13 +64,16 @@ int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st) {
 	int ret = 0;
 	os_lock(&lock);
 	struct stile_buffer *known = find(st);
-	if (known != NULL || buffer->has_file) {
+	if (known != NULL || buffer->file_count == buffer->max_files) {
 		ret = known == buffer ? 0 : -EEXIST;
 	} else {
-		buffer->dev = st->st_dev;
-		buffer->ino = st->st_ino;
-		buffer->has_file = tsearch(buffer, &files, file_compare) != NULL;
-		ret = buffer->has_file ? 0 : -ENOMEM;
+		struct buffer_file *file = &buffer->files[buffer->file_count];
+		*file = (struct buffer_file){ st->st_dev, st->st_ino, buffer };
+		if (tsearch(file, &files, file_compare) != NULL) {
+			buffer->file_count++;
+		} else {
+			ret = -ENOMEM;
+		}
 	}
 	os_unlock(&lock);
 	return ret;
@@ -78,10 +81,17 @@ int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st) {
 
 bool buffer_table_get_inode(struct stile_buffer *buffer, ino_t *inode) {
 	os_lock(&lock);
-	bool known = buffer->has_file;
-	*inode = buffer->ino;
+	bool known = buffer->file_count > 0;
+	*inode = known ? buffer->files[buffer->file_count - 1].ino : 0;
 	os_unlock(&lock);
 	return known;
+}
+
+/* With the lock. */
+static void forget_files(struct stile_buffer *buffer) {
+	while (buffer->file_count > 0) {
+		tdelete(&buffer->files[--buffer->file_count], &files, file_compare);
+	}
 }
 
 bool buffer_table_drop(struct stile_buffer *buffer) {
@@ -93,9 +103,8 @@ bool buffer_table_drop(struct stile_buffer *buffer) {
 			buffer->next->link = buffer->link;
 		}
 		/* What an application exports may take long to end, and what is in caches then is its affair. */
-		if (buffer->has_file && buffer->backend == NULL) {
-			tdelete(buffer, &files, file_compare);
-			buffer->has_file = false;
+		if (buffer->backend == NULL) {
+			forget_files(buffer);
 		}
 	}
 	os_unlock(&lock);
@@ -103,11 +112,11 @@ bool buffer_table_drop(struct stile_buffer *buffer) {
 }
 
 void buffer_table_forget_file(struct stile_buffer *buffer) {
-	if (!buffer->has_file) {
+	if (buffer->file_count == 0) {
 		return;
 	}
 	os_lock(&lock);
-	tdelete(buffer, &files, file_compare);
+	forget_files(buffer);
 	forgotten++;
 	bool wake = has_waiters;
 	has_waiters = false;
@@ -128,12 +137,17 @@ bool buffer_try_ref(struct stile_buffer *buffer) {
 	return false;
 }
 
-uint64_t buffer_find_bytes(const struct stat *st) {
+uint64_t buffer_find_bytes(int fd, const struct stat *st) {
 	os_lock(&lock);
 	const struct stile_buffer *buffer = find(st);
-	uint64_t bytes = buffer != NULL ? buffer->bytes : (uint64_t)st->st_size;
+	uint64_t bytes = buffer != NULL ? buffer->bytes : 0;
 	os_unlock(&lock);
-	return bytes;
+	if (buffer != NULL) {
+		return bytes;
+	}
+	/* Nothing but a dma-buf is sought in: it would move the owner's place in the file. */
+	int64_t size = os_is_dma_buf(fd) ? os_seek_bytes(fd) : st->st_size;
+	return size < 0 ? 0 : (uint64_t)size;
 }
 
 struct stile_buffer *stile_buffer_iter_next(struct stile_buffer *after) {

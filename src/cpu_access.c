@@ -12,6 +12,7 @@
 #include "src/format.h"
 #include "src/handoff.h"
 #include "src/os.h"
+#include "src/outside.h"
 #include "src/resv.h"
 
 /* ---- Brackets ------------------------------------------------------------------------------ */
@@ -51,6 +52,19 @@ static int check_bracket(
 	return offset > buffer->bytes || bytes > buffer->bytes - offset ? -ERANGE : 0;
 }
 
+/*
+ * What the kernel has the CPU wait for in a bracket cannot time out nor be cancelled: of memory that others
+ * use, all is waited for before.
+ */
+static int wait_for_outside(struct stile_buffer *buffer, uint32_t usage, int64_t deadline_ns,
+	struct stile_cancel *cancel, const void *place) {
+	int ret = outside_pull_unlocked(buffer, usage, false);
+	return ret <= 0
+		? ret
+		: resv_wait_at(buffer->resv, stile_resv_usage_rw((usage & STILE_USAGE_WRITE) != 0),
+			  deadline_ns, cancel, place);
+}
+
 /* P-1: the exporter first, then the fences; only then is there something for devices to write back. */
 static int begin_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset, uint64_t bytes,
 	int64_t deadline_ns, struct stile_cancel *cancel, const void *place) {
@@ -62,7 +76,8 @@ static int begin_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset
 		return ret;
 	}
 	buffer_is_locked_by_caller(buffer, "CPU access is begun");
-	if (buffer->ops->begin_cpu_access != NULL) {
+	ret = wait_for_outside(buffer, usage, deadline_ns, cancel, place);
+	if (ret == 0 && buffer->ops->begin_cpu_access != NULL) {
 		ret = buffer->ops->begin_cpu_access(buffer, direction_of(usage), offset, bytes);
 	}
 	if (ret == 0) {

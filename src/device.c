@@ -53,6 +53,13 @@ void device_log(
 int stile_device_open(
 	const char *backend, const struct stile_device_info *info, struct stile_device **out) {
 	*out = NULL;
+	const struct stile_backend_ops *ops = backend_find(backend);
+	return ops == NULL ? -ENODEV : device_open(ops, info, NULL, out);
+}
+
+int device_open(const struct stile_backend_ops *ops, const struct stile_device_info *info,
+	void *backend, struct stile_device **out) {
+	*out = NULL;
 
 	struct stile_device_info known = { 0 };
 	int ret = info == NULL ? 0 : abi_copy_in(&known, sizeof(known), info);
@@ -62,16 +69,12 @@ int stile_device_open(
 	if (known.flags & ~(uint32_t)STILE_DEVICE_CALLER_LOOP) {
 		return -EINVAL;
 	}
-	const struct stile_backend_ops *ops = backend_find(backend);
-	if (ops == NULL) {
-		return -ENODEV;
-	}
-
 	struct stile_device *device = calloc(1, sizeof(*device));
 	if (device == NULL) {
 		return -ENOMEM;
 	}
 	device->ops = ops;
+	device->backend = backend;
 	device->log = known.log;
 	device->log_user = known.log_user;
 	device->refs = 1;
@@ -135,6 +138,7 @@ void stile_device_destroy(struct stile_device *device) {
 	pthread_mutex_lock(&device->lock);
 	struct watch *watch = device->watch;
 	device->watch = NULL;
+	device->closed = true;
 	pthread_mutex_unlock(&device->lock);
 	/* Fences that still watch a descriptor keep the watcher going. */
 	watch_unref(watch);
@@ -148,10 +152,14 @@ const char *stile_device_get_backend(const struct stile_device *device) {
 int device_get_watch(struct stile_device *device, struct watch **out) {
 	int ret = 0;
 	pthread_mutex_lock(&device->lock);
-	if (device->watch == NULL) {
+	if (device->watch == NULL && !device->closed) {
 		ret = watch_create(-1, &device->watch);
 	}
-	*out = ret < 0 ? NULL : watch_ref(device->watch);
+	if (device->closed) {
+		ret = watch_create(-1, out);
+	} else {
+		*out = ret < 0 ? NULL : watch_ref(device->watch);
+	}
 	pthread_mutex_unlock(&device->lock);
 	return ret;
 }

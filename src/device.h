@@ -28,17 +28,26 @@ struct stile_device {
 	bool caller_loop; /* the watcher is there from the start, without a thread */
 
 	uint32_t refs;
+	uint32_t told_of_poll; /* by atomic access: of what this kernel lacks, once */
 	pid_t owner; /* a child made by fork shares due_fd, which then is the parent's alone */
 	pthread_mutex_t lock;
 
 	/* All below is under the lock. */
 	struct watch *watch;
+	bool closed; /* stile_device_destroy(): who still needs a watcher has one of his own */
 	struct notify_list waiting;   /* notifications whose fence is pending */
 	struct notify_arming *arming; /* those that a thread is just adding to a fence */
 	pthread_cond_t armed;         /* there is one less */
 	struct notify_list due;       /* those that are to be dispatched */
 	int due_fd; /* readable while there are any; in the caller's loop, watched */
 };
+
+/**
+ * As stile_device_open(), for a backend that has something to be told: `backend` is in device->backend when
+ * its device_open op is called.
+ */
+int device_open(const struct stile_backend_ops *ops, const struct stile_device_info *info,
+	void *backend, struct stile_device **out);
 
 struct stile_device *device_ref(struct stile_device *device);
 void device_unref(struct stile_device *device);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/image.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,10 +91,14 @@ static int check_picture(const struct stile_image_info *info, const struct stile
 struct layout {
 	const struct stile_image_info *info;
 	const struct stile_format *format;
-	const struct format_tiling *tiling; /* NULL: linear */
+	const struct format_tiling *tiling; /* NULL: linear, or opaque */
 };
 
-/* A modifier that is taken is LINEAR or one of the backend's. */
+/* A layout that is the affair of drivers: where its bytes are, nobody can say here. */
+static bool is_opaque(const struct layout *layout) {
+	return layout->tiling == NULL && layout->info->modifier != DRM_FORMAT_MOD_LINEAR;
+}
+
 static const struct format_tiling *find_tiling(
 	const struct stile_device *device, uint64_t modifier) {
 	for (size_t i = 0; i < device->ops->tiling_count; i++) {
@@ -103,7 +106,6 @@ static const struct format_tiling *find_tiling(
 			return &device->ops->tilings[i];
 		}
 	}
-	assert(modifier == DRM_FORMAT_MOD_LINEAR);
 	return NULL;
 }
 
@@ -135,7 +137,7 @@ static uint32_t get_row_align(
 
 static int check_alignment(const struct layout *layout, const struct stile_constraints *limits,
 	struct stile_report *why) {
-	for (uint32_t i = 0; i < layout->info->plane_count; i++) {
+	for (uint32_t i = 0; i < layout->info->plane_count && !is_opaque(layout); i++) {
 		const struct stile_image_plane *plane = &layout->info->planes[i];
 		struct format_shape shape = get_shape(layout, i, limits);
 		if (plane->pitch % shape.pitch_align != 0) {
@@ -220,9 +222,28 @@ static int check_touched(const struct layout *layout, uint32_t i, uint64_t bytes
 	return 0;
 }
 
+static int check_opaque(
+	const struct layout *layout, uint32_t i, uint64_t bytes, struct stile_report *why) {
+	const struct stile_image_plane *plane = &layout->info->planes[i];
+	if (plane->pitch == 0) {
+		return report_refuse(
+			why, -EINVAL, STILE_REASON_PITCH, i, 1, 0, "plane %u: the pitch is 0", i);
+	}
+	if (plane->offset >= bytes) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, plane->offset, bytes,
+			"plane %u: offset %" PRIu64 " is not in the memory, which has %" PRIu64
+			" bytes",
+			i, plane->offset, bytes);
+	}
+	return 0;
+}
+
 /* Does plane i fit in memory of this size? */
 static int check_bounds(const struct layout *layout, uint32_t i, uint64_t bytes,
 	const struct device_limits *limits, struct stile_report *why) {
+	if (is_opaque(layout)) {
+		return check_opaque(layout, i, bytes, why);
+	}
 	uint32_t pitch = layout->info->planes[i].pitch;
 	uint64_t row = get_shape(layout, i, &limits->import).row_bytes;
 	if (pitch < row) {
@@ -246,7 +267,7 @@ static int check_plane(struct stile_device *device, const struct layout *layout,
 		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, i, 0, 0,
 			"plane %u: descriptor %d is not open", i, fd);
 	}
-	int ret = device->ops->memory_check(device, fd, i, why);
+	int ret = buffer_get_backend(device, fd)->memory_check(device, fd, i, why);
 	if (ret < 0) {
 		return ret;
 	}
@@ -257,7 +278,7 @@ static int check_plane(struct stile_device *device, const struct layout *layout,
 			usage & STILE_USAGE_READ ? "read-only or sealed against writing"
 						 : "write-only");
 	}
-	ret = check_bounds(layout, i, buffer_find_bytes(&st), &device->limits, why);
+	ret = check_bounds(layout, i, buffer_find_bytes(fd, &st), &device->limits, why);
 	return ret < 0 ? ret : usage;
 }
 
@@ -274,6 +295,21 @@ static int check_import_usage(
 		usage);
 }
 
+static int check_plane_count(const struct layout *layout, struct stile_report *why) {
+	const struct stile_image_info *info = layout->info;
+	uint32_t count = format_plane_count(layout->format, layout->tiling);
+	/* Metadata has planes of its own behind those of the format. */
+	uint32_t most = is_opaque(layout) ? STILE_MAX_PLANES : count;
+	if (info->plane_count >= count && info->plane_count <= most) {
+		return 0;
+	}
+	return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, count, info->plane_count,
+		"%s%s%s has %u planes%s, not %u", layout->format->name,
+		layout->tiling == NULL ? "" : " in ",
+		layout->tiling == NULL ? "" : layout->tiling->name, count,
+		most > count ? " or more" : "", info->plane_count);
+}
+
 /* Everything about an import. The usages that all descriptors allow, or why not. */
 static int check_import(struct stile_device *device, const struct stile_image_info *info,
 	struct stile_report *why) {
@@ -284,13 +320,9 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 		return ret;
 	}
 	const struct layout layout = { info, format, find_tiling(device, info->modifier) };
-	uint32_t plane_count = format_plane_count(format, layout.tiling);
-	if (info->plane_count != plane_count) {
-		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, plane_count,
-			info->plane_count, "%s%s%s has %u planes, not %u", format->name,
-			layout.tiling == NULL ? "" : " in ",
-			layout.tiling == NULL ? "" : layout.tiling->name, plane_count,
-			info->plane_count);
+	ret = check_plane_count(&layout, why);
+	if (ret < 0) {
+		return ret;
 	}
 	uint32_t allowed = limits->import_usage;
 	for (uint32_t i = 0; i < info->plane_count; i++) {
@@ -370,6 +402,59 @@ static bool lay_out(
 		&rules, info, bytes);
 }
 
+/* In memory of one buffer, which is laid out here. */
+static int create_in_buffer(
+	struct stile_device *device, struct stile_image_info *info, struct stile_image **out) {
+	uint64_t bytes;
+	if (!lay_out(device, info, &bytes)) {
+		return -ERANGE;
+	}
+	struct stile_image *image = image_alloc(device, info, USAGE_ALL);
+	if (image == NULL) {
+		return -ENOMEM;
+	}
+	struct stile_buffer_info memory = {
+		.size = sizeof(memory),
+		.bytes = bytes,
+		.name = image->name, /* cut to what a buffer takes */
+	};
+	int ret = stile_buffer_create(device, &memory, &image->buffers[0]);
+	if (ret < 0) {
+		image_free(image);
+		return ret;
+	}
+	for (uint32_t i = 1; i < info->plane_count; i++) {
+		image->buffers[i] = stile_buffer_ref(image->buffers[0]);
+	}
+	*out = image;
+	return 0;
+}
+
+static void close_planes(const struct stile_image_info *info) {
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		close(info->planes[i].fd);
+	}
+}
+
+/* As the device likes it. 1: it does not care. */
+static int create_by_device(struct stile_device *device, const struct stile_image_info *info,
+	struct stile_image **out) {
+	struct stile_image_info made = *info;
+	int ret = device->ops->image_allocate == NULL ? 1
+						      : device->ops->image_allocate(device, &made);
+	if (ret != 0) {
+		return ret;
+	}
+	/* Drivers are not believed either. */
+	struct stile_report why = { .size = sizeof(why) };
+	ret = stile_image_import(device, &made, &why, out);
+	close_planes(&made);
+	for (uint32_t i = 0; ret == 0 && i < made.plane_count; i++) {
+		ret = stile_buffer_set_name((*out)->buffers[i], (*out)->name);
+	}
+	return ret;
+}
+
 int stile_image_create(struct stile_device *device, const struct stile_image_info *info,
 	struct stile_image **out) {
 	*out = NULL;
@@ -385,29 +470,11 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 			known.name == NULL ? "" : known.name, why.text);
 		return ret;
 	}
-	uint64_t bytes;
-	if (!lay_out(device, &known, &bytes)) {
-		return -ERANGE;
+	ret = device->ops->device_check(device);
+	if (ret == 0) {
+		ret = create_by_device(device, &known, out);
 	}
-	struct stile_image *image = image_alloc(device, &known, USAGE_ALL);
-	if (image == NULL) {
-		return -ENOMEM;
-	}
-	struct stile_buffer_info memory = {
-		.size = sizeof(memory),
-		.bytes = bytes,
-		.name = image->name, /* cut to what a buffer takes */
-	};
-	ret = stile_buffer_create(device, &memory, &image->buffers[0]);
-	if (ret < 0) {
-		image_free(image);
-		return ret;
-	}
-	for (uint32_t i = 1; i < known.plane_count; i++) {
-		image->buffers[i] = stile_buffer_ref(image->buffers[0]);
-	}
-	*out = image;
-	return 0;
+	return ret == 1 ? create_in_buffer(device, &known, out) : ret;
 }
 
 /* Fill in the buffers. All is checked again on purpose: a number may mean another file by now. */

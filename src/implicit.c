@@ -7,6 +7,8 @@
 #include <stile/resv.h>
 
 #include "src/buffer.h"
+#include "src/outside.h"
+#include "src/path.h"
 #include "src/resv.h"
 
 /* What an access by this usage has to wait for. */
@@ -20,33 +22,80 @@ int stile_buffer_export_fence(
 	if (!buffer_usage_is_valid(usage)) {
 		return -EINVAL;
 	}
-	int ret = stile_resv_get_singleton(buffer->resv, usage_before(usage), out);
+	int ret = outside_pull_unlocked(buffer, usage, true);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = stile_resv_get_singleton(buffer->resv, usage_before(usage), out);
 	if (ret == 0 && *out == NULL) {
 		*out = stile_fence_get_stub();
 	}
 	return ret;
 }
 
-int stile_buffer_import_fence(
-	struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence) {
-	if (!buffer_usage_is_valid(usage)) {
-		return -EINVAL;
-	}
-	int ret = stile_resv_lock(buffer->resv, NULL, NULL);
-	if (ret < 0) {
-		return ret;
-	}
+/* With the lock. 0: the fence is in; else nothing has happened. */
+static int import_locked(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence,
+	enum stile_user_fences user_fences, enum stile_path_kind *path) {
 	uint32_t leaves = resv_count_leaves(fence);
-	ret = leaves == 0 ? 0 : stile_resv_reserve_fences(buffer->resv, leaves);
+	int ret = leaves == 0 ? 0 : stile_resv_reserve_fences(buffer->resv, leaves);
 	if (ret == 0) {
+		ret = outside_push(buffer, usage, fence);
+	}
+	*path = ret > 0 ? STILE_PATH_KERNEL : STILE_PATH_NONE;
+	if (ret == -EOPNOTSUPP && user_fences == STILE_USER_FENCES_HOLD) {
+		*path = STILE_PATH_HELD;
+		ret = 0;
+	}
+	if (ret >= 0) {
 		resv_add_leaves(buffer->resv, fence,
 			usage & STILE_USAGE_WRITE ? STILE_RESV_WRITE : STILE_RESV_READ);
 	}
-	stile_resv_unlock(buffer->resv);
+	return ret > 0 ? 0 : ret;
+}
+
+static int import(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence,
+	enum stile_user_fences user_fences, enum stile_path_kind *path) {
+	int ret = buffer_lock(buffer);
+	if (ret == 0) {
+		ret = import_locked(buffer, usage, fence, user_fences, path);
+		stile_resv_unlock(buffer->resv);
+	}
+	return ret;
+}
+
+int stile_buffer_import_fence(
+	struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence) {
+	return stile_buffer_import_fence_as(buffer, usage, fence, STILE_USER_FENCES_HOLD, NULL);
+}
+
+int stile_buffer_import_fence_as(struct stile_buffer *buffer, uint32_t usage,
+	struct stile_fence *fence, enum stile_user_fences user_fences, struct stile_path *path) {
+	if (!buffer_usage_is_valid(usage) || !outside_policy_is_valid(user_fences) ||
+		path_check(path) < 0) {
+		return -EINVAL;
+	}
+	enum stile_path_kind kind;
+	int64_t blocked_ns = 0;
+	int ret = import(buffer, usage, fence, user_fences, &kind);
+	if (ret == -EOPNOTSUPP && user_fences == STILE_USER_FENCES_WAIT) {
+		ret = outside_wait(fence, &blocked_ns, __builtin_return_address(0));
+		if (ret == 0) {
+			ret = import(buffer, usage, fence, user_fences, &kind);
+			kind = STILE_PATH_CPU_WAIT;
+		}
+	}
+	if (ret == 0) {
+		path_give(path, kind, blocked_ns);
+	}
 	return ret;
 }
 
 int stile_buffer_get_poll_fd(struct stile_buffer *buffer, int *fd) {
+	*fd = -1;
 	bool own = buffer->resv == &buffer->own_resv;
-	return resv_get_poll_fd(buffer->resv, own ? buffer : NULL, fd);
+	int ret = outside_pull_unlocked(buffer, STILE_USAGE_READ, false);
+	if (ret >= 0) {
+		ret = outside_pull_unlocked(buffer, STILE_USAGE_WRITE, false);
+	}
+	return ret < 0 ? ret : resv_get_poll_fd(buffer->resv, own ? buffer : NULL, fd);
 }

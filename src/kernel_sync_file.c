@@ -77,12 +77,23 @@ static void note_latest(const struct leaves *leaves, uint32_t count, struct fd_f
 	}
 }
 
-/* The leaves first: an array that nobody listened to ends without the error of its member. */
-static int kernel_sync_file_look(int fd, void *data, struct fd_fence_end *end) {
-	struct leaves *leaves = data;
-	if (!is_readable(fd)) {
-		return 0;
+/* Room for all leaves that it has by now. 0 or -errno. */
+static int make_leaves(int fd, struct leaves **out) {
+	struct sync_file_info info;
+	int ret = get_summary(fd, &info);
+	if (ret < 0) {
+		return ret;
 	}
+	*out = calloc(1, sizeof(**out) + (size_t)info.num_fences * sizeof((*out)->infos[0]));
+	if (*out == NULL) {
+		return -ENOMEM;
+	}
+	(*out)->count = info.num_fences;
+	return 0;
+}
+
+/* It has ended. The leaves first: an array that nobody listened to ends without the error of its member. */
+static int look_at_leaves(int fd, struct leaves *leaves, struct fd_fence_end *end) {
 	struct sync_file_info info;
 	int ret = get_leaves(fd, leaves, &info);
 	if (ret == 0) {
@@ -95,6 +106,23 @@ static int kernel_sync_file_look(int fd, void *data, struct fd_fence_end *end) {
 	}
 	bool understood = info.status <= 1 && info.status >= -MAX_ERRNO;
 	return ret < 0 || !understood ? -EBADMSG : info.status;
+}
+
+static int kernel_sync_file_look(int fd, void *data, struct fd_fence_end *end) {
+	struct leaves *leaves = data, *own = NULL;
+	if (!is_readable(fd)) {
+		return 0;
+	}
+	if (leaves == NULL) {
+		/* It was taken: how many there are nobody has asked yet. */
+		int ret = make_leaves(fd, &own);
+		if (ret < 0) {
+			return ret == -ENOMEM ? 0 : -EBADMSG;
+		}
+	}
+	int verdict = look_at_leaves(fd, leaves == NULL ? own : leaves, end);
+	free(own);
+	return verdict;
 }
 
 /* Kernels before 6.6 do not know it, and a hint may be lost. */
@@ -137,16 +165,11 @@ static void take_names(struct leaves *leaves, const struct sync_file_info *info)
 int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **out) {
 	*out = NULL;
 	struct sync_file_info info;
-	int ret = get_summary(fd, &info);
+	struct leaves *leaves;
+	int ret = make_leaves(fd, &leaves);
 	if (ret < 0) {
 		return ret;
 	}
-	struct leaves *leaves =
-		calloc(1, sizeof(*leaves) + (size_t)info.num_fences * sizeof(leaves->infos[0]));
-	if (leaves == NULL) {
-		return -ENOMEM;
-	}
-	leaves->count = info.num_fences;
 	ret = get_leaves(fd, leaves, &info);
 	if (ret == 0) {
 		take_names(leaves, &info);
@@ -159,6 +182,18 @@ int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **ou
 		free(leaves);
 	}
 	return ret;
+}
+
+int kernel_sync_file_take(struct watch *watch, int fd, struct stile_fence **out) {
+	static const struct fd_fence_names names = { "dma-buf", "reservation" };
+	const struct fd_fence_info fence = {
+		.kind = &kernel_kind, .fd = fd, .names = &names, .is_fresh = true
+	};
+	return fd_fence_take(watch, &fence, out);
+}
+
+int kernel_sync_file_get_fd(struct stile_fence *fence) {
+	return fd_fence_get_fd(fence, &kernel_kind);
 }
 
 /* ---- Out ---------------------------------------------------------------------------------- */
@@ -185,7 +220,7 @@ static int merge_leaf(int *merged, struct stile_fence *leaf) {
 	if (status > 0) {
 		return 0;
 	}
-	int fd = fd_fence_get_fd(leaf, &kernel_kind);
+	int fd = kernel_sync_file_get_fd(leaf);
 	return status < 0 || fd < 0 ? -EOPNOTSUPP : merge_in(merged, fd);
 }
 
@@ -208,7 +243,7 @@ static int merge_leaves(struct stile_fence *fence, int *out) {
 int kernel_sync_file_export(struct stile_fence *fence, enum stile_path_kind *path, int *out) {
 	*out = -1;
 	int status = stile_fence_get_status(fence);
-	int own = fd_fence_get_fd(fence, &kernel_kind), ret = 0;
+	int own = kernel_sync_file_get_fd(fence), ret = 0;
 	if (own >= 0) {
 		/* Also what is over, with its error. */
 		ret = merge_in(out, own);

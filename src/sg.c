@@ -89,6 +89,9 @@ int stile_sg_append(struct stile_sg *sg, const struct stile_sg_range *range) {
 /* For the first time: the device's bus makes the segments. */
 static int sg_begin(struct stile_sg *sg, struct stile_device *device) {
 	struct stile_report why;
+	if (device->ops->sg_map == NULL) {
+		return -EOPNOTSUPP;
+	}
 	int ret = device->ops->sg_map(device, sg, &why);
 	if (ret < 0) {
 		device_log(device, STILE_LOG_ERROR, "mapping of %llu bytes: %s",

@@ -18,6 +18,7 @@
 #include "src/abi.h"
 #include "src/check.h"
 #include "src/handoff.h"
+#include "src/outside.h"
 #include "src/resv.h"
 
 enum { FEW = 16 };
@@ -157,6 +158,10 @@ static int list_prepare(const struct stile_swgpu_list *list, const struct stile_
 	for (size_t i = 0; i < list->use_count && ret == 0; i++) {
 		ret = bo_map(list->uses[i].bo);
 	}
+	for (size_t i = 0; i < list->use_count && ret >= 0 && is_implicit; i++) {
+		ret = outside_pull(list->uses[i].buffer, list->uses[i].usage);
+	}
+	ret = ret > 0 ? 0 : ret;
 	for (size_t i = 0; i < list->use_count && ret == 0; i++) {
 		ret = stile_resv_reserve_fences(use_get_resv(&list->uses[i]), 1);
 	}

@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stile/carrier.h>
 #include <stile/format.h>
 #include <stile/macros.h>
 
 STILE_BEGIN_DECLS
 
+struct stile_buffer;
 struct stile_cancel;
 struct stile_fence;
 struct stile_image;
@@ -27,6 +29,11 @@ struct stile_access_info {
 	uint64_t context;
 	const char
 		*name; /**< for messages; borrowed until the end; may be NULL */
+	/**
+	 * What to do at the end if the kernel should hear of the fence, and cannot
+	 * have it: the image is in dma-bufs that others know.
+	 */
+	enum stile_user_fences user_fences;
 };
 
 /** How many fences need no memory beyond struct stile_access. */
@@ -50,15 +57,32 @@ enum { STILE_ACCESS_FEW = 8 };
  * in debug builds, uses that contradict each other are told
  * (stile_check_set_handler()), as are all other mistakes in the sequence above.
  *
+ * Of images in dma-bufs of which somebody else has a descriptor, the kernel knows
+ * users too, processes without Stile among them: the beginning waits for those
+ * as well, and the end lets the kernel know of the fence (implicit
+ * synchronisation, KERNEL_CONTRACT D-6 and D-7), as far as it can have it:
+ * `user_fences`, `path`.
+ *
  * Thread-safety: external.
  */
 struct stile_access {
 	size_t count;                /**< how many fences to wait for */
 	struct stile_fence **fences; /**< borrowed, until the end */
+	/**
+	 * Of how many buffers the kernel knew users that are not done. Among
+	 * them may be our own, which come back as if they were others': then the
+	 * work waits for something twice.
+	 */
+	uint32_t from_kernel;
+	/** From the end on: how those outside of the process were told. */
+	struct stile_path path;
 	struct stile_image *image;
 	struct stile_resv *resvs[STILE_MAX_PLANES];
 	uint32_t resv_count;
+	struct stile_buffer *buffers[STILE_MAX_PLANES];
+	uint32_t buffer_count;
 	uint32_t usage;
+	uint32_t user_fences;
 	uint32_t state;
 	bool noted;
 	int32_t error;
@@ -78,11 +102,14 @@ struct stile_access {
  * @param[out] access  what to wait for; on failure nothing was begun
  *
  * @retval 0        begun
- * @retval -EINVAL  no or unknown usage, info->size is impossible, or misuse: the
- *                  caller has a reservation of the image locked
+ * @retval -EINVAL  no or unknown usage or choice, info->size is impossible, or
+ *                  misuse: the caller has a reservation of the image locked
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -EACCES  the image does not allow the usage
+ * @retval -EAGAIN  of dma-bufs, the system refused a thread
+ * @retval -EMFILE  of dma-bufs, the process has no descriptor left
+ * @retval -ENFILE  of dma-bufs, the system has no descriptor left
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -91,7 +118,9 @@ STILE_API STILE_MUST_CHECK int stile_access_begin(struct stile_image *image,
 
 /**
  * End it: the next user waits for the fence. Cannot fail for a fence that is
- * no container. Blocks as stile_access_begin().
+ * no container, where nobody outside has to be told. Blocks as
+ * stile_access_begin(), and with STILE_USER_FENCES_WAIT perhaps for the fence,
+ * for 10 s at most.
  *
  * @param access  borrowed; the fences to wait for are given up
  * @param fence   of the work; borrowed, references are kept; of an array or
@@ -100,8 +129,13 @@ STILE_API STILE_MUST_CHECK int stile_access_begin(struct stile_image *image,
  * @retval 0        ended
  * @retval -EINVAL  misuse: it was not begun, or has ended, or the caller has a
  *                  reservation of the image locked
- * @retval -ENOMEM  out of memory, only if the fence is a container; it has not
- *                  ended: wait for the fence, and end it with NULL
+ * @retval -ENOMEM  out of memory, only if the fence is a container, or the
+ *                  kernel's; it has not ended: wait for the fence, and end it
+ *                  with NULL
+ * @retval -EOPNOTSUPP  the kernel cannot have the fence, and that was to be
+ *                  refused (STILE_USER_FENCES_REFUSE); it has not ended
+ * @retval -ETIME   the fence was waited for, and did not end in 10 s; the access
+ *                  has not ended
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_access_end(

@@ -85,6 +85,7 @@ struct stile_attach_info {
  * @retval -EBUSY   the storage is where the device cannot reach it, and stays
  *                  there: the report says what holds it
  * @retval -EDEADLK misuse: the caller has the reservation locked
+ * @retval -EOPNOTSUPP the device has no engines: it only allocates
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @retval other    the exporter's

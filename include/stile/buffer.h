@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stile/carrier.h>
 #include <stile/macros.h>
 #include <stile/report.h>
 
@@ -258,6 +259,10 @@ STILE_API struct stile_resv *stile_buffer_get_resv(
  *
  * @retval 0        *out is valid
  * @retval -EINVAL  no or unknown usage
+ * @retval -EDEADLK misuse: of a dma-buf, the caller has the reservation locked
+ * @retval -EAGAIN  of a dma-buf, the system refused a thread
+ * @retval -EMFILE  of a dma-buf, the process has no descriptor left
+ * @retval -ENFILE  of a dma-buf, the system has no descriptor left
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */
@@ -268,6 +273,9 @@ STILE_API STILE_MUST_CHECK int stile_buffer_export_fence(
  * Say that a fence's work uses the memory: from explicit to implicit
  * synchronisation. What arrays and chains are made of is added. Blocks while
  * others have the reservation locked; may block for memory.
+ *
+ * Of a dma-buf that others know, the kernel is told too, as far as it can have
+ * the fence; else the fence stays in this process (STILE_USER_FENCES_HOLD).
  *
  * @param buffer  borrowed, its reservation *not* locked by the caller
  * @param usage   STILE_USAGE_* of the work
@@ -281,6 +289,32 @@ STILE_API STILE_MUST_CHECK int stile_buffer_export_fence(
  */
 STILE_API STILE_MUST_CHECK int stile_buffer_import_fence(
 	struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence);
+
+/**
+ * The same, with a choice of what to do about a fence that the kernel cannot
+ * have, and a report of what was done. Without others who know the memory,
+ * there is nothing to choose.
+ *
+ * @param buffer       as above
+ * @param usage        as above
+ * @param fence        as above
+ * @param user_fences  what to do; STILE_USER_FENCES_WAIT waits for 10 s at most
+ * @param[out] path    STILE_PATH_KERNEL: the kernel knows; STILE_PATH_HELD: it
+ *                     does not; STILE_PATH_CPU_WAIT: the fence has ended;
+ *                     STILE_PATH_NONE: nobody is to be told. May be NULL
+ *
+ * @retval 0        added
+ * @retval -EINVAL  no or unknown usage or choice, or path->size is impossible
+ * @retval -EDEADLK misuse: the caller has the reservation locked
+ * @retval -EOPNOTSUPP  the kernel cannot have the fence, and that was to be
+ *                  refused; nothing was added
+ * @retval -ETIME   the fence did not end; nothing was added
+ * @retval -ENOMEM  out of memory; nothing was added
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_buffer_import_fence_as(
+	struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence,
+	enum stile_user_fences user_fences, struct stile_path *path);
 
 /**
  * Have a descriptor to poll: POLLIN, it may be read; POLLOUT, it may be
@@ -314,7 +348,7 @@ STILE_API STILE_MUST_CHECK int stile_buffer_get_poll_fd(
  * @retval -ETIME   work is still going on
  * @retval -EINTR   cancelled before
  * @retval -EINVAL  no or unknown usage, or the deadline is negative
- * @retval other    the exporter's
+ * @retval other    the exporter's, or of a dma-buf as stile_buffer_export_fence()
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_buffer_begin_cpu_access(

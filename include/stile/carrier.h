@@ -42,8 +42,24 @@ enum {
 enum stile_path_kind {
 	STILE_PATH_NONE = 0,     /**< nothing to wait for: it was signalled */
 	STILE_PATH_HANDLE = 1,   /**< the object itself was passed on */
-	STILE_PATH_BRIDGE = 2,   /**< a library thread tells the other side */
-	STILE_PATH_CPU_WAIT = 3, /**< the calling thread waited */
+	STILE_PATH_KERNEL = 2,   /**< the kernel made another form of it */
+	STILE_PATH_BRIDGE = 3,   /**< a library thread tells the other side */
+	STILE_PATH_HELD = 4,     /**< what depends on it is kept back until it
+	                              is signalled, by a library thread */
+	STILE_PATH_CPU_WAIT = 5, /**< the calling thread waited */
+};
+
+/**
+ * What to do about a fence that the kernel cannot have, since only a driver can
+ * promise the kernel that work ends (KERNEL_CONTRACT X-2), where the kernel
+ * should hear of it.
+ */
+enum stile_user_fences {
+	/** The fence stays in this process, and what is submitted to the kernel
+	 * through Stile is held until it is signalled. */
+	STILE_USER_FENCES_HOLD = 0,
+	STILE_USER_FENCES_WAIT = 1,   /**< the calling thread waits for it */
+	STILE_USER_FENCES_REFUSE = 2, /**< -EOPNOTSUPP */
 };
 
 /** Report of a conversion; the caller sets `size`, the call the rest. */

@@ -7,6 +7,7 @@
 
 #include <stile/log.h>
 #include <stile/macros.h>
+#include <stile/report.h>
 
 STILE_BEGIN_DECLS
 
@@ -69,7 +70,10 @@ STILE_API const char *stile_backend_get_name(size_t index);
  *                  is not understood; the log says which
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
- * @retval -ENODEV  no such backend in this library
+ * @retval -ENODEV  no such backend in this library, or the kernel lacks what it
+ *                  needs; the log says what
+ * @retval -EACCES  what it needs may not be opened by this user; the log says
+ *                  who may
  * @retval -ENOENT  an option names something that is not there
  * @retval -EAGAIN  the system refused a thread
  * @retval -EMFILE  the process has no descriptor left
@@ -79,6 +83,44 @@ STILE_API const char *stile_backend_get_name(size_t index);
  */
 STILE_API STILE_MUST_CHECK int stile_device_open(const char *backend,
 	const struct stile_device_info *info, struct stile_device **out);
+
+/**
+ * Open the best backend that works on this machine. "dmabuf" with the heap
+ * "system" is tried first, for every driver takes its memory; then "udmabuf",
+ * whose memory they take, too, but in buffers of limited size; then "swgpu",
+ * which opens anywhere, and whose memory only software drivers take. What
+ * passes by, as want of descriptors, is no reason to take another one.
+ *
+ * The environment variable STILE_BACKEND=NAME or NAME:OPTIONS overrides that:
+ * this one is opened, or none. Set but empty is as if not set, and programs with
+ * more rights than their user do not read it.
+ *
+ * @param info      as for stile_device_open(); borrowed; NULL for the defaults.
+ *                  Those not taken, and why, come at STILE_LOG_INFO
+ * @param report    on success, too, its text says which one it is and why none
+ *                  before it, e.g. "swgpu; dmabuf: no /dev/dma_heap; ...",
+ *                  and the reason is STILE_REASON_NONE; may be NULL
+ * @param[out] out  the device, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  options were given, info->size or report->size is impossible,
+ *                  a flag is unknown, or the variable's options are not
+ *                  understood
+ * @retval -E2BIG   info is newer than the library and uses fields it does not
+ *                  know
+ * @retval -ENODEV  the variable names no backend of this library
+ * @retval -ENOENT  what the variable wants is not there
+ * @retval -EACCES  what the variable wants may not be opened
+ * @retval -EAGAIN  the system refused a thread
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENFILE  the system has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval other    what the variable wants does not open
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_device_open_best(
+	const struct stile_device_info *info, struct stile_report *report,
+	struct stile_device **out);
 
 /**
  * Close a device. Work that has not begun is dropped: its fences end with

@@ -115,6 +115,7 @@ STILE_API STILE_MUST_CHECK int stile_sg_append(
  * @retval -ERANGE  the device cannot reach it: an address is too wide, there
  *                  are too many pieces, or one is misaligned; logged with the
  *                  numbers
+ * @retval -EOPNOTSUPP the device has no engines: it only allocates
  * @retval -ENOSPC  the device's bus has no addresses left
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory

@@ -42,7 +42,8 @@ struct stile_vulkan_info {
 	/**
 	 * Created with the feature timelineSemaphore and the extensions below, of
 	 * which VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are
-	 * needed; VK_EXT_queue_family_foreign is used if it is there.
+	 * needed; VK_EXT_queue_family_foreign is used if it is there, and
+	 * VK_KHR_external_semaphore_fd for fences that the kernel has.
 	 */
 	VkDevice device;
 	/** The device extensions that were enabled. */
@@ -60,12 +61,24 @@ struct stile_vulkan_info {
 	void *log_user;   /**< handed to log */
 };
 
-/** What a submission has to wait for: a timeline semaphore and its value. */
+/**
+ * What a submission has to wait for: a timeline semaphore and its value, or a
+ * binary semaphore.
+ */
 struct stile_vulkan_wait {
 	size_t size;           /**< sizeof(struct stile_vulkan_wait) */
-	VkSemaphore semaphore; /**< borrowed from the adapter;
+	VkSemaphore semaphore; /**< borrowed from the adapter, or `binary`;
 	                            VK_NULL_HANDLE: nothing to wait for */
-	uint64_t value;
+	uint64_t value;        /**< 0: it is `binary` */
+	/**
+	 * Set by the caller, as for vkAcquireNextImageKHR(): a binary semaphore
+	 * of the device, unsignalled, for which no submission waits that is
+	 * still going on. It is the caller's before and after. Where `semaphore`
+	 * is this one, exactly one submission, to any queue, waits for it; if
+	 * there is none, it can be handed in again or destroyed. VK_NULL_HANDLE:
+	 * only a timeline semaphore will do.
+	 */
+	VkSemaphore binary;
 };
 
 /**
@@ -185,10 +198,13 @@ STILE_API VkImageMemoryBarrier stile_vulkan_release(
 /**
  * Have the device wait for a fence: gives what the next submission waits for.
  * The application does not wait. A fence made by this adapter gives its own
- * semaphore; for any other one a thread of the adapter signals a semaphore
- * when the fence is signalled — with an error, too: see
- * stile_fence_get_status(). Never blocks, and once warm neither allocates nor
- * creates a Vulkan object.
+ * semaphore (STILE_PATH_HANDLE). One that is the kernel's becomes the payload of
+ * the caller's binary semaphore, if there is one and the driver imports SYNC_FD
+ * (STILE_PATH_KERNEL). For any other one, and where that fails, a thread of the
+ * adapter signals a semaphore when the fence is signalled (STILE_PATH_BRIDGE).
+ * All of them let the device go on after an error, too: see
+ * stile_fence_get_status(). Never blocks, and once warm neither allocates
+ * nor creates a Vulkan object, but for a descriptor on its way to the driver.
  *
  * Behind a semaphore that a thread signals, only timeline semaphores may be
  * waited for or signalled by further submissions until it is done.
@@ -196,9 +212,9 @@ STILE_API VkImageMemoryBarrier stile_vulkan_release(
  * @param vulkan     borrowed
  * @param fence      borrowed; a reference is kept until it is signalled
  * @param[out] path  how it crossed; may be NULL
- * @param[out] wait  filled in, the caller having set wait->size; the semaphore
- *                   is valid as long as the adapter, for submissions to the
- *                   adapter's queue
+ * @param[out] wait  filled in, the caller having set wait->size and
+ *                   wait->binary; a semaphore of the adapter is valid as long
+ *                   as that, for submissions to the adapter's queue
  *
  * @retval 0        *wait is valid
  * @retval -EINVAL  a size is impossible, or wait has no room for the answer
@@ -228,6 +244,47 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_wait_fence(
  */
 STILE_API STILE_MUST_CHECK int stile_vulkan_fence_create(
 	struct stile_vulkan *vulkan, struct stile_fence **out);
+
+/**
+ * As stile_vulkan_fence_create(), and the kernel has the fence too: it is made
+ * of the sync_file that the driver exports (STILE_PATH_KERNEL), so a kernel
+ * reservation can be told of it, and it can be exported as STILE_FD_SYNC_FILE. If
+ * the work was over at once, the driver may have nothing to export
+ * (STILE_PATH_NONE).
+ *
+ * The kernel cannot have it where the driver exports no SYNC_FD, nor while a
+ * semaphore that a thread signals (stile_vulkan_wait_fence()) is not done: what it
+ * waits for must not wait for a program (KERNEL_CONTRACT X-2). Then, unless that
+ * is to be refused, it is a fence as stile_vulkan_fence_create() makes it
+ * (STILE_PATH_HANDLE).
+ *
+ * May block until the work is done: some drivers (lavapipe) export nothing
+ * before. The path tells for how long. So the work must not depend on what
+ * the application has still to do, such as signalling a timeline semaphore of its
+ * own, which Vulkan forbids as well.
+ *
+ * @param vulkan       borrowed
+ * @param device       watches the sync_file, as in stile_fence_import_fd();
+ *                     borrowed
+ * @param user_fences  what to do if the kernel cannot have it:
+ *                     STILE_USER_FENCES_WAIT first waits for those semaphores,
+ *                     for 10 s at most
+ * @param[out] path    which of the two it is; may be NULL
+ * @param[out] out     new reference, the caller's; NULL on failure. Ends with
+ *                     -EIO if the device is lost
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  unknown choice, or path->size is impossible
+ * @retval -EOPNOTSUPP  the kernel cannot have it, and that was to be refused
+ * @retval -ETIME   the semaphores were waited for, and not done in time
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_fence_create_sync_file(
+	struct stile_vulkan *vulkan, struct stile_device *device,
+	enum stile_user_fences user_fences, struct stile_path *path,
+	struct stile_fence **out);
 
 STILE_END_DECLS
 

@@ -17,6 +17,7 @@ static const struct {
 	{ "fence", bench_fence },
 	{ "resv", bench_resv },
 	{ "buffer", bench_buffer },
+	{ "kernel", bench_kernel },
 };
 
 /* What groups have this program run for them, as another process. */
@@ -32,6 +33,8 @@ static const struct {
 	{ "--fence-traced-seqno-awaited", bench_fence_traced_seqno_awaited, true },
 	{ "--fence-other-process", bench_fence_other_process, false },
 	{ "--resv-traced-query", bench_resv_traced_query, true },
+	{ "--kernel-traced-alone", bench_kernel_traced_alone, true },
+	{ "--kernel-traced-pending", bench_kernel_traced_pending, true },
 };
 
 static struct bench_row rows[256];

@@ -81,6 +81,10 @@ int bench_resv(void);
 /** What bench_resv() has run under trace_count(): queries, while another thread adds. */
 int bench_resv_traced_query(void);
 int bench_buffer(void);
+int bench_kernel(void);
+/** What bench_kernel() has run under trace_count(): an access that nobody, that somebody outside is in. */
+int bench_kernel_traced_alone(void);
+int bench_kernel_traced_pending(void);
 
 /* What the parts of the group "resv" share, beside fence.h. */
 

@@ -28,6 +28,9 @@ out=(--output "$dir/results")
 check 'the test card' 0 '' "${out[@]}"
 check 'two processes' 0 '' "${out[@]}" --processes 2
 [ -s "$dir/results/shared.png" ] || { echo 'FAILED: no shared.png'; failed=$((failed + 1)); }
+check "Mesa's surfaceless platform" 0 '' "${out[@]}" --surfaceless
+check 'the best memory that there is' 0 '' "${out[@]}" --memory best
+check 'memory of another software GPU' 0 '' "${out[@]}" --memory swgpu --processes 2
 check 'its own result as input' 0 '' "$dir/results/shared.png" "${out[@]}"
 
 : >"$dir/empty.png"
@@ -42,6 +45,7 @@ check '0 x 0 pixels' 2 'not a PNG picture that can be read' "$pictures/zero.png"
 check '100,000 x 100,000 pixels' 2 '100000 x 100000.*16384' "$pictures/huge.png" "${out[@]}"
 check 'an unknown option' 2 '--wrong' --wrong
 check 'three processes' 2 '1 or 2, not 3' --processes 3
+check 'memory of nobody' 2 'No such device' "${out[@]}" --memory nobody
 check 'two pictures' 2 'one picture' "$dir/a.png" "$dir/b.png"
 check 'no place for the result' 2 'cannot make' --output "$dir/empty.png/x"
 

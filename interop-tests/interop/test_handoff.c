@@ -75,7 +75,7 @@ static bool scene_holds(const struct scene *scene, int hop) {
 
 static void scene_init(struct scene *scene, const struct variant *variant) {
 	scene->variant = variant;
-	ck_assert_int_eq(job_init(&scene->job, &scene->picture), 0);
+	ck_assert_int_eq(job_init(&scene->job, &scene->picture, NULL), 0);
 	gate_init(&scene->gate);
 	scene->hold = gl_hold_create_image(scene->job.device);
 	if (variant->held == HOP_CPU) {

@@ -52,7 +52,7 @@ START_TEST(a_picture_that_crosses_leaves_no_validation_message) {
 	struct job job;
 	struct vulkan_drawer drawer;
 	ck_assert_int_eq(picture_draw_test_card(200, 100, &picture), 0);
-	ck_assert_int_eq(job_init(&job, &picture), 0);
+	ck_assert_int_eq(job_init(&job, &picture, NULL), 0);
 	ck_assert_int_eq(vulkan_drawer_init(&drawer, true), 0);
 	ck_assert_int_eq(vulkan_drawer_set_images(&drawer, job.a, job.b), 0);
 	draw_frames(&drawer);

@@ -498,6 +498,50 @@ START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
 }
 END_TEST
 
+/* ---- Fences that the kernel has too: interop-tests/kernel has them in earnest --------------- */
+
+/* Wrong code: a sync_file made up where the driver exports none; or an error, without being asked. */
+START_TEST(without_the_extension_a_fence_is_the_queues_own_or_refused) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct stile_vulkan *vulkan;
+	struct stile_fence *fence;
+	struct stile_path path = { .size = sizeof(path) };
+	info.extension_count = 3;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	static const enum stile_user_fences choices[] = { STILE_USER_FENCES_HOLD,
+		STILE_USER_FENCES_WAIT };
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+					 vulkan, device, choices[i], &path, &fence),
+			0);
+		ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+		ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+		ck_assert_str_eq(stile_fence_get_driver_name(fence), "vulkan");
+		stile_fence_unref(fence);
+	}
+	ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+				 vulkan, device, STILE_USER_FENCES_REFUSE, &path, &fence),
+		-EOPNOTSUPP);
+	ck_assert_ptr_null(fence);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
+/* Wrong code: an unknown choice taken for the first one, or a path written beyond its end. */
+START_TEST(a_sync_file_with_an_impossible_size_or_choice_is_einval) {
+	struct stile_path path = { .size = 1 };
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+				 drawer.stile, device, STILE_USER_FENCES_HOLD, &path, &fence),
+		-EINVAL);
+	ck_assert_ptr_null(fence);
+	ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+				 drawer.stile, device, (enum stile_user_fences)3, NULL, &fence),
+		-EINVAL);
+	ck_assert_ptr_null(fence);
+}
+END_TEST
+
 static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned queue_locked;
 
@@ -575,6 +619,8 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
 	tcase_add_test(tcase, a_fence_of_the_queue_ends_after_what_was_submitted_before);
 	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
+	tcase_add_test(tcase, without_the_extension_a_fence_is_the_queues_own_or_refused);
+	tcase_add_test(tcase, a_sync_file_with_an_impossible_size_or_choice_is_einval);
 	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
 	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
 	tcase_add_test(tcase, destroy_ends_bridges_and_fences);

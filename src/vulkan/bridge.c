@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <stile/access.h>
+#include <stile/wait.h>
 
 #include "src/abi.h"
 #include "src/macros.h"
@@ -108,6 +109,8 @@ static void crossings_finish(
 	pthread_mutex_lock(&vulkan->lock);
 	last->next = vulkan->spare_crossings;
 	vulkan->spare_crossings = list;
+	vulkan->bridge_telling = false;
+	pthread_cond_broadcast(&vulkan->bridge_told);
 	pthread_mutex_unlock(&vulkan->lock);
 }
 
@@ -121,12 +124,56 @@ void *vulkan_bridge_run(void *arg) {
 			!vulkan->stopping) {
 			pthread_cond_wait(&vulkan->bridge_changed, &vulkan->lock);
 		}
+		vulkan->bridge_telling = arrived != NULL;
 		pthread_mutex_unlock(&vulkan->lock);
 		if (arrived == NULL) {
 			return NULL;
 		}
 		crossings_finish(vulkan, arrived, semaphore);
 	}
+}
+
+/* A fence that the device waits for, a reference; NULL: it has been told of all. */
+static struct stile_fence *bridge_get_pending(struct stile_vulkan *vulkan) {
+	struct stile_fence *pending = NULL;
+	bool telling;
+	pthread_mutex_lock(&vulkan->lock);
+	do {
+		telling = vulkan->bridge_telling;
+		for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+			if (lane->first != NULL && !lane->first->arrived) {
+				pending = lane->first->fence;
+			}
+			telling = telling || lane->first != NULL;
+		}
+		if (telling && pending == NULL) {
+			pthread_cond_wait(&vulkan->bridge_told, &vulkan->lock);
+		}
+	} while (telling && pending == NULL);
+	if (pending != NULL) {
+		stile_fence_ref(pending);
+	}
+	pthread_mutex_unlock(&vulkan->lock);
+	return pending;
+}
+
+bool vulkan_bridge_is_pending(struct stile_vulkan *vulkan) {
+	struct stile_fence *pending = bridge_get_pending(vulkan);
+	stile_fence_unref(pending);
+	return pending != NULL;
+}
+
+int vulkan_bridge_wait(struct stile_vulkan *vulkan, int64_t deadline_ns) {
+	int ret = 0;
+	struct stile_fence *pending;
+	while (ret == 0 && (pending = bridge_get_pending(vulkan)) != NULL) {
+		ret = stile_fence_wait(pending, deadline_ns);
+		/* From here on its callbacks have run: it counts as arrived. */
+		stile_fence_lock(pending);
+		stile_fence_unlock(pending);
+		stile_fence_unref(pending);
+	}
+	return ret;
 }
 
 /* No thread runs any more. Let go of what is pending, or the device would wait for ever. */
@@ -250,34 +297,44 @@ static void crossing_free(struct crossing *crossing) {
 	free(crossing);
 }
 
+/* Have a thread tell the device. */
+static int bridge_cross(
+	struct stile_vulkan *vulkan, struct stile_fence *fence, struct stile_vulkan_wait *wait) {
+	struct crossing *crossing = crossing_create(vulkan, fence);
+	if (crossing == NULL) {
+		return -ENOMEM;
+	}
+	int ret = bridge_enter(vulkan, crossing, wait);
+	if (ret < 0) {
+		crossing_free(crossing);
+		return ret;
+	}
+	if (stile_fence_add_callback(fence, &crossing->callback, crossing_arrived) < 0) {
+		crossing_arrived(fence, &crossing->callback);
+	}
+	return 0;
+}
+
 int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fence,
 	struct stile_path *path, struct stile_vulkan_wait *wait) {
 	/* A wait that the caller has no room for would be a dependency lost. */
 	if (abi_check_out(wait) < 0 || wait->size < sizeof(*wait) || path_check(path) < 0) {
 		return -EINVAL;
 	}
-	struct stile_vulkan_wait found = { .semaphore = VK_NULL_HANDLE };
+	struct stile_vulkan_wait found = { .binary = wait->binary };
 	enum stile_path_kind kind = STILE_PATH_NONE;
-	uint64_t value;
 	if (stile_fence_is_signaled(fence)) {
 		/* Nothing to wait for. */
-	} else if (vulkan_fence_get_value(vulkan, fence, &value)) {
+	} else if (vulkan_fence_get_value(vulkan, fence, &found.value)) {
 		kind = STILE_PATH_HANDLE;
 		found.semaphore = vulkan->work;
-		found.value = value;
+	} else if (vulkan_sync_fd_import(vulkan, fence, &found)) {
+		kind = found.semaphore == VK_NULL_HANDLE ? STILE_PATH_NONE : STILE_PATH_KERNEL;
 	} else {
 		kind = STILE_PATH_BRIDGE;
-		struct crossing *crossing = crossing_create(vulkan, fence);
-		if (crossing == NULL) {
-			return -ENOMEM;
-		}
-		int ret = bridge_enter(vulkan, crossing, &found);
+		int ret = bridge_cross(vulkan, fence, &found);
 		if (ret < 0) {
-			crossing_free(crossing);
 			return ret;
-		}
-		if (stile_fence_add_callback(fence, &crossing->callback, crossing_arrived) < 0) {
-			crossing_arrived(fence, &crossing->callback);
 		}
 	}
 	abi_copy_out(wait, &found, sizeof(found));

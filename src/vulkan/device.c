@@ -24,7 +24,7 @@ void vulkan_log(
 	va_end(args);
 }
 
-static bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name) {
+bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name) {
 	for (uint32_t i = 0; i < vulkan->info.extension_count; i++) {
 		if (strcmp(vulkan->info.extensions[i], name) == 0) {
 			return true;
@@ -143,6 +143,7 @@ static int vulkan_init(struct stile_vulkan *vulkan, struct stile_report *why) {
 		return ret;
 	}
 	vulkan_find_limits(vulkan);
+	vulkan_sync_fd_find(vulkan);
 
 	ret = vulkan_create_semaphore(vulkan, &vulkan->work);
 	if (ret < 0) {
@@ -189,6 +190,7 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	pthread_mutex_init(&vulkan->lock, NULL);
 	pthread_cond_init(&vulkan->waiter_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_changed, NULL);
+	pthread_cond_init(&vulkan->bridge_told, NULL);
 
 	ret = vulkan_init(vulkan, &why);
 	if (ret < 0) {
@@ -206,6 +208,7 @@ void vulkan_unref(struct stile_vulkan *vulkan) {
 		return;
 	}
 	vulkan_fences_free(vulkan);
+	pthread_cond_destroy(&vulkan->bridge_told);
 	pthread_cond_destroy(&vulkan->bridge_changed);
 	pthread_cond_destroy(&vulkan->waiter_changed);
 	pthread_mutex_destroy(&vulkan->lock);

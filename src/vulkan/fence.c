@@ -14,6 +14,10 @@ struct vulkan_fence {
 	struct stile_fence base;
 	struct stile_vulkan *vulkan; /* a reference while it is out */
 	struct vulkan_fence *next;   /* pending, or spare */
+
+	/* Under vulkan->lock. */
+	bool over;          /* no longer pending: the device has done with it */
+	VkSemaphore binary; /* signalled too; destroyed when it is over */
 };
 
 static const char *vulkan_fence_get_driver_name(struct stile_fence *fence) {
@@ -76,6 +80,7 @@ static struct vulkan_fence *waiter_take(struct stile_vulkan *vulkan, uint64_t va
 	while (vulkan->pending_first != NULL && vulkan->pending_first->base.seqno <= value) {
 		*end = vulkan->pending_first;
 		vulkan->pending_first = vulkan->pending_first->next;
+		(*end)->over = true;
 		end = &(*end)->next;
 		*end = NULL;
 	}
@@ -89,6 +94,8 @@ static struct vulkan_fence *waiter_take(struct stile_vulkan *vulkan, uint64_t va
 static void fences_finish(struct vulkan_fence *fence, int error) {
 	while (fence != NULL) {
 		struct vulkan_fence *next = fence->next;
+		struct stile_vulkan *vulkan = fence->vulkan;
+		vulkan->vk.DestroySemaphore(vulkan->info.device, fence->binary, NULL);
 		if (error < 0) {
 			stile_fence_set_error(&fence->base, error);
 		}
@@ -170,17 +177,20 @@ static struct vulkan_fence *fence_take_spare(struct stile_vulkan *vulkan) {
 	return fence != NULL ? fence : malloc(sizeof(*fence));
 }
 
-static VkResult queue_signal_work(struct stile_vulkan *vulkan, uint64_t value) {
+static VkResult queue_signal_work(struct stile_vulkan *vulkan, uint64_t value, VkSemaphore binary) {
+	VkSemaphore semaphores[] = { vulkan->work, binary };
+	uint64_t values[] = { value, 0 };
+	uint32_t count = binary == VK_NULL_HANDLE ? 1 : 2;
 	VkTimelineSemaphoreSubmitInfo timeline = {
 		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-		.signalSemaphoreValueCount = 1,
-		.pSignalSemaphoreValues = &value,
+		.signalSemaphoreValueCount = count,
+		.pSignalSemaphoreValues = values,
 	};
 	VkSubmitInfo submit = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
 		.pNext = &timeline,
-		.signalSemaphoreCount = 1,
-		.pSignalSemaphores = &vulkan->work,
+		.signalSemaphoreCount = count,
+		.pSignalSemaphores = semaphores,
 	};
 	return vulkan->vk.QueueSubmit(vulkan->info.queue, 1, &submit, VK_NULL_HANDLE);
 }
@@ -199,32 +209,49 @@ static void waiter_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) 
 	pthread_mutex_unlock(&vulkan->lock);
 }
 
-int stile_vulkan_fence_create(struct stile_vulkan *vulkan, struct stile_fence **out) {
+/* Under the queue's lock. Takes the next value, and on success a reference for the waiter. */
+static int fence_submit(struct vulkan_fence *fence, VkSemaphore binary, VkResult *result) {
+	struct stile_vulkan *vulkan = fence->vulkan;
+	uint64_t value = vulkan->work_value + 1;
+	int ret = stile_fence_init(&fence->base, &vulkan_fence_ops, vulkan->context, value);
+	if (ret < 0) {
+		return ret;
+	}
+	*result = queue_signal_work(vulkan, value, binary);
+	if (*result != VK_SUCCESS) {
+		return vulkan_errno(*result);
+	}
+	vulkan->work_value = value;
+	stile_fence_ref(&fence->base);
+	waiter_add(vulkan, fence);
+	return 0;
+}
+
+int vulkan_fence_create(
+	struct stile_vulkan *vulkan, VkSemaphore binary, bool *signaled, struct stile_fence **out) {
 	*out = NULL;
+	*signaled = false;
 	struct vulkan_fence *fence = fence_take_spare(vulkan);
 	if (fence == NULL) {
 		return -ENOMEM;
 	}
 	fence->vulkan = vulkan;
+	fence->over = false;
+	fence->binary = VK_NULL_HANDLE;
 	__atomic_fetch_add(&vulkan->refs, 1, __ATOMIC_RELAXED);
 
 	if (vulkan->info.lock_queue != NULL) {
 		vulkan->info.lock_queue(vulkan->info.queue_user);
 	}
-	uint64_t value = vulkan->work_value + 1;
-	int ret = stile_fence_init(&fence->base, &vulkan_fence_ops, vulkan->context, value);
-	VkResult result = ret == 0 ? queue_signal_work(vulkan, value) : VK_SUCCESS;
-	if (ret == 0 && result == VK_SUCCESS) {
-		vulkan->work_value = value;
-		stile_fence_ref(&fence->base);
-		waiter_add(vulkan, fence);
-	}
+	/* Nobody can submit anything that waits for a bridge between this look and the submission. */
+	bool also = binary != VK_NULL_HANDLE && !vulkan_bridge_is_pending(vulkan);
+	VkResult result = VK_SUCCESS;
+	int ret = fence_submit(fence, also ? binary : VK_NULL_HANDLE, &result);
 	if (vulkan->info.unlock_queue != NULL) {
 		vulkan->info.unlock_queue(vulkan->info.queue_user);
 	}
 
-	if (ret == 0 && result != VK_SUCCESS) {
-		ret = vulkan_errno(result);
+	if (result != VK_SUCCESS) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "vkQueueSubmit of a fence: %s",
 			vulkan_result_name(result));
 	}
@@ -232,6 +259,26 @@ int stile_vulkan_fence_create(struct stile_vulkan *vulkan, struct stile_fence **
 		vulkan_fence_release(&fence->base);
 		return ret;
 	}
+	*signaled = also;
 	*out = &fence->base;
 	return 0;
+}
+
+int stile_vulkan_fence_create(struct stile_vulkan *vulkan, struct stile_fence **out) {
+	bool signaled;
+	return vulkan_fence_create(vulkan, VK_NULL_HANDLE, &signaled, out);
+}
+
+void vulkan_fence_keep(struct stile_fence *fence, VkSemaphore binary) {
+	struct vulkan_fence *self = CONTAINER_OF(fence, struct vulkan_fence, base);
+	struct stile_vulkan *vulkan = self->vulkan;
+	pthread_mutex_lock(&vulkan->lock);
+	bool over = self->over;
+	if (!over) {
+		self->binary = binary;
+	}
+	pthread_mutex_unlock(&vulkan->lock);
+	if (over) {
+		vulkan->vk.DestroySemaphore(vulkan->info.device, binary, NULL);
+	}
 }

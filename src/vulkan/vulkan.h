@@ -32,6 +32,9 @@ struct vulkan_procs {
 #define X(name) PFN_vk##name name;
 	VULKAN_DEVICE_PROCS(X)
 #undef X
+	/* NULL where the driver has no SYNC_FD in that direction, or its extension is not enabled. */
+	PFN_vkImportSemaphoreFdKHR ImportSemaphoreFdKHR;
+	PFN_vkGetSemaphoreFdKHR GetSemaphoreFdKHR;
 };
 
 struct stile_vulkan {
@@ -53,12 +56,14 @@ struct stile_vulkan {
 	pthread_mutex_t lock;
 	pthread_cond_t waiter_changed;
 	pthread_cond_t bridge_changed;
+	pthread_cond_t bridge_told; /* the device, of what had arrived */
 	/* All below is under the lock. */
 	bool stopping;
 	struct vulkan_fence *pending_first; /* in the order of their values */
 	struct vulkan_fence *pending_last;
 	struct vulkan_fence *spare_fences;
 	struct lane *lanes;
+	bool bridge_telling; /* a list is off its lane, the device not yet told */
 	struct crossing *spare_crossings;
 };
 
@@ -72,10 +77,19 @@ const char *vulkan_result_name(VkResult result);
 /* device.c */
 void vulkan_log(const struct stile_vulkan *vulkan, enum stile_log_level level, const char *fmt, ...)
 	STILE_PRINTF(3, 4);
+bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name);
 int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore);
 void vulkan_unref(struct stile_vulkan *vulkan);
 
 /* fence.c: work of the queue becomes a fence. */
+/**
+ * As stile_vulkan_fence_create(), and signal a binary semaphore too, unless it is NULL or the queue may
+ * be waiting for a fence by a bridge: *signaled tells.
+ */
+int vulkan_fence_create(
+	struct stile_vulkan *vulkan, VkSemaphore binary, bool *signaled, struct stile_fence **out);
+/** That semaphore, which was signalled: it is destroyed as soon as the fence is over. */
+void vulkan_fence_keep(struct stile_fence *fence, VkSemaphore binary);
 void *vulkan_waiter_run(void *arg);
 /** The value of `work` that a fence stands for, if it is one of this adapter. */
 bool vulkan_fence_get_value(
@@ -85,7 +99,17 @@ void vulkan_fences_free(struct stile_vulkan *vulkan);
 
 /* bridge.c: a fence becomes a value of a semaphore. */
 void *vulkan_bridge_run(void *arg);
+/** Does the device wait for a fence? Those that are signalled do not count: it is told of them first. */
+bool vulkan_bridge_is_pending(struct stile_vulkan *vulkan);
+/** Have the calling thread wait for those fences. 0 or -ETIME. */
+int vulkan_bridge_wait(struct stile_vulkan *vulkan, int64_t deadline_ns);
 void vulkan_bridge_cancel(struct stile_vulkan *vulkan);
 void vulkan_bridge_free(struct stile_vulkan *vulkan);
+
+/* sync_fd.c: the kernel's sync_file in a binary semaphore. */
+void vulkan_sync_fd_find(struct stile_vulkan *vulkan);
+/** Is the fence in `wait->binary` now? Then `wait` says so, or that there is nothing to wait for. */
+bool vulkan_sync_fd_import(
+	struct stile_vulkan *vulkan, struct stile_fence *fence, struct stile_vulkan_wait *wait);
 
 #endif
