@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <stile/drm.h>
 #include <stile/egl.h>
 #include <stile/stile.h>
 #include <stile/swgpu.h>
@@ -41,7 +42,8 @@ int main(void) {
 	/* One function of each adapter: linking them is the test. */
 	int (*vulkan)(struct stile_vulkan *, struct stile_fence **) = stile_vulkan_fence_create;
 	int (*egl)(struct stile_egl *, struct stile_fence **) = stile_egl_fence_create;
-	if (vulkan == NULL || egl == NULL) {
+	int (*drm)(const struct stile_drm *) = stile_drm_get_fd;
+	if (vulkan == NULL || egl == NULL || drm == NULL) {
 		return 1;
 	}
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include <stile/drm.h>
 #include <stile/egl.h>
 #include <stile/stile.h>
 #include <stile/swgpu.h>
@@ -45,7 +46,8 @@ int main() {
 	/* One function of each adapter: linking them is the test. */
 	int (*vulkan)(stile_vulkan *, stile_fence **) = stile_vulkan_fence_create;
 	int (*egl)(stile_egl *, stile_fence **) = stile_egl_fence_create;
-	if (vulkan == nullptr || egl == nullptr) {
+	int (*drm)(const stile_drm *) = stile_drm_get_fd;
+	if (vulkan == nullptr || egl == nullptr || drm == nullptr) {
 		return 1;
 	}
 

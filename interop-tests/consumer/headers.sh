@@ -8,7 +8,7 @@ libdir=$1/shared/lib
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 rc=0
 
-for module in stile stile-vulkan stile-egl; do
+for module in stile stile-vulkan stile-egl stile-drm; do
 	flags=$(pkg-config --cflags "$module")
 	case " $flags" in *' -D'*) echo "$module.pc leaks a define: $flags" && rc=1 ;; esac
 done
@@ -23,7 +23,8 @@ fi
 for name in $installed; do
 	name=${name#./}
 	module=stile
-	[ ! -e "$libdir/pkgconfig/stile-${name%.h}.pc" ] || module=stile-${name%.h}
+	part=${name%.h} part=${part%%_*}
+	[ ! -e "$libdir/pkgconfig/stile-$part.pc" ] || module=stile-$part
 	# Other packages' headers are theirs: libdrm's is not C99, for one.
 	flags=$(pkg-config --cflags "$module" | sed "s# -I# -isystem #g; s#-isystem $1/#-I$1/#g")
 	warn='-Wall -Wextra -Wpedantic -Werror -fsyntax-only'

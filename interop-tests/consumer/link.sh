@@ -19,7 +19,7 @@ case $how in
 pkg-config)
 	export PKG_CONFIG_PATH="$libdir/pkgconfig"
 	# shellcheck disable=SC2086
-	flags=$(pkg-config --cflags --libs $static stile stile-vulkan stile-egl)
+	flags=$(pkg-config --cflags --libs $static stile stile-vulkan stile-egl stile-drm)
 	echo "flags: $flags"
 	warn='-Wall -Wextra -Wpedantic -Werror'
 	# shellcheck disable=SC2086

@@ -54,11 +54,11 @@ for library in "$libdir"/libstile*.so; do
 		headers=$(ls "$source"/include/stile/*.h "$source"/include/stile/*.h.in)
 		for adapter in "$libdir"/libstile-*.so; do
 			adapter=$(basename "$adapter" .so)
-			headers=$(echo "$headers" | grep -v "/${adapter#libstile-}\.h$")
+			headers=$(echo "$headers" | grep -v "/${adapter#libstile-}\(_[a-z]*\)\{0,1\}\.h$")
 		done
 	else
 		map=$source/src/$part/$name.map
-		headers=$source/include/stile/$part.h
+		headers=$(ls "$source/include/stile/$part.h" "$source/include/stile/${part}"_*.h 2>/dev/null || true)
 	fi
 	in_map=$(listed "$map")
 	# shellcheck disable=SC2086
