@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every backend promises, in one body: each test runs once for each backend that the library
- * has. It knows none of them by name, so a new one needs no change here.
+ * What every backend promises, in one body, for whatever device opener.h opens. It knows none of them by
+ * name, so a new one needs no change here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 
 #include <stile/stile.h>
 
+#include "interop-tests/conformance/opener.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/mail.h"
 #include "interop-tests/support/memory.h"
@@ -27,21 +28,21 @@ enum { BOTH = STILE_USAGE_READ | STILE_USAGE_WRITE };
 /* Of the backend that the test runs for. */
 static struct stile_device *device, *other;
 
-static struct stile_device *open_device(int backend) {
-	const char *name = stile_backend_get_name((size_t)backend);
+static struct stile_device *open_device(void) {
 	struct stile_device *opened;
-	int ret = stile_device_open(name, NULL, &opened);
-	ck_assert_msg(ret == 0, "%s does not open: %s", name, strerror(-ret));
-	ck_assert_str_eq(stile_device_get_backend(opened), name);
+	char why[OPENER_TEXT];
+	int ret = opener_open(&opened, why);
+	ck_assert_msg(ret == 0, "it does not open: %s", why);
+	ck_assert_str_eq(stile_device_get_backend(opened), opener_get_backend());
 	return opened;
 }
 
 static int fences_before;
 
-static void begin(int backend) {
+static void begin(void) {
 	fences_before = plain_fence_count();
-	device = open_device(backend);
-	other = open_device(backend);
+	device = open_device();
+	other = open_device();
 }
 
 static void end(void) {
@@ -109,7 +110,7 @@ static void check_layout(const struct stile_format *format, struct stile_image *
 
 /* Wrong code: planes that overlap, or that end behind the memory; see SOFTWARE_DRIVERS. */
 START_TEST(created_image_has_a_layout_that_drivers_take) {
-	begin(_i);
+	begin();
 	const struct stile_format *format;
 	for (size_t f = 0; (format = stile_format_get_nth(f)) != NULL; f++) {
 		for (size_t e = 0; e < COUNT(extents); e++) {
@@ -124,7 +125,7 @@ START_TEST(created_image_has_a_layout_that_drivers_take) {
 END_TEST
 
 START_TEST(created_memory_is_zeroed_and_holds_what_is_written) {
-	begin(_i);
+	begin();
 	struct stile_image *image = create(DRM_FORMAT_XRGB8888, 66, 30);
 	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
 	void *writer, *reader;
@@ -146,7 +147,7 @@ END_TEST
 
 /* Wrong code: a description that the backend itself does not take back. */
 START_TEST(exported_image_is_the_same_on_import) {
-	begin(_i);
+	begin();
 	const struct stile_format *format;
 	for (size_t f = 0; (format = stile_format_get_nth(f)) != NULL; f++) {
 		struct stile_image *image = create(format->fourcc, 66, 30), *again, *elsewhere;
@@ -177,7 +178,7 @@ END_TEST
 
 /* The point of it all: one memory. Wrong code: a copy. */
 START_TEST(two_devices_share_the_bytes) {
-	begin(_i);
+	begin();
 	struct stile_image *image = create(DRM_FORMAT_R8, 64, 64), *elsewhere;
 	struct stile_image_info info = { .size = sizeof(info) };
 	ck_assert_int_eq(stile_image_export(image, &info), 0);
@@ -199,7 +200,7 @@ START_TEST(two_devices_share_the_bytes) {
 END_TEST
 
 START_TEST(image_and_buffer_outlive_their_device) {
-	begin(_i);
+	begin();
 	struct stile_image *image = create(DRM_FORMAT_NV12, 64, 64);
 	struct stile_buffer *buffer = stile_buffer_ref(stile_image_get_buffer(image, 0));
 	end();
@@ -331,7 +332,7 @@ static void spoil(struct stile_image_info *info, enum what what, int *opened) {
 
 /* Before any driver sees it. Wrong code: a backend that is asked first, or whose answer is lost. */
 START_TEST(bad_import_is_refused_with_the_reason) {
-	begin(_i);
+	begin();
 	struct stile_image *image = create(DRM_FORMAT_NV12, 64, 64);
 	struct stile_image_info good = { .size = sizeof(good) };
 	ck_assert_int_eq(stile_image_export(image, &good), 0);
@@ -381,7 +382,7 @@ static int export(struct stile_fence *fence) {
 
 START_TEST(end_of_a_fence_crosses_by_descriptor) {
 	static const int errors[] = { 0, -EIO };
-	begin(_i);
+	begin();
 	for (size_t i = 0; i < COUNT(errors); i++) {
 		struct stile_fence *fence = plain_fence_create();
 		int fd = export(fence);
@@ -412,7 +413,7 @@ static int producer(void) {
 }
 
 START_TEST(death_of_the_producer_is_an_error) {
-	begin(_i);
+	begin();
 	int ends[2], fd;
 	char byte;
 	mail_pair(ends);
@@ -439,7 +440,7 @@ static void count_run(struct stile_fence *fence, struct stile_notify *notify, vo
 
 /* The whole way: another thread's fence, a descriptor, the watcher, the application's loop. */
 START_TEST(loop_hears_of_a_fence_that_came_by_descriptor) {
-	begin(_i);
+	begin();
 	struct stile_fence *fence = plain_fence_create();
 	int fd = export(fence), runs = 0;
 	struct stile_fence *copy = import(fd);
@@ -459,56 +460,61 @@ START_TEST(loop_hears_of_a_fence_that_came_by_descriptor) {
 }
 END_TEST
 
-/* The number of the backend that this run is about: its name is in the environment. */
-static int chosen;
-
-static int find_backend(const char *wanted) {
-	const char *name;
-	for (int i = 0; (name = stile_backend_get_name((size_t)i)) != NULL; i++) {
-		if (strcmp(name, wanted) == 0) {
-			return i;
-		}
-	}
-	return -1;
+static TCase *create_case(const char *name) {
+	TCase *tcase = ledger_tcase_create(name);
+	tcase_add_checked_fixture(tcase, NULL, opener_finish);
+	return tcase;
 }
 
 static Suite *suite(void) {
 	Suite *s = suite_create("conformance");
-	TCase *images = ledger_tcase_create("images");
-	tcase_add_loop_test(
-		images, created_image_has_a_layout_that_drivers_take, chosen, chosen + 1);
-	tcase_add_loop_test(
-		images, created_memory_is_zeroed_and_holds_what_is_written, chosen, chosen + 1);
-	tcase_add_loop_test(images, exported_image_is_the_same_on_import, chosen, chosen + 1);
-	tcase_add_loop_test(images, two_devices_share_the_bytes, chosen, chosen + 1);
-	tcase_add_loop_test(images, image_and_buffer_outlive_their_device, chosen, chosen + 1);
-	tcase_add_loop_test(images, bad_import_is_refused_with_the_reason, chosen, chosen + 1);
+	TCase *images = create_case("images");
+	tcase_add_test(images, created_image_has_a_layout_that_drivers_take);
+	tcase_add_test(images, created_memory_is_zeroed_and_holds_what_is_written);
+	tcase_add_test(images, exported_image_is_the_same_on_import);
+	tcase_add_test(images, two_devices_share_the_bytes);
+	tcase_add_test(images, image_and_buffer_outlive_their_device);
+	tcase_add_test(images, bad_import_is_refused_with_the_reason);
 	suite_add_tcase(s, images);
 
-	TCase *fences = ledger_tcase_create("fences");
-	tcase_add_loop_test(fences, end_of_a_fence_crosses_by_descriptor, chosen, chosen + 1);
-	tcase_add_loop_test(fences, death_of_the_producer_is_an_error, chosen, chosen + 1);
-	tcase_add_loop_test(
-		fences, loop_hears_of_a_fence_that_came_by_descriptor, chosen, chosen + 1);
+	TCase *fences = create_case("fences");
+	tcase_add_test(fences, end_of_a_fence_crosses_by_descriptor);
+	tcase_add_test(fences, death_of_the_producer_is_an_error);
+	tcase_add_test(fences, loop_hears_of_a_fence_that_came_by_descriptor);
 	suite_add_tcase(s, fences);
 	return s;
 }
 
+/* As many as a test opens, so that none of them is the first: the ledger counts what stays. */
+static int try_devices(char why[OPENER_TEXT]) {
+	struct stile_device *opened[OPENER_MAX] = { NULL };
+	int ret = 0;
+	for (size_t i = 0; i < OPENER_MAX && ret == 0; i++) {
+		ret = opener_open(&opened[i], why);
+	}
+	for (size_t i = 0; i < OPENER_MAX; i++) {
+		stile_device_destroy(opened[i]);
+	}
+	opener_finish();
+	return ret;
+}
+
 int main(int argc, char **argv) {
 	static const struct runner_role roles[] = { { "producer", producer }, { NULL, NULL } };
-	const char *wanted = getenv("STILE_TEST_BACKEND");
-	chosen = wanted == NULL ? 0 : find_backend(wanted);
-	if (chosen < 0) {
-		printf("the library was built without the backend %s\n", wanted);
+	char why[OPENER_TEXT];
+	int ret = RUNNER_SKIP;
+	if (argc > 1) {
+		return runner_main(argc, argv, suite, roles);
+	}
+	if (opener_check(why) < 0) {
+		printf("%s\n", why);
 		return EXIT_FAILURE;
 	}
-	struct stile_device *opened;
-	int ret = stile_device_open(stile_backend_get_name((size_t)chosen), NULL, &opened);
-	if (ret < 0) {
-		printf("skipped: %s does not open here: %s\n",
-			stile_backend_get_name((size_t)chosen), strerror(-ret));
-		return RUNNER_SKIP;
+	if (try_devices(why) < 0) {
+		printf("skipped: it does not open here: %s\n", why);
+	} else {
+		ret = runner_main(argc, argv, suite, roles);
 	}
-	stile_device_destroy(opened);
-	return runner_main(argc, argv, suite, roles);
+	opener_close();
+	return ret;
 }

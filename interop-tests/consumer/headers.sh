@@ -8,7 +8,7 @@ libdir=$1/shared/lib
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
 rc=0
 
-for module in stile stile-vulkan stile-egl stile-drm; do
+for module in stile stile-vulkan stile-egl stile-drm stile-gbm; do
 	flags=$(pkg-config --cflags "$module")
 	case " $flags" in *' -D'*) echo "$module.pc leaks a define: $flags" && rc=1 ;; esac
 done

@@ -13,7 +13,7 @@ esac
 rm -rf "$prefix" "$2/build-$kind"
 [ "$kind" = shared ] || rm -rf "$libdir"
 cmake -S "$source" -B "$2/build-$kind" -DCMAKE_C_COMPILER="$cc" -DBUILD_SHARED_LIBS="$shared" \
-	-DSTILE_TESTS=OFF -DSTILE_DEMOS=OFF -DSTILE_WERROR=ON -DSTILE_VULKAN=ON -DSTILE_EGL=ON -DSTILE_DRM=ON \
+	-DSTILE_TESTS=OFF -DSTILE_DEMOS=OFF -DSTILE_WERROR=ON -DSTILE_VULKAN=ON -DSTILE_EGL=ON -DSTILE_DRM=ON -DSTILE_GBM=ON \
 	-DCMAKE_INSTALL_PREFIX="$configured" -DCMAKE_INSTALL_LIBDIR="$libdir"
 cmake --build "$2/build-$kind" -j 2
 # The shared one to another prefix than was configured: what is installed has to name the real one.

@@ -13,7 +13,7 @@ static) libdir=$1/static-libraries static=--static ;;
 esac
 rm -rf "$work"
 mkdir -p "$work"
-programs='consumer-c consumer-cpp'
+programs='consumer-c consumer-cpp consumer-gbm'
 
 case $how in
 pkg-config)
@@ -26,6 +26,8 @@ pkg-config)
 	"$cc" -std=c11 $warn -o "$work/consumer-c" "$here/consumer.c" $flags
 	# shellcheck disable=SC2086
 	"$cxx" -std=c++11 $warn -o "$work/consumer-cpp" "$here/consumer.cpp" $flags
+	# shellcheck disable=SC2046,SC2086
+	"$cc" -std=c11 $warn -o "$work/consumer-gbm" "$here/consumer_gbm.c" $(pkg-config --cflags --libs $static stile-gbm)
 	# The program in README.md is one, too.
 	awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$here/../../README.md" >"$work/first.c"
 	# shellcheck disable=SC2046,SC2086
@@ -53,6 +55,7 @@ for program in $programs; do
 	if [ "$kind" = shared ] && ! echo "$needed" | grep -q -F "libstile.so.0 => $libdir/"; then
 		echo "$program is not linked to $libdir/libstile.so.0" && exit 1
 	fi
+	[ "$program" != consumer-gbm ] || needed=$(echo "$needed" | grep -v 'libgbm\.so')
 	if echo "$needed" | grep -E 'lib(vulkan|EGL|GL|GLESv2|gbm)\.so'; then
 		echo "$program is linked to a graphics library" && exit 1
 	fi

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_GBM_LIES_H
+#define KERNEL_GBM_LIES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gbm_bo;
+
+/*
+ * GBM as other drivers have it: what this program's own calls of GBM are told beside the truth. The
+ * functions are found by the linker's --wrap. All zero: the truth.
+ */
+struct gbm_lies {
+	bool no_modifiers; /* there are no modifiers in this GBM, for formats and for gbm_bos */
+	bool has_modifier; /* every gbm_bo has this one, and it is taken for every format */
+	uint64_t modifier;
+	bool has_format; /* every gbm_bo has this format */
+	uint32_t format;
+	int plane_count;       /* not 0: so many planes, all where the first is */
+	uint32_t pitch;        /* not 0: of every gbm_bo */
+	bool dirty;            /* new gbm_bos are full of 0x5a */
+	struct gbm_bo *handle; /* all handles are this one's */
+	unsigned created;      /* how many were made: counted, not told */
+	int alive;             /* how many there are */
+	unsigned inside;       /* threads that are just making one */
+	bool crowded;          /* there were two at a time */
+};
+
+extern struct gbm_lies gbm_lies;
+
+#endif
