@@ -53,8 +53,10 @@ static bool fd_fence_signaled(struct stile_fence *fence) {
 }
 
 static short events_of(const struct fd_fence *self) {
-	short events = self->info.kind->events;
-	return events == 0 ? POLLIN : events;
+	if (self->info.kind->events == 0) {
+		return POLLIN;
+	}
+	return self->info.kind->events;
 }
 
 static bool fd_fence_enable_signaling(struct stile_fence *fence) {

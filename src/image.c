@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/image.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -319,6 +320,7 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 	if (ret < 0) {
 		return ret;
 	}
+	assert(format != NULL); /* as was just checked */
 	const struct layout layout = { info, format, find_tiling(device, info->modifier) };
 	ret = check_plane_count(&layout, why);
 	if (ret < 0) {
@@ -449,6 +451,7 @@ static int create_by_device(struct stile_device *device, const struct stile_imag
 	struct stile_report why = { .size = sizeof(why) };
 	ret = stile_image_import(device, &made, &why, out);
 	close_planes(&made);
+	assert(ret < 0 || *out != NULL);
 	for (uint32_t i = 0; ret == 0 && i < made.plane_count; i++) {
 		ret = stile_buffer_set_name((*out)->buffers[i], (*out)->name);
 	}

@@ -143,7 +143,6 @@ int stile_dmabuf_open(const struct stile_dmabuf_allocator *allocator,
 	if (ret == 0) {
 		const char *name = source->allocator.name;
 		snprintf(source->name, sizeof(source->name), "%s", name == NULL ? "dmabuf" : name);
-		source->allocator.name = source->name;
 		ret = device_open(&stile_backend_dmabuf, info, source, out);
 	}
 	if (ret < 0) {

@@ -83,7 +83,10 @@ struct stile_buffer_info {
  *                  more than 31 bytes
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
- * @retval -ERANGE  more bytes than a file can have
+ * @retval -ERANGE  more bytes than a file can have, or than the kernel takes for
+ *                  one udmabuf
+ * @retval -EMFILE  of dma-bufs, the process has no descriptor left
+ * @retval -ENFILE  of dma-bufs, the system has no descriptor left
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @since 0.1
@@ -112,6 +115,7 @@ STILE_API STILE_MUST_CHECK int stile_buffer_create(struct stile_device *device,
  *                  not write to memory of others
  * @retval -EPERM   the memory could be made smaller by others: it lacks
  *                  F_SEAL_SHRINK
+ * @retval -ERANGE  more bytes than the kernel takes for one udmabuf
  * @retval -EMFILE  the process has no descriptor left
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory

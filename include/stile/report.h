@@ -43,7 +43,7 @@ enum stile_reason {
  *
  * The caller sets `size` and keeps the storage; everything else is written by
  * the call that takes the report, on success too (then reason is
- * STILE_REASON_NONE and the text is empty).
+ * STILE_REASON_NONE and the text is empty, unless the call says otherwise).
  *
  * Thread-safety: external.
  */

@@ -276,6 +276,7 @@ static void end_drawing(struct drawing *drawing) {
 
 /* Wrong code: a fence that the kernel cannot have left out, and the picture shown before it is drawn. */
 START_TEST(commit_of_what_the_software_gpu_draws_is_held) {
+	int64_t began_ns = runner_clock_ns();
 	stage_begin(_i % STAGE_SOURCES);
 	struct drawing drawing = begin_drawing(&stage.next);
 	struct stile_access access;
@@ -298,8 +299,8 @@ START_TEST(commit_of_what_the_software_gpu_draws_is_held) {
 	ck_assert_int_eq(plain_fence_finish(shot.shown), 1);
 	ck_assert_int_eq(stile_fence_get_status(drawing.fence), 1);
 	ck_assert_int_eq(stile_drm_held_commit_get_status(shot.held), 1);
-	ck_assert_int_ge(
-		stile_fence_get_timestamp(shot.shown), stile_fence_get_timestamp(drawing.fence));
+	/* Drivers tell that of the vertical blank, which may have been a while before. */
+	ck_assert_int_gt(stile_fence_get_timestamp(shot.shown), began_ns);
 	stage_look(STAGE_DRAWN);
 	stage_end_shot(&shot);
 	stile_access_cancel(&access);
@@ -408,6 +409,9 @@ START_TEST(picture_that_failed_is_not_shown) {
 		shot.info.user_fences = (enum stile_user_fences)choice;
 		stage_must_refuse(&shot, -ECANCELED, "failed");
 	}
+	/* At once, although another one is pending. */
+	stage_prepare(&shot, &stage.next, (struct stile_fence *[]){ failing, failed }, 2);
+	stage_must_refuse(&shot, -ECANCELED, "failed");
 	stage_prepare(&shot, &stage.next, &failing, 1);
 	stage_must_commit(&shot);
 	stile_fence_set_error(failing, -EIO);
@@ -817,14 +821,6 @@ START_TEST(want_of_memory_is_told) {
 }
 END_TEST
 
-/* How many calls may fail until no more than the n-th is made. */
-static int commit_failing(struct stage_shot *shot, unsigned n, const char **call) {
-	failing_begin(n);
-	int ret = try_commit(shot);
-	*call = failing_end();
-	return ret;
-}
-
 /* Wrong code: a flip that is on its way told to have failed, because its fence found no room. */
 START_TEST(want_of_memory_does_not_undo_a_flip) {
 	stage_begin(STAGE_FOREIGN);
@@ -833,7 +829,9 @@ START_TEST(want_of_memory_does_not_undo_a_flip) {
 	bool late = false;
 	for (unsigned n = 1; call != NULL; n++) {
 		stage_prepare(&shot, &stage.next, NULL, 0);
-		int ret = commit_failing(&shot, n, &call);
+		failing_begin(n);
+		int ret = try_commit(&shot);
+		call = failing_end();
 		ck_assert_msg(ret == 0 || ret == -ENOMEM || ret == -EMFILE, "call %u: %d", n, ret);
 		late |= ret == 0 && call != NULL;
 		after_commit(&shot, ret);

@@ -274,6 +274,17 @@ START_TEST(exported_fence_is_of_both) {
 }
 END_TEST
 
+/* D-6. Wrong code: nothing to wait for is told as something that is pending. */
+START_TEST(idle_buffer_gives_a_fence_that_is_done) {
+	begin(_i);
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_buffer_export_fence(buffer, WRITE, &fence), 0);
+	ck_assert_int_eq(stile_fence_wait(fence, 0), 0);
+	stile_fence_unref(fence);
+	end();
+}
+END_TEST
+
 /* D-2. Wrong code: the descriptor for polling shows our own fences only. */
 START_TEST(poll_descriptor_tells_of_them) {
 	begin(_i);
@@ -714,6 +725,7 @@ static Suite *suite(void) {
 		second_writer_is_waited_for_like_the_first,
 		cpu_access_waits_no_longer_than_its_deadline,
 		exported_fence_is_of_both,
+		idle_buffer_gives_a_fence_that_is_done,
 		poll_descriptor_tells_of_them,
 		software_gpu_waits_for_it,
 		write_is_seen_outside,

@@ -145,7 +145,7 @@ static int held_wait(struct stile_drm_held_commit *commit, struct stile_report *
 	int ret = stile_fence_wait_all(
 		commit->waits, commit->wait_count, commit->expiry_ns, &commit->cancel);
 	if (ret == 0) {
-		return commit_check_fences(commit, why);
+		return 0;
 	}
 	ret = ret == -EINTR ? -ECANCELED : ret == -ETIME ? -ETIMEDOUT : ret;
 	return report_refuse(why, ret, STILE_REASON_CALLER, 0, 0, commit->wait_count,

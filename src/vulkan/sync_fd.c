@@ -195,7 +195,7 @@ int stile_vulkan_fence_create_sync_file(struct stile_vulkan *vulkan, struct stil
 		return -EINVAL;
 	}
 	struct stile_path found = { .size = sizeof(found), .kind = STILE_PATH_HANDLE };
-	struct stile_fence *own;
+	struct stile_fence *own = NULL;
 	int64_t blocked_ns;
 	int ret = wait_for_programs(vulkan, user_fences, &blocked_ns);
 	if (ret == 0) {
