@@ -144,19 +144,26 @@ static void reduce(struct stile_access *access, uint64_t context) {
 	access->count = kept > 1 ? stile_fence_dedup(access->fences, kept) : kept;
 }
 
-/* With the locks: what the kernel knows is among our fences. */
-static int pull(struct stile_access *access) {
+/* What the kernel knows. */
+static int gather_outside(struct stile_access *access) {
 	int ret = 0;
-	for (uint32_t i = 0; i < access->buffer_count && ret >= 0; i++) {
-		ret = outside_pull(access->buffers[i], access->usage);
-		access->from_kernel += ret > 0;
+	for (uint32_t i = 0; i < access->buffer_count && ret == 0; i++) {
+		struct stile_fence *fence;
+		ret = outside_pull(access->buffers[i], access->usage, false, &fence);
+		if (ret == 0 && fence != NULL) {
+			access->from_kernel++;
+			ret = append(access, &fence, 1);
+		}
+		if (ret < 0) {
+			stile_fence_unref(fence);
+		}
 	}
-	return ret < 0 ? ret : 0;
+	return ret;
 }
 
 /* With the locks. On failure nothing is left. */
 static int gather(struct stile_access *access) {
-	int ret = pull(access);
+	int ret = gather_outside(access);
 	uint32_t promised = 0;
 	for (uint32_t i = 0; i < access->resv_count && ret == 0; i++) {
 		ret = resv_promise(access->resvs[i]);

@@ -91,12 +91,12 @@ struct stile_backend_ops {
 	int (*image_allocate)(struct stile_device *device, struct stile_image_info *info);
 
 	/*
-	 * What the kernel knows of the users of such memory: all or none. Called with the buffer's
-	 * reservation locked, for buffers that somebody outside may use; never block.
+	 * What the kernel knows of the users of such memory: all or none. Called for buffers that somebody
+	 * outside may use, with the buffer's reservation locked or not; never block.
 	 */
 	/**
-	 * What an access by this usage has to wait for there; *out NULL: nothing. `likely`: there is
-	 * something, it need not be asked first whether. 0 or -errno.
+	 * What an access by this usage has to wait for there; *out NULL: nothing. `likely`: it is not asked
+	 * first whether there is something: the fence may be done. 0 or -errno.
 	 */
 	int (*fences_export)(
 		struct stile_buffer *buffer, uint32_t usage, bool likely, struct stile_fence **out);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <stile/buffer_old.h>
+#include <stile/fence.h>
 
 #include "src/attachment.h"
 #include "src/buffer.h"
@@ -14,6 +15,7 @@
 #include "src/os.h"
 #include "src/outside.h"
 #include "src/resv.h"
+#include "src/wait.h"
 
 /* ---- Brackets ------------------------------------------------------------------------------ */
 
@@ -58,11 +60,14 @@ static int check_bracket(
  */
 static int wait_for_outside(struct stile_buffer *buffer, uint32_t usage, int64_t deadline_ns,
 	struct stile_cancel *cancel, const void *place) {
-	int ret = outside_pull_unlocked(buffer, usage, false);
-	return ret <= 0
-		? ret
-		: resv_wait_at(buffer->resv, stile_resv_usage_rw((usage & STILE_USAGE_WRITE) != 0),
-			  deadline_ns, cancel, place);
+	struct stile_fence *fence;
+	int ret = outside_pull(buffer, usage, false, &fence);
+	if (ret == 0 && fence != NULL) {
+		check_wait();
+		ret = fence_wait_all_at(&fence, 1, deadline_ns, cancel, place);
+		stile_fence_unref(fence);
+	}
+	return ret;
 }
 
 /* P-1: the exporter first, then the fences; only then is there something for devices to write back. */

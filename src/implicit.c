@@ -4,6 +4,7 @@
 
 #include <stile/buffer.h>
 #include <stile/fence.h>
+#include <stile/merge.h>
 #include <stile/resv.h>
 
 #include "src/buffer.h"
@@ -22,14 +23,20 @@ int stile_buffer_export_fence(
 	if (!buffer_usage_is_valid(usage)) {
 		return -EINVAL;
 	}
-	int ret = outside_pull_unlocked(buffer, usage, true);
+	struct stile_fence *both[2];
+	int ret = outside_pull(buffer, usage, true, &both[0]);
 	if (ret < 0) {
 		return ret;
 	}
-	ret = stile_resv_get_singleton(buffer->resv, usage_before(usage), out);
-	if (ret == 0 && *out == NULL) {
-		*out = stile_fence_get_stub();
+	ret = stile_resv_get_singleton(buffer->resv, usage_before(usage), &both[1]);
+	if (ret == 0 && both[0] != NULL && both[1] != NULL) {
+		ret = stile_fence_merge(both, 2, out);
+	} else if (ret == 0) {
+		struct stile_fence *one = both[0] != NULL ? both[0] : both[1];
+		*out = one != NULL ? stile_fence_ref(one) : stile_fence_get_stub();
 	}
+	stile_fence_unref(both[0]);
+	stile_fence_unref(both[1]);
 	return ret;
 }
 
@@ -93,9 +100,9 @@ int stile_buffer_import_fence_as(struct stile_buffer *buffer, uint32_t usage,
 int stile_buffer_get_poll_fd(struct stile_buffer *buffer, int *fd) {
 	*fd = -1;
 	bool own = buffer->resv == &buffer->own_resv;
-	int ret = outside_pull_unlocked(buffer, STILE_USAGE_READ, false);
-	if (ret >= 0) {
-		ret = outside_pull_unlocked(buffer, STILE_USAGE_WRITE, false);
+	int ret = outside_pull_into_resv(buffer, STILE_USAGE_READ);
+	if (ret == 0) {
+		ret = outside_pull_into_resv(buffer, STILE_USAGE_WRITE);
 	}
 	return ret < 0 ? ret : resv_get_poll_fd(buffer->resv, own ? buffer : NULL, fd);
 }

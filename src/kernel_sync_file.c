@@ -184,10 +184,10 @@ int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **ou
 	return ret;
 }
 
-int kernel_sync_file_take(struct watch *watch, int fd, struct stile_fence **out) {
+int kernel_sync_file_take(struct watch *watch, int fd, bool is_pending, struct stile_fence **out) {
 	static const struct fd_fence_names names = { "dma-buf", "reservation" };
 	const struct fd_fence_info fence = {
-		.kind = &kernel_kind, .fd = fd, .names = &names, .is_fresh = true
+		.kind = &kernel_kind, .fd = fd, .names = &names, .is_fresh = is_pending
 	};
 	return fd_fence_take(watch, &fence, out);
 }

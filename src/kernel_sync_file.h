@@ -2,6 +2,8 @@
 #ifndef SRC_KERNEL_SYNC_FILE_H
 #define SRC_KERNEL_SYNC_FILE_H
 
+#include <stdbool.h>
+
 #include <stile/carrier.h>
 
 struct watch;
@@ -14,9 +16,10 @@ int kernel_sync_file_import(struct watch *watch, int fd, struct stile_fence **ou
 
 /**
  * A fence that follows a sync_file that the kernel made just now, of which nobody wants to know the names:
- * costs no system call but to be watched. Consumes fd on success. 0, -ECHILD or -ENOMEM.
+ * costs no system call but to be watched. `is_pending`: it was, a moment ago. Consumes fd on success. 0,
+ * -ECHILD or -ENOMEM.
  */
-int kernel_sync_file_take(struct watch *watch, int fd, struct stile_fence **out);
+int kernel_sync_file_take(struct watch *watch, int fd, bool is_pending, struct stile_fence **out);
 
 /** The sync_file of a fence that follows one, borrowed; -1 for any other fence. */
 int kernel_sync_file_get_fd(struct stile_fence *fence);

@@ -41,30 +41,25 @@ static int add(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *
 		buffer->resv, fence, writes ? STILE_RESV_READ : STILE_RESV_WRITE);
 }
 
-static int pull(struct stile_buffer *buffer, uint32_t usage, bool likely) {
+int outside_pull(
+	struct stile_buffer *buffer, uint32_t usage, bool likely, struct stile_fence **out) {
+	*out = NULL;
+	return outside_is_known(buffer) ? buffer->backend->fences_export(buffer, usage, likely, out)
+					: 0;
+}
+
+int outside_pull_into_resv(struct stile_buffer *buffer, uint32_t usage) {
 	struct stile_fence *fence;
-	int ret = buffer->backend->fences_export(buffer, usage, likely, &fence);
+	int ret = outside_pull(buffer, usage, false, &fence);
 	if (ret < 0 || fence == NULL) {
 		return ret;
 	}
-	ret = add(buffer, usage, fence);
-	stile_fence_unref(fence);
-	return ret < 0 ? ret : 1;
-}
-
-int outside_pull(struct stile_buffer *buffer, uint32_t usage) {
-	return outside_is_known(buffer) ? pull(buffer, usage, false) : 0;
-}
-
-int outside_pull_unlocked(struct stile_buffer *buffer, uint32_t usage, bool likely) {
-	if (!outside_is_known(buffer)) {
-		return 0;
-	}
-	int ret = buffer_lock(buffer);
+	ret = buffer_lock(buffer);
 	if (ret == 0) {
-		ret = pull(buffer, usage, likely);
+		ret = add(buffer, usage, fence);
 		stile_resv_unlock(buffer->resv);
 	}
+	stile_fence_unref(fence);
 	return ret;
 }
 

@@ -4,9 +4,9 @@
 
 /*
  * Who uses a buffer outside of this process, as the kernel knows it: the kernel's reservation of a dma-buf,
- * and ours, as one view (DESIGN section 4). What the kernel has is pulled among our fences before anybody
- * looks at them, what we add is pushed, as far as the kernel can have it. Of a buffer that nobody else can
- * use, nothing is asked: no system call.
+ * and ours, as one view (DESIGN section 4). Who looks at our fences asks for what the kernel has, too; what we
+ * add is pushed, as far as the kernel can have it. Of a buffer that nobody else can use, nothing is asked: no
+ * system call.
  */
 
 #include <stdbool.h>
@@ -21,16 +21,18 @@ struct stile_fence;
 bool outside_is_known(const struct stile_buffer *buffer);
 
 /**
- * With the reservation locked, before room is made in it: have among its fences what an access by this usage
- * has to wait for. 1: something is pending; 0; -EMFILE, -ENFILE, -EAGAIN (no thread) or -ENOMEM.
+ * What an access by this usage has to wait for, a new reference; *out NULL: nothing. `likely`: it is worth no
+ * question whether there is something, and the fence may be done. 0, -EMFILE, -ENFILE, -EAGAIN (no thread) or
+ * -ENOMEM.
  */
-int outside_pull(struct stile_buffer *buffer, uint32_t usage);
+int outside_pull(
+	struct stile_buffer *buffer, uint32_t usage, bool likely, struct stile_fence **out);
 
 /**
- * The same with the reservation not locked; also -EDEADLK. `likely`: it is worth no question whether there is
- * something.
+ * With the reservation not locked: have that among its fences, for those who look at them later. 0, as
+ * outside_pull(), or -EDEADLK.
  */
-int outside_pull_unlocked(struct stile_buffer *buffer, uint32_t usage, bool likely);
+int outside_pull_into_resv(struct stile_buffer *buffer, uint32_t usage);
 
 /**
  * With the reservation locked: let the kernel know. 1: it does; 0: nothing is to be told; -EOPNOTSUPP: it

@@ -72,13 +72,13 @@ static int export_poll(const struct stile_buffer *buffer, struct watch *watch, u
 }
 
 static int export_sync_file(const struct stile_buffer *buffer, struct watch *watch, uint32_t usage,
-	struct stile_fence **out) {
+	bool is_pending, struct stile_fence **out) {
 	int fd;
 	int ret = ioctl_export_sync_file(dma_buf_get_fd(buffer), usage, &fd);
 	if (ret < 0) {
 		return ret;
 	}
-	ret = kernel_sync_file_take(watch, fd, out);
+	ret = kernel_sync_file_take(watch, fd, is_pending, out);
 	if (ret < 0) {
 		close(fd);
 	}
@@ -97,7 +97,8 @@ int dma_buf_fences_export(
 	if (ret < 0) {
 		return ret;
 	}
-	ret = is_set(&lacks_export) ? -ENOTTY : export_sync_file(buffer, watch, usage, out);
+	ret = is_set(&lacks_export) ? -ENOTTY
+				    : export_sync_file(buffer, watch, usage, !likely, out);
 	if (ret == -ENOTTY) {
 		__atomic_store_n(&lacks_export, 1, __ATOMIC_RELAXED);
 		ret = export_poll(buffer, watch, usage, out);

@@ -115,6 +115,20 @@ static bool use_writes(const struct list_use *use) {
 	return (use->usage & STILE_USAGE_WRITE) != 0;
 }
 
+/* What the kernel knows of its users. */
+static int deps_gather_outside(struct deps *deps, const struct list_use *use) {
+	struct stile_fence *fence;
+	bool taken = false;
+	int ret = outside_pull(use->buffer, use->usage, false, &fence);
+	if (ret == 0 && fence != NULL) {
+		ret = deps_add(deps, fence, &taken);
+	}
+	if (!taken) {
+		stile_fence_unref(fence);
+	}
+	return ret;
+}
+
 static int lock_many(struct stile_exec *exec, const struct stile_swgpu_list *list) {
 	int ret = 0;
 	stile_exec_init(exec, STILE_EXEC_IGNORE_DUPLICATES, NULL);
@@ -158,10 +172,9 @@ static int list_prepare(const struct stile_swgpu_list *list, const struct stile_
 	for (size_t i = 0; i < list->use_count && ret == 0; i++) {
 		ret = bo_map(list->uses[i].bo);
 	}
-	for (size_t i = 0; i < list->use_count && ret >= 0 && is_implicit; i++) {
-		ret = outside_pull(list->uses[i].buffer, list->uses[i].usage);
+	for (size_t i = 0; i < list->use_count && ret == 0 && is_implicit; i++) {
+		ret = deps_gather_outside(deps, &list->uses[i]);
 	}
-	ret = ret > 0 ? 0 : ret;
 	for (size_t i = 0; i < list->use_count && ret == 0; i++) {
 		ret = stile_resv_reserve_fences(use_get_resv(&list->uses[i]), 1);
 	}
