@@ -136,12 +136,14 @@ void stile_device_destroy(struct stile_device *device) {
 	device_drop_notifications(device);
 
 	pthread_mutex_lock(&device->lock);
-	struct watch *watch = device->watch;
+	struct watch *watch = device->watch, *thread_watch = device->thread_watch;
 	device->watch = NULL;
+	device->thread_watch = NULL;
 	device->closed = true;
 	pthread_mutex_unlock(&device->lock);
 	/* Fences that still watch a descriptor keep the watcher going. */
 	watch_unref(watch);
+	watch_unref(thread_watch);
 	device_unref(device);
 }
 
@@ -149,17 +151,25 @@ const char *stile_device_get_backend(const struct stile_device *device) {
 	return device->ops->name;
 }
 
-int device_get_watch(struct stile_device *device, struct watch **out) {
+static int get_watch(struct stile_device *device, struct watch **place, struct watch **out) {
 	int ret = 0;
 	pthread_mutex_lock(&device->lock);
-	if (device->watch == NULL && !device->closed) {
-		ret = watch_create(-1, &device->watch);
+	if (*place == NULL && !device->closed) {
+		ret = watch_create(-1, place);
 	}
 	if (device->closed) {
 		ret = watch_create(-1, out);
 	} else {
-		*out = ret < 0 ? NULL : watch_ref(device->watch);
+		*out = ret < 0 ? NULL : watch_ref(*place);
 	}
 	pthread_mutex_unlock(&device->lock);
 	return ret;
+}
+
+int device_get_watch(struct stile_device *device, struct watch **out) {
+	return get_watch(device, &device->watch, out);
+}
+
+int device_get_thread_watch(struct stile_device *device, struct watch **out) {
+	return get_watch(device, device->caller_loop ? &device->thread_watch : &device->watch, out);
 }

@@ -34,6 +34,7 @@ struct stile_device {
 
 	/* All below is under the lock. */
 	struct watch *watch;
+	struct watch *thread_watch; /* only beside the caller's loop */
 	bool closed; /* stile_device_destroy(): who still needs a watcher has one of his own */
 	struct notify_list waiting;   /* notifications whose fence is pending */
 	struct notify_arming *arming; /* those that a thread is just adding to a fence */
@@ -58,6 +59,9 @@ void device_log(const struct stile_device *device, enum stile_log_level level, c
 
 /** The device's watcher, made at first need; a new reference. 0, -EAGAIN, -EMFILE, -ENOMEM. */
 int device_get_watch(struct stile_device *device, struct watch **out);
+
+/** The same with a thread, also where the caller's loop watches: for what other devices wait for, too. */
+int device_get_thread_watch(struct stile_device *device, struct watch **out);
 
 /* notify.c: forget all notifications that are in use. */
 void device_drop_notifications(struct stile_device *device);

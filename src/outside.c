@@ -23,7 +23,8 @@ bool outside_is_known(const struct stile_buffer *buffer) {
 /*
  * What the kernel says later contains what it said before, as far as that is pending: one context for what
  * readers wait for, one for what writers do, and a later fence takes the place of the one before (R-6).
- * What a writer waits for is there as a reader: readers do not wait for it.
+ * What a writer waits for is there as a reader: readers do not wait for it. What a reader waits for is not
+ * there as a write: how our last one went would be forgotten.
  */
 static int add(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence) {
 	bool writes = (usage & STILE_USAGE_WRITE) != 0;
@@ -38,7 +39,7 @@ static int add(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *
 	fence->context = buffer->outside_context + writes;
 	fence->seqno = ++buffer->outside_seqno;
 	return stile_resv_add_fence(
-		buffer->resv, fence, writes ? STILE_RESV_READ : STILE_RESV_WRITE);
+		buffer->resv, fence, writes ? STILE_RESV_READ : STILE_RESV_KERNEL);
 }
 
 int outside_pull(
@@ -50,15 +51,19 @@ int outside_pull(
 
 int outside_pull_into_resv(struct stile_buffer *buffer, uint32_t usage) {
 	struct stile_fence *fence;
-	int ret = outside_pull(buffer, usage, false, &fence);
-	if (ret < 0 || fence == NULL) {
+	if (!outside_is_known(buffer)) {
+		return 0;
+	}
+	/* First of all, so that of two threads the one that asks later adds later. */
+	int ret = buffer_lock(buffer);
+	if (ret < 0) {
 		return ret;
 	}
-	ret = buffer_lock(buffer);
-	if (ret == 0) {
+	ret = outside_pull(buffer, usage, false, &fence);
+	if (ret == 0 && fence != NULL) {
 		ret = add(buffer, usage, fence);
-		stile_resv_unlock(buffer->resv);
 	}
+	stile_resv_unlock(buffer->resv);
 	stile_fence_unref(fence);
 	return ret;
 }

@@ -93,7 +93,7 @@ int dma_buf_fences_export(
 		return 0;
 	}
 	struct watch *watch;
-	int ret = device_get_watch(dma_buf_get_device(buffer), &watch);
+	int ret = device_get_thread_watch(dma_buf_get_device(buffer), &watch);
 	if (ret < 0) {
 		return ret;
 	}

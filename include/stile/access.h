@@ -51,6 +51,9 @@ enum { STILE_ACCESS_FEW = 8 };
  * Nobody who hears of the fence may begin before the end was said. A CPU that
  * uses an image by an access needs no stile_buffer_begin_cpu_access() as well.
  *
+ * A CPU that uses a dma-buf puts brackets around as well: a cache of a device's
+ * is the kernel's affair.
+ *
  * In the caller's memory, which stays until the end. `count` and `fences` are
  * public, the other fields private. No lock is held between begin and end: if
  * several threads use an image at once, they agree on the order by themselves;
@@ -69,7 +72,7 @@ struct stile_access {
 	size_t count;                /**< how many fences to wait for */
 	struct stile_fence **fences; /**< borrowed, until the end */
 	/**
-	 * Of how many buffers the kernel knew users that are not done. Among
+	 * Of how many buffers the kernel knew users that were not done. Among
 	 * them may be our own, which come back as if they were others': then the
 	 * work waits for something twice.
 	 */
@@ -108,6 +111,7 @@ struct stile_access {
  *                  know
  * @retval -EACCES  the image does not allow the usage
  * @retval -EAGAIN  of dma-bufs, the system refused a thread
+ * @retval -ECHILD  of dma-bufs, in a child made by fork
  * @retval -EMFILE  of dma-bufs, the process has no descriptor left
  * @retval -ENFILE  of dma-bufs, the system has no descriptor left
  * @retval -ENOMEM  out of memory

@@ -263,8 +263,8 @@ STILE_API struct stile_resv *stile_buffer_get_resv(
  *
  * @retval 0        *out is valid
  * @retval -EINVAL  no or unknown usage
- * @retval -EDEADLK misuse: of a dma-buf, the caller has the reservation locked
  * @retval -EAGAIN  of a dma-buf, the system refused a thread
+ * @retval -ECHILD  of a dma-buf, in a child made by fork
  * @retval -EMFILE  of a dma-buf, the process has no descriptor left
  * @retval -ENFILE  of a dma-buf, the system has no descriptor left
  * @retval -ENOMEM  out of memory
@@ -322,12 +322,15 @@ STILE_API STILE_MUST_CHECK int stile_buffer_import_fence_as(
 
 /**
  * Have a descriptor to poll: POLLIN, it may be read; POLLOUT, it may be
- * written. See stile_resv_get_poll_fd().
+ * written. See stile_resv_get_poll_fd(). Of a dma-buf it also tells of those
+ * that the kernel knew as users when it was made, not of later ones.
  *
  * @param buffer   borrowed, its reservation *not* locked by the caller
  * @param[out] fd  new descriptor, CLOEXEC, the caller's; -1 on failure
  *
  * @retval 0        *fd is valid
+ * @retval -EDEADLK misuse: of a dma-buf, the caller has the reservation locked
+ * @retval -EAGAIN  of a dma-buf, the system refused a thread
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENFILE  the system has no descriptor left
  * @retval -ENOMEM  out of memory

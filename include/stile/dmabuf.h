@@ -58,7 +58,8 @@ struct stile_dmabuf_allocator {
 	 */
 	int (*allocate_image)(void *priv, struct stile_image_info *info);
 
-	/** Optional: the last user of the device is gone. */
+	/** Optional: the last user of the device is gone. From any thread, a
+	 * library's own too: it must not wait for a fence. */
 	void (*release)(void *priv);
 
 	/** Layouts that can be asked for; borrowed for the device's life. NULL:

@@ -660,6 +660,13 @@ START_TEST(what_makes_no_sense_is_refused_with_the_reason) {
 	REFUSE(shot.info.flags = 1u << 31, -EINVAL, "flags");
 	REFUSE(shot.info.user_fences = (enum stile_user_fences)7, -EINVAL, "choices");
 	REFUSE(shot.info.expiry_ns = -1, -EINVAL, "negative");
+	/* The kernel takes the last of two: a wait, or the place for a fence, would be lost. */
+	struct stile_drm_commit_plane planes[2];
+	REFUSE(planes[0] = planes[1] = shot.plane; shot.info.planes = planes;
+		shot.info.plane_count = 2, -EINVAL, "plane is named twice");
+	struct stile_drm_commit_crtc crtcs[2];
+	REFUSE(crtcs[0] = crtcs[1] = shot.crtc; shot.info.crtcs = crtcs;
+		shot.info.crtc_count = 2, -EINVAL, "named twice");
 	REFUSE(shot.path.size = 3, -EINVAL, "path");
 #undef REFUSE
 	stage_prepare(&shot, &stage.next, NULL, 0);

@@ -33,7 +33,7 @@
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 #include "interop-tests/support/vgem.h"
-#include "src/os.h"
+#include "src/macros.h"
 
 enum {
 	READ = STILE_USAGE_READ,
@@ -281,6 +281,47 @@ START_TEST(idle_buffer_gives_a_fence_that_is_done) {
 	ck_assert_int_eq(stile_buffer_export_fence(buffer, WRITE, &fence), 0);
 	ck_assert_int_eq(stile_fence_wait(fence, 0), 0);
 	stile_fence_unref(fence);
+	end();
+}
+END_TEST
+
+struct forward {
+	struct stile_callback callback;
+	struct stile_fence *to;
+};
+
+static void pass_on(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	stile_fence_signal(CONTAINER_OF(callback, struct forward, callback)->to);
+}
+
+/*
+ * The buffer came to a device whose loop nobody runs. Wrong code: who else waits for its users depends on that
+ * loop, and hangs.
+ */
+START_TEST(loop_that_nobody_runs_holds_up_nobody_else) {
+	begin(_i);
+	const struct stile_device_info how = { .size = sizeof(how),
+		.flags = STILE_DEVICE_CALLER_LOOP };
+	struct stile_device *loop;
+	struct stile_buffer *theirs;
+	ck_assert_int_eq(stile_device_open(backends[_i], &how, &loop), 0);
+	int memory = vgem_dma_buf(vgem, 4096);
+	ck_assert_int_eq(stile_buffer_import_fd(loop, memory, BOTH, NULL, &theirs), 0);
+	int number = vgem_attach(vgem, memory, true);
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_buffer_export_fence(theirs, READ, &fence), 0);
+	/* As containers and lists do. */
+	struct stile_fence *done = plain_fence_create();
+	struct forward forward = { .to = done };
+	ck_assert_int_eq(stile_fence_add_callback(fence, &forward.callback, pass_on), 0);
+	finish(number);
+	ck_assert_int_eq(plain_fence_finish(done), 1);
+	stile_fence_unref(done);
+	stile_fence_unref(fence);
+	stile_buffer_unref(theirs);
+	stile_device_destroy(loop);
+	close(memory);
 	end();
 }
 END_TEST
@@ -726,6 +767,7 @@ static Suite *suite(void) {
 		cpu_access_waits_no_longer_than_its_deadline,
 		exported_fence_is_of_both,
 		idle_buffer_gives_a_fence_that_is_done,
+		loop_that_nobody_runs_holds_up_nobody_else,
 		poll_descriptor_tells_of_them,
 		software_gpu_waits_for_it,
 		write_is_seen_outside,
@@ -766,5 +808,13 @@ int main(int argc, char **argv) {
 		return RUNNER_SKIP;
 	}
 	close(node);
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+		int ret = stile_device_open(backends[i], NULL, &device);
+		if (ret < 0) {
+			printf("skipped: %s does not open here: %s\n", backends[i], strerror(-ret));
+			return RUNNER_SKIP;
+		}
+		stile_device_destroy(device);
+	}
 	return runner_main(argc, argv, suite, roles);
 }

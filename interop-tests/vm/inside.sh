@@ -43,7 +43,7 @@ run() {
 	echo "${what%% *} $1 $began $(now) ${what#* }" | awk '{
 		reason = ""; for (i = 5; i <= NF; i++) { reason = reason " " $i }
 		printf "%-7s %-32s %6.2f s%s\n", $1, $2, $4 - $3, $1 == "ok" ? "" : reason }'
-	case $what in FAILED*) sed 's/^/    /' "$state/$1.out" ;; esac
+	case $what in FAILED*) awk '{ print "    " $0 }' "$state/$1.out" ;; esac
 	rmdir "$state/printing"
 	rm -rf "${state:?}/$1"
 }

@@ -25,7 +25,7 @@ need_programs() {
 # The newest kernel package of the series $1 (6.12), for real machines: "-cloud" ones have no DRM.
 newest_kernel() {
 	apt-cache search --names-only "^linux-image-${1//./\\.}\\.[0-9].*-amd64\$" | cut -d ' ' -f 1 |
-		grep -v -E -e '-(cloud|rt|dbg|unsigned)' | sort -V | tail -n 1
+		sed -E '/-(cloud|rt|dbg|unsigned)/d' | sort -V | tail -n 1
 }
 
 # The version of package $1 that apt would install.

@@ -63,7 +63,7 @@ update() {
 	fi
 	say "looking for the newest packages of $suite"
 	configure_apt
-	if apt update >"$log" 2>&1; then
+	if apt update -o APT::Update::Error-Mode=any >"$log" 2>&1; then
 		touch "$state/updated"
 	elif [ ! -e "$state/updated" ]; then
 		tail -n 5 "$log" >&2

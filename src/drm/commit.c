@@ -122,6 +122,11 @@ static int add_plane(struct stile_drm_held_commit *commit,
 	if (ret < 0) {
 		return ret;
 	}
+	for (size_t i = 0; i < commit->target_count; i++) {
+		if (commit->targets[i].object_id == plane->id) {
+			return refuse_caller(why, "a plane is named twice");
+		}
+	}
 	struct commit_target *target = &commit->targets[commit->target_count++];
 	*target = (struct commit_target){
 		.object_id = plane->id,
@@ -138,6 +143,12 @@ static int add_result(struct stile_drm_held_commit *commit, uint32_t object_id, 
 	struct stile_fence *const *place, struct stile_report *why) {
 	if (place == NULL) {
 		return refuse_caller(why, "there is no place for a fence");
+	}
+	for (size_t i = 0; i < commit->result_count; i++) {
+		/* The kernel would fill in one of the places only. */
+		if (commit->results[i].object_id == object_id) {
+			return refuse_caller(why, "a CRTC or connector is named twice");
+		}
 	}
 	commit->results[commit->result_count++] = (struct commit_result){
 		.object_id = object_id,
@@ -371,7 +382,8 @@ static int refuse_commit(int error, struct stile_report *why) {
 }
 
 int commit_test(struct stile_drm_held_commit *commit, struct stile_report *why) {
-	uint32_t flags = commit->flags & (uint32_t)DRM_MODE_ATOMIC_ALLOW_MODESET;
+	uint32_t flags = commit->flags &
+		(uint32_t)(DRM_MODE_ATOMIC_ALLOW_MODESET | DRM_MODE_PAGE_FLIP_ASYNC);
 	int ret = drmModeAtomicCommit(
 		commit->kms->drm->fd, commit->request, flags | DRM_MODE_ATOMIC_TEST_ONLY, NULL);
 	return ret < 0 ? refuse_commit(ret, why) : 0;

@@ -102,6 +102,11 @@ static void crossings_finish(
 		last = last->next;
 	}
 	lane_signal(vulkan, semaphore, last->value);
+	/* Before fences go: what they run may wait for who waits for this. */
+	pthread_mutex_lock(&vulkan->lock);
+	vulkan->bridge_telling = false;
+	pthread_cond_broadcast(&vulkan->bridge_told);
+	pthread_mutex_unlock(&vulkan->lock);
 	for (struct crossing *at = list; at != NULL; at = at->next) {
 		stile_fence_unref(at->fence);
 		at->fence = NULL;
@@ -109,8 +114,6 @@ static void crossings_finish(
 	pthread_mutex_lock(&vulkan->lock);
 	last->next = vulkan->spare_crossings;
 	vulkan->spare_crossings = list;
-	vulkan->bridge_telling = false;
-	pthread_cond_broadcast(&vulkan->bridge_told);
 	pthread_mutex_unlock(&vulkan->lock);
 }
 
