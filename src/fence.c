@@ -400,10 +400,10 @@ static bool fence_end_unheard(struct stile_fence *fence, int64_t timestamp_ns) {
 	return false;
 }
 
-/* The one way to end a fence. An error or a time of 0 leaves what is there. True: it had ended. */
-static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns) {
+/* The one way to end a fence. A time of 0 leaves what is there. True: it had ended. */
+static bool fence_end(struct stile_fence *fence, int64_t timestamp_ns) {
 	/* The checker wants to hear of locks and sections. */
-	if (error == 0 && !check_is_on() && fence_end_unheard(fence, timestamp_ns)) {
+	if (!check_is_on() && fence_end_unheard(fence, timestamp_ns)) {
 		return false;
 	}
 	uint32_t section = check_signalling_begin();
@@ -413,7 +413,7 @@ static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns
 	if (guarded) {
 		stile_fence_ref(fence);
 	}
-	uint32_t before = fence_end_locked(fence, error, timestamp_ns);
+	uint32_t before = fence_end_locked(fence, 0, timestamp_ns);
 	unlock_word(fence, state_wakes(before));
 	check_signalling_end(section);
 	if (guarded) {
@@ -423,15 +423,15 @@ static bool fence_end(struct stile_fence *fence, int error, int64_t timestamp_ns
 }
 
 void stile_fence_signal(struct stile_fence *fence) {
-	fence_end(fence, 0, 0);
+	fence_end(fence, 0);
 }
 
 void stile_fence_signal_timestamp(struct stile_fence *fence, int64_t timestamp_ns) {
-	fence_end(fence, 0, timestamp_ns);
+	fence_end(fence, timestamp_ns);
 }
 
 bool stile_fence_check_and_signal(struct stile_fence *fence) {
-	return fence_end(fence, 0, 0);
+	return fence_end(fence, 0);
 }
 
 /* As fence_end(), with the lock held. */
@@ -475,13 +475,21 @@ static bool fence_is_overdue(struct stile_fence *fence) {
 	return expiry_ns != INT64_MAX && os_clock_ns() >= expiry_ns;
 }
 
-/* A user fence that nobody ended in time ends now. */
+/*
+ * A user fence that nobody ended in time ends now. The clock is looked at again under the lock, with which
+ * expiries are moved: whoever has moved one relies on that.
+ */
 static bool fence_expire_if_overdue(struct stile_fence *fence) {
 	if (!fence_is_overdue(fence)) {
 		return false;
 	}
-	fence_end(fence, -ETIMEDOUT, 0);
-	return true;
+	/* A callback may drop the reference that the caller relies on. */
+	stile_fence_ref(fence);
+	lock_word(fence);
+	bool ended = stile_fence_is_signaled_locked(fence);
+	unlock_word(fence, false);
+	stile_fence_unref(fence);
+	return ended;
 }
 
 static bool fence_ask(struct stile_fence *fence) {

@@ -607,6 +607,39 @@ START_TEST(expiry_moved_when_due_is_not_lost) {
 }
 END_TEST
 
+static int64_t look_ns;
+
+static void *look_when_due(void *arg) {
+	while (runner_clock_ns() < look_ns) {
+	}
+	by_is_signaled(arg);
+	return NULL;
+}
+
+/*
+ * Whoever has moved it relies on that, if the fence has not ended by then. Wrong code: found overdue, and ended
+ * for that after it was moved.
+ */
+START_TEST(expiry_that_was_moved_away_is_over) {
+	for (int round = 0; round < 20; round++) {
+		struct stile_fence fence;
+		pthread_t thread;
+		debt_init(&fence);
+		look_ns = runner_clock_ns() + MS;
+		ck_assert_int_eq(stile_fence_set_expiry(&fence, look_ns), 0);
+		stile_fence_lock(&fence);
+		ck_assert_int_eq(pthread_create(&thread, NULL, look_when_due, &fence), 0);
+		runner_sleep_ms(10);
+		stile_fence_unlock(&fence);
+		ck_assert_int_eq(stile_fence_set_expiry(&fence, INT64_MAX), 0);
+		int status = stile_fence_get_status(&fence);
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(stile_fence_get_status(&fence), status);
+		debt_finish(&fence);
+	}
+}
+END_TEST
+
 /* Wrong code: the thread still knows memory that has gone (address sanitizer). */
 START_TEST(armed_fence_may_go) {
 	for (int round = 0; round < 50; round++) {
@@ -872,6 +905,7 @@ static Suite *suite(void) {
 	tcase_add_test(listen, expiry_may_be_taken_away_and_given_back);
 	tcase_add_test(listen, callback_added_again_is_looked_after_again);
 	tcase_add_test(listen, expiry_moved_when_due_is_not_lost);
+	tcase_add_test(listen, expiry_that_was_moved_away_is_over);
 	tcase_add_test(listen, armed_fence_may_go);
 	tcase_add_test(listen, abandoned_armed_fence_ends_once);
 	tcase_add_test(listen, many_armed_fences_end_in_order_of_their_times);
