@@ -150,7 +150,7 @@ static void array_set_deadline(struct stile_fence *fence, int64_t deadline_ns) {
 	}
 }
 
-static const struct stile_fence_ops array_ops = {
+const struct stile_fence_ops array_fence_ops = {
 	.size = sizeof(struct stile_fence_ops),
 	.get_driver_name = array_get_driver_name,
 	.get_timeline_name = array_get_timeline_name,
@@ -161,7 +161,7 @@ static const struct stile_fence_ops array_ops = {
 };
 
 bool stile_fence_is_array(const struct stile_fence *fence) {
-	return fence != NULL && fence->ops == &array_ops;
+	return fence != NULL && fence->ops == &array_fence_ops;
 }
 
 bool array_is_any(const struct stile_fence *fence) {
@@ -184,24 +184,20 @@ void stile_array_free(struct stile_array *array) {
 	free(array);
 }
 
-static bool is_container(const struct stile_fence *fence) {
-	return stile_fence_is_array(fence) || stile_fence_is_chain(fence);
-}
-
 struct stile_fence *stile_array_init(struct stile_array *array, struct stile_fence *const *fences,
 	size_t count, uint64_t context, uint64_t seqno, enum stile_array_mode mode) {
 	if (count == 0) {
 		check_warn("an array of no fences");
 	}
 	/* Cannot fail: the table is ours. */
-	(void)!stile_fence_init(&array->base, &array_ops, context, seqno);
+	(void)!stile_fence_init(&array->base, &array_fence_ops, context, seqno);
 	array->mode = mode;
 	array->pending = mode == STILE_ARRAY_ANY && count > 0 ? 1 : (int32_t)count;
 	array->error = 0;
 	array->count = count;
 	for (size_t i = 0; i < count; i++) {
 		array->members[i] = (struct member){ .array = array, .fence = fences[i] };
-		if (is_container(fences[i])) {
+		if (fence_is_container(fences[i])) {
 			check_warn("member %zu of an array is itself a container", i);
 		}
 		if (stile_fence_is_user(fences[i]) && !stile_fence_is_user(&array->base)) {
@@ -219,7 +215,7 @@ int stile_array_create(struct stile_fence *const *fences, size_t count, uint64_t
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (is_container(fences[i])) {
+		if (fence_is_container(fences[i])) {
 			return -EINVAL;
 		}
 	}

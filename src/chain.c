@@ -183,7 +183,7 @@ static void chain_set_deadline(struct stile_fence *fence, int64_t deadline_ns) {
 	}
 }
 
-static const struct stile_fence_ops chain_ops = {
+const struct stile_fence_ops chain_fence_ops = {
 	.size = sizeof(struct stile_fence_ops),
 	.get_driver_name = chain_get_driver_name,
 	.get_timeline_name = chain_get_timeline_name,
@@ -195,7 +195,7 @@ static const struct stile_fence_ops chain_ops = {
 };
 
 bool stile_fence_is_chain(const struct stile_fence *fence) {
-	return fence != NULL && fence->ops == &chain_ops;
+	return fence != NULL && fence->ops == &chain_fence_ops;
 }
 
 int stile_chain_alloc(struct stile_chain **out) {
@@ -235,7 +235,7 @@ struct stile_fence *stile_chain_init(struct stile_chain *chain, struct stile_fen
 	fence_enter_slot(prev);
 	*chain = (struct stile_chain){ .prev = prev, .prev_seqno = prev_seqno, .fence = fence };
 	/* Cannot fail: the table is ours. */
-	(void)!stile_fence_init(&chain->base, &chain_ops, context, seqno);
+	(void)!stile_fence_init(&chain->base, &chain_fence_ops, context, seqno);
 	chain_inherit(chain, prev);
 	chain_inherit(chain, fence);
 	return &chain->base;

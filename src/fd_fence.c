@@ -24,6 +24,7 @@ struct fd_fence {
 	struct fd_fence_info info;
 	struct watch *watch; /* NULL: it was over when it came, and has no descriptor either */
 	uint32_t lock;
+	bool armed;  /* once; under the fence's lock */
 	int verdict; /* under the lock: 0, or the status; the first one stands */
 	struct fd_fence_end end;
 };
@@ -64,6 +65,7 @@ static bool fd_fence_enable_signaling(struct stile_fence *fence) {
 	if (fd_fence_signaled(fence)) {
 		return false;
 	}
+	self->armed = true;
 	int ret = watch_arm(self->watch, self->info.fd, events_of(self), fence);
 	if (ret < 0) {
 		stile_fence_set_error(fence, ret);
@@ -131,7 +133,7 @@ static void fd_fence_set_deadline(struct stile_fence *fence, int64_t deadline_ns
 static void fd_fence_release(struct stile_fence *fence) {
 	struct fd_fence *self = fd_fence_of(fence);
 	if (self->watch != NULL) {
-		watch_release(self->watch, self->info.fd);
+		watch_release(self->watch, self->info.fd, self->armed);
 		close(self->info.fd);
 		watch_unref(self->watch);
 	}
@@ -171,12 +173,19 @@ int fd_fence_get_fd(struct stile_fence *fence, const struct fd_fence_kind *kind)
 }
 
 static int fd_fence_alloc(const struct fd_fence_info *info, struct fd_fence **out) {
-	struct fd_fence *self = calloc(1, sizeof(*self));
+	struct fd_fence *self = malloc(sizeof(*self));
 	if (self == NULL) {
 		return -ENOMEM;
 	}
+	/* The names of the end are written before they are read, but for the first byte. */
 	self->info = *info;
 	self->info.fd = -1;
+	self->watch = NULL;
+	self->lock = 0;
+	self->armed = false;
+	self->verdict = 0;
+	self->end.timestamp_ns = 0;
+	self->end.names.driver[0] = '\0';
 	/* Cannot fail: the tables are ours. */
 	(void)!stile_fence_init(&self->base, info->kind->user ? &user_ops : &finite_ops,
 		stile_fence_context_alloc(1), 1);

@@ -93,9 +93,11 @@ static inline bool fence_is_done_at_hand(struct stile_fence *fence) {
 							: fence_is_done(fence);
 }
 
+extern const struct stile_fence_ops array_fence_ops, chain_fence_ops; /* array.c, chain.c */
+
 /** Is it made of other fences? */
 static inline bool fence_is_container(const struct stile_fence *fence) {
-	return stile_fence_is_array(fence) || stile_fence_is_chain(fence);
+	return fence->ops == &array_fence_ops || fence->ops == &chain_fence_ops;
 }
 
 /** Was its implementer asked to signal it? */

@@ -43,8 +43,7 @@ int stile_buffer_export_fence(
 /* With the lock. 0: the fence is in; else nothing has happened. */
 static int import_locked(struct stile_buffer *buffer, uint32_t usage, struct stile_fence *fence,
 	enum stile_user_fences user_fences, enum stile_path_kind *path) {
-	uint32_t leaves = resv_count_leaves(fence);
-	int ret = leaves == 0 ? 0 : stile_resv_reserve_fences(buffer->resv, leaves);
+	int ret = resv_make_room(buffer->resv, resv_count_leaves(fence));
 	if (ret == 0) {
 		ret = outside_push(buffer, usage, fence);
 	}

@@ -288,16 +288,20 @@ static uint32_t next_power_of_two(uint32_t value) {
 static int make_room(struct stile_resv *resv, uint32_t count) {
 	const struct stile_resv_list *list = resv->list;
 	uint32_t used = list_count(list), capacity = list == NULL ? 0 : list->capacity;
+	if (count <= capacity - used) {
+		return 0;
+	}
 	if (count > MAX_FENCES || used > MAX_FENCES - count) {
 		return -EINVAL;
-	}
-	if (used + count <= capacity) {
-		return 0;
 	}
 	bool first = capacity == 0;
 	uint32_t least = first ? next_power_of_two(count) : used + count;
 	uint32_t usual = first ? FIRST_CAPACITY : 2 * capacity;
 	return list_grow(resv, least > usual ? least : usual);
+}
+
+int resv_make_room(struct stile_resv *resv, uint32_t count) {
+	return make_room(resv, count + resv->promised);
 }
 
 int stile_resv_reserve_fences(struct stile_resv *resv, uint32_t count) {
@@ -309,7 +313,7 @@ int stile_resv_reserve_fences(struct stile_resv *resv, uint32_t count) {
 		check_warn("room for %u fences is wanted in a reservation", count);
 		return -EINVAL;
 	}
-	return make_room(resv, count + resv->promised);
+	return resv_make_room(resv, count);
 }
 
 static int check_fence(

@@ -27,6 +27,9 @@ int resv_wait_at(struct stile_resv *resv, enum stile_resv_usage usage, int64_t d
 /** As stile_resv_get_poll_fd(), of the reservation in this buffer; NULL: it is in none. */
 int resv_get_poll_fd(struct stile_resv *resv, struct stile_buffer *buffer, int *fd);
 
+/** As stile_resv_reserve_fences(), for who has locked it just before; also of none. */
+int resv_make_room(struct stile_resv *resv, uint32_t count);
+
 /** How many fences one consists of. */
 uint32_t resv_count_leaves(struct stile_fence *fence);
 

@@ -35,7 +35,7 @@ struct watch {
 
 	/* All below is under the lock. */
 	struct watch_slot *slots; /* by descriptor */
-	size_t slot_count;
+	size_t slot_count;        /* never less than it was; also read without the lock */
 	size_t retried_count;
 	bool ending;
 	bool orphan; /* nobody joins the thread: it frees everything itself */
@@ -292,13 +292,16 @@ static int watch_make_room(struct watch *watch, int fd) {
 		slots[i] = (struct watch_slot){ 0 };
 	}
 	watch->slots = slots;
-	watch->slot_count = count;
+	__atomic_store_n(&watch->slot_count, count, __ATOMIC_RELAXED);
 	return 0;
 }
 
 int watch_reserve(struct watch *watch, int fd) {
 	if (watch_is_inherited(watch)) {
 		return -ECHILD;
+	}
+	if (watch->threaded && (size_t)fd < __atomic_load_n(&watch->slot_count, __ATOMIC_RELAXED)) {
+		return 0;
 	}
 	pthread_mutex_lock(&watch->lock);
 	int ret = watch_make_room(watch, fd);
@@ -327,8 +330,8 @@ int watch_arm(struct watch *watch, int fd, short events, struct stile_fence *fen
 	return 0;
 }
 
-void watch_release(struct watch *watch, int fd) {
-	if (watch_is_inherited(watch)) {
+void watch_release(struct watch *watch, int fd, bool was_armed) {
+	if ((watch->threaded && !was_armed) || watch_is_inherited(watch)) {
 		return;
 	}
 	pthread_mutex_lock(&watch->lock);

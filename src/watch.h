@@ -44,7 +44,7 @@ int watch_reserve(struct watch *watch, int fd);
  */
 int watch_arm(struct watch *watch, int fd, short events, struct stile_fence *fence);
 
-/** Forget a reserved descriptor, armed or not, which is still open. */
-void watch_release(struct watch *watch, int fd);
+/** Forget a reserved descriptor, armed or not, which is still open. Of one that was not, a thread knows nothing. */
+void watch_release(struct watch *watch, int fd, bool was_armed);
 
 #endif
