@@ -97,7 +97,8 @@ struct stile_drm_identity {
 	/** The driver, as drmGetVersion() says; empty if no node of it may be
 	 * opened. */
 	char driver[32];
-	char primary[64];   /**< path of the node for KMS; empty: it has none */
+	char primary[64];   /**< path of the node for KMS; empty: it has none,
+	                          or none that is seen in this sandbox */
 	char render[64];    /**< path of the node for rendering, likewise */
 	dev_t primary_rdev; /**< st_rdev of the node; 0: it has none. What
 	                          linux-dmabuf's main_device and
@@ -205,7 +206,8 @@ STILE_API STILE_MUST_CHECK int stile_drm_is_same_device(int fd, int other);
  * number, and closing it once ends it for all. So the application should not
  * import a descriptor of memory, by drmPrimeFDToHandle(), for which it also
  * asks here. A handle that it has of memory which the driver allocated is
- * found by stile_drm_export_handle(), and never closed.
+ * found by stile_drm_export_handle(), and never closed; once it has closed that
+ * one itself, what it gets here is the adapter's, as of any other memory.
  *
  * May block as stile_buffer_export_fd().
  *

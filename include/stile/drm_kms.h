@@ -210,7 +210,11 @@ struct stile_drm_commit_crtc {
 	/**
 	 * A new reference, the caller's, on a fence that is signalled once what
 	 * the commit shows is on the screen and what was there before is no
-	 * longer read; NULL on failure and with DRM_MODE_ATOMIC_TEST_ONLY.
+	 * longer read; NULL on failure and with DRM_MODE_ATOMIC_TEST_ONLY. A
+	 * commit that is on its way cannot fail any more: without a descriptor
+	 * or memory to watch the kernel's fence by, the call blocks until that
+	 * ends, and gives one that has ended alike, after ten seconds with
+	 * -ETIMEDOUT. One that the driver did not give ends with -EIO.
 	 */
 	struct stile_fence **fence;
 };

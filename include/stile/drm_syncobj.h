@@ -29,7 +29,9 @@ STILE_BEGIN_DECLS
  *     stile_point_wait()              TIMELINE_WAIT, for submission too
  *     stile_point_notify_fd()         EVENTFD; a thread for each where the
  *                                     kernel has not got that (before 6.6),
- *                                     which the log says once
+ *                                     which the log says once. Should it not
+ *                                     be able to wait, as on a device that is
+ *                                     gone, it says so and tells all the same
  *
  * Waits and queries tell that a point was reached, never how its fence ended
  * (Y-7); the fence of stile_point_get_fence() does, if it is asked for before

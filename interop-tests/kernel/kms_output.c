@@ -165,7 +165,8 @@ void kms_output_await_idle(const struct kms_output *output, uint32_t framebuffer
 }
 
 /* Found once: it is the same device all the time, and here each system call takes its time. */
-static uint32_t get_property(int fd, uint32_t object, uint32_t type, const char *name) {
+uint32_t kms_output_property(
+	const struct kms_output *output, uint32_t object, uint32_t type, const char *name) {
 	static struct {
 		uint32_t object, id;
 		const char *name;
@@ -177,7 +178,7 @@ static uint32_t get_property(int fd, uint32_t object, uint32_t type, const char 
 		}
 	}
 	uint64_t value;
-	uint32_t id = find_property(fd, object, type, name, &value);
+	uint32_t id = find_property(output->fd, object, type, name, &value);
 	runner_require(count < sizeof(known) / sizeof(known[0]), "too many properties");
 	known[count].object = object;
 	known[count].name = name;
@@ -188,7 +189,7 @@ static uint32_t get_property(int fd, uint32_t object, uint32_t type, const char 
 
 void kms_output_add(const struct kms_output *output, drmModeAtomicReq *request, uint32_t object,
 	uint32_t type, const char *name, uint64_t value) {
-	uint32_t property = get_property(output->fd, object, type, name);
+	uint32_t property = kms_output_property(output, object, type, name);
 	runner_require(property != 0, "object %u has no %s", object, name);
 	runner_require(drmModeAtomicAddProperty(request, object, property, value) >= 0,
 		"no memory for a request");

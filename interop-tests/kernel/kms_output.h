@@ -50,7 +50,11 @@ drmModeAtomicReq *kms_output_request(const struct kms_output *output, uint32_t p
  */
 void kms_output_await_idle(const struct kms_output *output, uint32_t framebuffer);
 
-/** Add a property by its name, a static string. */
+/** The id of a property by its name, a static string; 0: the object has none of that name. */
+uint32_t kms_output_property(
+	const struct kms_output *output, uint32_t object, uint32_t type, const char *name);
+
+/** Add a property by its name, likewise. */
 void kms_output_add(const struct kms_output *output, drmModeAtomicReq *request, uint32_t object,
 	uint32_t type, const char *name, uint64_t value);
 

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -396,6 +398,57 @@ START_TEST(device_is_found_without_a_right_to_it) {
 }
 END_TEST
 
+/* A device's nodes, primary first, and another device's. */
+enum { SEEN_PRIMARY = RUNNER_FIRST_FD, SEEN_OTHER_NODE, SEEN_OTHER_DEVICE };
+
+/* Descriptors were handed in, and there are no nodes to be opened. */
+static int play_sandbox(void) {
+	runner_require(unshare(CLONE_NEWNS) == 0 &&
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			mount("none", "/dev/dri", "tmpfs", 0, NULL) == 0,
+		"no sandbox: %s", strerror(errno));
+	for (int fd = SEEN_PRIMARY; fd <= SEEN_OTHER_NODE; fd++) {
+		struct stile_drm_identity seen = { .size = sizeof(seen) };
+		struct stat primary, other;
+		int ret = stile_drm_identify(fd, &seen);
+		runner_require(ret == 0, "identify: %s", strerror(-ret));
+		runner_require(
+			seen.driver[0] != '\0' && seen.primary[0] == '\0' && seen.render[0] == '\0',
+			"driver '%s', at '%s' and '%s'", seen.driver, seen.primary, seen.render);
+		fstat(SEEN_PRIMARY, &primary);
+		fstat(SEEN_OTHER_NODE, &other);
+		runner_require(seen.primary_rdev == primary.st_rdev, "primary node: %llx",
+			(unsigned long long)seen.primary_rdev);
+		runner_require(
+			other.st_rdev == primary.st_rdev || seen.render_rdev == other.st_rdev,
+			"render node: %llx", (unsigned long long)seen.render_rdev);
+	}
+	int same = stile_drm_is_same_device(SEEN_PRIMARY, SEEN_OTHER_NODE);
+	runner_require(same == 1, "its nodes: %d", same);
+	same = stile_drm_is_same_device(SEEN_PRIMARY, SEEN_OTHER_DEVICE);
+	runner_require(same == 0, "another device's node: %d", same);
+	const struct stile_drm_info info = { .size = sizeof(info), .fd = SEEN_PRIMARY };
+	int ret = stile_drm_create(&info, NULL, &drm);
+	runner_require(ret == 0, "no adapter: %s", strerror(-ret));
+	return 0;
+}
+
+/* Wrong code: only nodes that have a path here are known; two things of which nothing is known are the same. */
+START_TEST(device_is_known_where_its_nodes_cannot_be_seen) {
+	int other = _i == VGEM ? VKMS : VGEM;
+	if (geteuid() != 0 || devices[other].primary_rdev == 0 || !begin(_i)) {
+		return;
+	}
+	int fds[] = { node, -1, open_node(devices[other].primary) };
+	bool renders = devices[_i].render_rdev != 0;
+	fds[1] = open_node(renders ? devices[_i].render : devices[_i].primary);
+	ck_assert_int_eq(runner_reap(runner_spawn("sandbox", fds, 3)), 0);
+	close(fds[1]);
+	close(fds[2]);
+	end();
+}
+END_TEST
+
 /* ---- Handles ------------------------------------------------------------------------------- */
 
 /* The kernel does not count imports. Wrong code: the first put closes it for all. */
@@ -504,6 +557,41 @@ START_TEST(handle_of_the_application_is_never_closed) {
 	drm = NULL;
 	ck_assert(is_alive(node, own));
 	stile_buffer_unref(buffer);
+	end();
+}
+END_TEST
+
+/*
+ * The application closes its handle, and keeps the buffer: the kernel makes a handle anew. Wrong code: taken for
+ * the application's still, which is never closed; or that number, which stands for other memory by now, closed.
+ */
+START_TEST(handle_after_the_applications_own_is_closed) {
+	if (!begin(_i)) {
+		return;
+	}
+	uint32_t before = make_dumb(node);
+	for (int round = 0; round < 5; round++) {
+		uint32_t own = make_dumb(node);
+		struct stile_buffer *buffer;
+		ck_assert_int_eq(stile_drm_export_handle(drm, own, BOTH, NULL, &buffer), 0);
+		stile_drm_put_handle(drm, get_handle(drm, buffer));
+		ck_assert_int_eq(drmCloseBufferHandle(node, own), 0);
+		uint32_t other = round % 2 == 0 ? 0 : make_dumb(node);
+		uint32_t handle = get_handle(drm, buffer);
+		ck_assert_uint_eq(get_handle(drm, buffer), handle);
+		ck_assert_int_eq(handle == own, other == 0);
+		stile_drm_put_handle(drm, handle);
+		ck_assert(is_alive(node, handle));
+		stile_drm_put_handle(drm, handle);
+		ck_assert(!is_alive(node, handle));
+		if (other != 0) {
+			ck_assert(is_alive(node, other));
+			ck_assert_int_eq(drmCloseBufferHandle(node, other), 0);
+		}
+		stile_buffer_unref(buffer);
+	}
+	uint32_t after = make_dumb(node);
+	ck_assert_uint_eq(after, before + 1);
 	end();
 }
 END_TEST
@@ -984,6 +1072,31 @@ START_TEST(get_handle_fails_cleanly) {
 }
 END_TEST
 
+/* Has the application's handle, whose number it was told, been left alone? */
+static void after_get_own(void *user, int ret) {
+	const struct handle_sweep *sweep = user;
+	if (ret == 0) {
+		stile_drm_put_handle(drm, sweep->handle);
+		ck_assert(is_alive(node, sweep->handle));
+	}
+}
+
+/* Wrong code: whose a handle is cannot be found out, and so it is closed. */
+START_TEST(own_handle_outlives_failures) {
+	if (!begin(_i)) {
+		return;
+	}
+	uint32_t own = make_dumb(node);
+	struct handle_sweep sweep;
+	ck_assert_int_eq(stile_drm_export_handle(drm, own, BOTH, NULL, &sweep.buffer), 0);
+	ck_assert_uint_ge(ioctl_sweep(attempt_get_handle, after_get_own, &sweep), 3);
+	ck_assert_uint_gt(failing_sweep(attempt_get_handle, after_get_own, &sweep, resources), 0);
+	ck_assert_uint_eq(sweep.handle, own);
+	stile_buffer_unref(sweep.buffer);
+	end();
+}
+END_TEST
+
 struct export_sweep {
 	uint32_t handle;
 	struct stile_buffer *buffer;
@@ -1175,6 +1288,7 @@ static void add_identity_tests(TCase *tcase) {
 	tcase_add_loop_test(tcase, device_is_found_by_number_and_address, 0, DRIVERS);
 	tcase_add_test(tcase, unknown_device_is_not_found);
 	tcase_add_test(tcase, device_is_found_without_a_right_to_it);
+	tcase_add_loop_test(tcase, device_is_known_where_its_nodes_cannot_be_seen, 0, DRIVERS);
 }
 
 static void add_handle_tests(TCase *tcase) {
@@ -1183,6 +1297,7 @@ static void add_handle_tests(TCase *tcase) {
 	tcase_add_loop_test(tcase, open_files_of_one_node_count_apart, 0, DRIVERS);
 	tcase_add_loop_test(tcase, last_adapter_closes_what_was_not_put, 0, DRIVERS);
 	tcase_add_loop_test(tcase, handle_of_the_application_is_never_closed, 0, DRIVERS);
+	tcase_add_loop_test(tcase, handle_after_the_applications_own_is_closed, 0, DRIVERS);
 	tcase_add_loop_test(tcase, number_that_is_used_again_is_counted_anew, 0, DRIVERS);
 	tcase_add_loop_test(tcase, counted_handle_stays_counted_when_exported, 0, DRIVERS);
 	tcase_add_loop_test(tcase, handle_and_buffer_are_the_same_memory, 0, DRIVERS);
@@ -1209,6 +1324,7 @@ static void add_dumb_tests(TCase *tcase) {
 static void add_failing_tests(TCase *tcase) {
 	tcase_add_loop_test(tcase, create_fails_cleanly, 0, DRIVERS);
 	tcase_add_loop_test(tcase, get_handle_fails_cleanly, 0, DRIVERS);
+	tcase_add_loop_test(tcase, own_handle_outlives_failures, 0, DRIVERS);
 	tcase_add_loop_test(tcase, export_handle_fails_cleanly, 0, DRIVERS);
 	tcase_add_loop_test(tcase, device_and_image_fail_cleanly, 0, DRIVERS);
 	tcase_add_loop_test(tcase, driver_fails_cleanly, 0, DRIVERS);
@@ -1237,7 +1353,8 @@ static Suite *make_suite(void) {
 }
 
 int main(int argc, char **argv) {
-	static const struct runner_role roles[] = { { "nobody", play_nobody }, { NULL, NULL } };
+	static const struct runner_role roles[] = { { "nobody", play_nobody },
+		{ "sandbox", play_sandbox }, { NULL, NULL } };
 	size_t there = 0;
 	for (size_t i = 0; i < DRIVERS; i++) {
 		devices[i].size = sizeof(devices[i]);

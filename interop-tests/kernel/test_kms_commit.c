@@ -4,15 +4,20 @@
  * they signal, and what vkms showed is written back and compared.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
 
 #include <stile/access.h>
+#include <stile/check.h>
+#include <stile/graph.h>
 #include <stile/swgpu.h>
 #include <stile/swgpu_list.h>
 #include <stile/wait.h>
@@ -427,6 +432,62 @@ START_TEST(picture_that_failed_is_not_shown) {
 }
 END_TEST
 
+/* A fence that fails when it is looked at for the n-th time; 0: never. */
+static struct {
+	struct stile_fence base;
+	unsigned looks, fails_at;
+} moody;
+
+static bool moody_signaled(struct stile_fence *fence) {
+	moody.looks++;
+	if (moody.looks == moody.fails_at) {
+		stile_fence_set_error(fence, -EIO);
+	}
+	return moody.looks == moody.fails_at;
+}
+
+static const char *moody_name(struct stile_fence *fence) {
+	(void)fence;
+	return "moody";
+}
+
+static int commit_moody(unsigned fails_at) {
+	static const struct stile_fence_ops ops = {
+		.size = sizeof(ops),
+		.get_driver_name = moody_name,
+		.get_timeline_name = moody_name,
+		.signaled = moody_signaled,
+		.flags = STILE_FENCE_USER,
+	};
+	struct stile_fence *fence = &moody.base;
+	moody.looks = 0;
+	moody.fails_at = fails_at;
+	ck_assert_int_eq(stile_fence_init(fence, &ops, stile_fence_context_alloc(1), 1), 0);
+	struct stage_shot shot;
+	stage_prepare(&shot, &stage.next, &fence, 1);
+	shot.info.user_fences = STILE_USER_FENCES_REFUSE;
+	int ret = stage_commit(&shot);
+	ck_assert_ptr_null(shot.held);
+	ck_assert_ptr_null(shot.shown);
+	return ret;
+}
+
+/* F-13. Wrong code: what fails while it is handed to the kernel taken for what the kernel does not know. */
+START_TEST(fence_that_fails_meanwhile_has_failed) {
+	stage_begin(STAGE_FOREIGN);
+	ck_assert_int_eq(commit_moody(0), -EOPNOTSUPP);
+	unsigned looks =
+		moody.looks; /* the last one is that of the sentence, when it was decided */
+	ck_assert_uint_gt(looks, 2);
+	for (unsigned n = 1; n < looks; n++) {
+		int ret = commit_moody(n);
+		ck_assert_msg(ret == -ECANCELED, "failed at look %u of %u: %d", n, looks, ret);
+	}
+	stage_look(STAGE_BLANK);
+	stage_end();
+}
+END_TEST
+
 /* Wrong code: destroyed, and submitted all the same; or its fence pending for ever. */
 START_TEST(held_commit_that_is_destroyed_is_given_up) {
 	stage_begin(STAGE_FOREIGN);
@@ -474,6 +535,44 @@ START_TEST(held_commit_expires) {
 }
 END_TEST
 
+static struct stage_shot expiring;
+
+/* Found overdue, and ended, when nobody keeps it from that any more. */
+static void *look_when_due(void *arg) {
+	while (runner_clock_ns() < expiring.info.expiry_ns) {
+	}
+	stile_fence_is_signaled(expiring.shown);
+	return arg;
+}
+
+/*
+ * X-1: done just in time, while somebody looks just too late. Wrong code: told to have come to nothing, and
+ * shown all the same.
+ */
+START_TEST(held_commit_that_is_shown_does_not_expire) {
+	stage_begin(STAGE_FOREIGN);
+	struct stile_fence *drawn = plain_fence_create();
+	pthread_t thread;
+	stage_prepare(&expiring, &stage.next, &drawn, 1);
+	expiring.info.expiry_ns = runner_clock_ns() + 200 * MS;
+	stage_must_commit(&expiring);
+	/* Its thread is to move the expiry first, then the other one is to look. */
+	stile_fence_lock(expiring.shown);
+	stile_fence_signal(drawn);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look_when_due, NULL), 0);
+	runner_sleep_ms(400);
+	stile_fence_unlock(expiring.shown);
+	int status = await_status(expiring.held);
+	ck_assert(status == 1 || status == -ETIMEDOUT);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(plain_fence_finish(expiring.shown), status);
+	ck_assert_int_eq(plain_fence_finish(expiring.written), status);
+	stage_end_shot(&expiring);
+	stile_fence_unref(drawn);
+	stage_end();
+}
+END_TEST
+
 /* Wrong code: the newer picture shown first, and then the older one. */
 START_TEST(commit_behind_a_held_one_is_busy) {
 	stage_begin(STAGE_FOREIGN);
@@ -492,6 +591,27 @@ START_TEST(commit_behind_a_held_one_is_busy) {
 	stage_must_commit(&second);
 	stage_finish_shot(&second);
 	stage_check_seen(STAGE_BLANK);
+	stile_fence_unref(drawn);
+	stage_end();
+}
+END_TEST
+
+/* Wrong code: a program that waits for itself, by way of a commit, hangs and cannot be told why. */
+START_TEST(held_commit_is_seen_in_who_waits_for_whom) {
+	stage_begin(STAGE_FOREIGN);
+	stile_check_enable(true);
+	struct stile_fence *drawn = plain_fence_create();
+	struct stage_shot shot;
+	stage_prepare(&shot, &stage.next, &drawn, 1);
+	stage_must_commit(&shot);
+	stile_graph_add_wait(drawn, shot.shown, "drawing after the flip");
+	char *text;
+	ck_assert_int_eq(stile_graph_describe(STILE_GRAPH_TEXT, &text), 0);
+	const char *cycle = strstr(text, "A cycle");
+	ck_assert_msg(cycle != NULL && strstr(cycle, "(held commit") != NULL, "%s", text);
+	free(text);
+	stile_fence_signal(drawn);
+	stage_finish_shot(&shot);
 	stile_fence_unref(drawn);
 	stage_end();
 }
@@ -617,6 +737,173 @@ START_TEST(event_comes_with_what_was_given) {
 	ck_assert_int_eq(drmHandleEvent(stage.output.fd, &events), 0);
 	ck_assert(told);
 	stile_fence_unref(drawn);
+	stage_end();
+}
+END_TEST
+
+/* ---- The kernel's answers ------------------------------------------------------------------ */
+
+/* What becomes of the fence that the kernel gives for the CRTC. */
+static struct {
+	int instead; /* this sync_file in its place; -1: none */
+	bool deny;   /* and there is no descriptor left, until allow_descriptors() */
+	uint32_t property;
+	struct rlimit before;
+} answer;
+
+static void allow_descriptors(void) {
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &answer.before), 0);
+}
+
+static void deny_descriptors(void) {
+	struct rlimit none = answer.before;
+	int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	close(lowest);
+	none.rlim_cur = (rlim_t)lowest;
+	setrlimit(RLIMIT_NOFILE, &none);
+}
+
+/* Where the kernel has put it; NULL: nobody asked for it. */
+static int32_t *find_answer(const struct drm_mode_atomic *commit) {
+	const uint32_t *objects = (const uint32_t *)(uintptr_t)commit->objs_ptr;
+	const uint32_t *counts = (const uint32_t *)(uintptr_t)commit->count_props_ptr;
+	const uint32_t *properties = (const uint32_t *)(uintptr_t)commit->props_ptr;
+	const uint64_t *values = (const uint64_t *)(uintptr_t)commit->prop_values_ptr;
+	size_t at = 0;
+	for (uint32_t i = 0; i < commit->count_objs; i++) {
+		for (uint32_t j = 0; j < counts[i]; j++, at++) {
+			if (objects[i] == stage.output.crtc && properties[at] == answer.property) {
+				return (int32_t *)(uintptr_t)values[at];
+			}
+		}
+	}
+	return NULL;
+}
+
+static int change_answer(int fd, unsigned long request, void *arg) {
+	int ret = any_ioctl_real(fd, request, arg);
+	int32_t *file = ret == 0 && request == DRM_IOCTL_MODE_ATOMIC ? find_answer(arg) : NULL;
+	if (file != NULL && answer.instead < 0) {
+		close(*file);
+		*file = -1;
+	} else if (file != NULL) {
+		dup3(answer.instead, *file, O_CLOEXEC);
+	}
+	if (file != NULL && answer.deny) {
+		deny_descriptors();
+	}
+	return ret;
+}
+
+static void begin_answering(int instead, bool deny) {
+	answer.instead = instead;
+	answer.deny = deny;
+	answer.property = kms_output_property(
+		&stage.output, stage.output.crtc, DRM_MODE_OBJECT_CRTC, "OUT_FENCE_PTR");
+	ck_assert_uint_ne(answer.property, 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &answer.before), 0);
+	any_ioctl_set(change_answer);
+}
+
+/* One that is held, whose thread goes on at once; or one that is not. */
+static struct stile_fence *commit_either(struct stage_shot *shot, bool held) {
+	struct stile_fence *drawn = plain_fence_create();
+	stage_prepare(shot, &stage.next, &drawn, held);
+	stage_must_commit(shot);
+	ck_assert_int_eq(shot->held != NULL, held);
+	stile_fence_signal(drawn);
+	return drawn;
+}
+
+/* Each fence ends as it ends. Wrong code: one after the other, in the order of the request. */
+START_TEST(slow_fence_of_a_held_commit_holds_up_no_other) {
+	stage_begin(STAGE_FOREIGN);
+	int number;
+	int slow = vgem_sync_file(stage.vgem, &number);
+	ck_assert_int_ge(slow, 0);
+	begin_answering(slow, false);
+	struct stage_shot shot;
+	struct stile_fence *drawn = commit_either(&shot, true);
+	ck_assert_int_eq(plain_fence_finish(shot.written), 1);
+	ck_assert_int_eq(stile_fence_get_status(shot.shown), 0);
+	ck_assert_int_eq(vgem_signal(stage.vgem, number), 0);
+	stage_finish_shot(&shot);
+	stage_check_seen(STAGE_NOTHING);
+	stile_fence_unref(drawn);
+	close(slow);
+	stage_end();
+}
+END_TEST
+
+/* Wrong code: -1 taken for what is over, and the picture before given back although it is read. */
+START_TEST(fence_that_the_driver_did_not_give_has_failed) {
+	stage_begin(STAGE_FOREIGN);
+	begin_answering(-1, false);
+	struct stage_shot shot;
+	struct stile_fence *drawn = commit_either(&shot, _i == 1);
+	ck_assert_int_eq(plain_fence_finish(shot.shown), -EIO);
+	ck_assert_int_eq(plain_fence_finish(shot.written), 1);
+	stage_end_shot(&shot);
+	stile_fence_unref(drawn);
+	stage_end();
+}
+END_TEST
+
+static bool slow_has_ended;
+
+static void *end_slow(void *number) {
+	runner_sleep_ms(100);
+	__atomic_store_n(&slow_has_ended, true, __ATOMIC_SEQ_CST);
+	return (void *)(intptr_t)vgem_signal(stage.vgem, *(int *)number);
+}
+
+/* Wrong code: without resources it is taken for done; or the flip is told to have failed. */
+START_TEST(fence_that_cannot_be_watched_is_waited_for) {
+	stage_begin(STAGE_FOREIGN);
+	int number;
+	int slow = vgem_sync_file(stage.vgem, &number);
+	ck_assert_int_ge(slow, 0);
+	begin_answering(slow, true);
+	pthread_t thread;
+	struct stage_shot shot;
+	ck_assert_int_eq(pthread_create(&thread, NULL, end_slow, &number), 0);
+	struct stile_fence *drawn = commit_either(&shot, _i == 1);
+	ck_assert_int_eq(plain_fence_finish(shot.shown), 1);
+	ck_assert(__atomic_load_n(&slow_has_ended, __ATOMIC_SEQ_CST));
+	ck_assert_int_eq(plain_fence_finish(shot.written), 1);
+	void *ret;
+	ck_assert_int_eq(pthread_join(thread, &ret), 0);
+	ck_assert_ptr_null(ret);
+	allow_descriptors();
+	stage_finish_shot(&shot);
+	stile_fence_unref(drawn);
+	close(slow);
+	stage_end();
+}
+END_TEST
+
+/* Wrong code: how it ended forgotten; or one that never ends waited for without a limit. */
+START_TEST(end_of_what_cannot_be_watched_is_told) {
+	static const int status[] = { -ENOENT, -ETIMEDOUT };
+	stage_begin(STAGE_FOREIGN);
+	int timeline = kernel_open_sw_sync();
+	int file = kernel_sw_fence(timeline, 1);
+	ck_assert_int_ge(file, 0);
+	if (status[_i] == -ENOENT) {
+		close(timeline); /* which makes its fences fail */
+	}
+	begin_answering(file, true);
+	struct stage_shot shot;
+	struct stile_fence *drawn = commit_either(&shot, true);
+	ck_assert_int_eq(plain_fence_finish(shot.shown), status[_i]);
+	ck_assert_int_eq(plain_fence_finish(shot.written), 1);
+	allow_descriptors();
+	if (status[_i] != -ENOENT) {
+		close(timeline);
+	}
+	stage_end_shot(&shot);
+	stile_fence_unref(drawn);
+	close(file);
 	stage_end();
 }
 END_TEST
@@ -892,13 +1179,20 @@ static Suite *suite(void) {
 		{ commit_that_may_not_wait_changes_nothing, 1 },
 		{ picture_that_failed_is_not_shown, 1 },
 		{ held_commit_that_is_destroyed_is_given_up, 1 },
+		{ fence_that_fails_meanwhile_has_failed, 1 },
 		{ held_commit_expires, 1 },
+		{ held_commit_that_is_shown_does_not_expire, 3 },
+		{ held_commit_is_seen_in_who_waits_for_whom, 1 },
 		{ commit_behind_a_held_one_is_busy, 1 },
 		{ held_commit_waits_for_a_pending_flip, 1 },
 		{ held_commit_is_tried_first, 1 },
 		{ fence_that_cannot_be_told_is_waited_for, 1 },
 		{ writeback_waits_for_who_uses_its_image, 1 },
 		{ event_comes_with_what_was_given, 2 },
+		{ slow_fence_of_a_held_commit_holds_up_no_other, 1 },
+		{ fence_that_the_driver_did_not_give_has_failed, 2 },
+		{ fence_that_cannot_be_watched_is_waited_for, 2 },
+		{ end_of_what_cannot_be_watched_is_told, sw_sync ? 2 : 0 },
 		{ test_only_shows_nothing, STAGE_SOURCES },
 		{ what_makes_no_sense_is_refused_with_the_reason, 1 },
 		{ commit_without_a_property_says_which_is_missing, 1 },

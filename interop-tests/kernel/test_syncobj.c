@@ -534,6 +534,55 @@ START_TEST(eventfd_is_told_once_of_each) {
 }
 END_TEST
 
+/* What waits fail with, for good, or so many times if it is want of memory. */
+static int wait_error, waits_left;
+
+static int kernel_that_cannot_wait(int fd, unsigned long request, void *arg) {
+	if (request == DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT && waits_left > 0) {
+		waits_left -= wait_error == ENOMEM;
+		errno = wait_error;
+		return -1;
+	}
+	return kernel_without_eventfd(fd, request, arg);
+}
+
+/* Wrong code: the thread ends without a word, and who waits for the eventfd does so for ever. */
+START_TEST(eventfd_is_raised_when_nothing_can_be_known_any_more) {
+	any_ioctl_set(kernel_that_cannot_wait);
+	int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct stile_point done = at(1), point = at(7);
+	/* The log has then said that there are threads. */
+	ck_assert_int_eq(stile_timeline_signal(timeline, 1), 0);
+	ck_assert_int_eq(stile_point_notify_fd(&done, STILE_POINT_SIGNALED, told), 0);
+	ck_assert(plain_fd_becomes_readable(told));
+	ck_assert_uint_eq(eventfd_count(told), 1);
+	wait_error = ENODEV;
+	waits_left = 1;
+	ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_SIGNALED, told), 0);
+	ck_assert(plain_fd_becomes_readable(told));
+	ck_assert_uint_eq(eventfd_count(told), 1);
+	waits_left = 0;
+	ck_assert_ptr_nonnull(strstr(heard, "value 7 cannot be waited for"));
+	close(told);
+}
+END_TEST
+
+/* Wrong code: want of memory, which passes, taken for the end of the world. */
+START_TEST(eventfd_is_told_of_what_comes_after_want_of_memory) {
+	wait_error = ENOMEM;
+	waits_left = 3;
+	any_ioctl_set(kernel_that_cannot_wait);
+	int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct stile_point point = at(7);
+	ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_SIGNALED, told), 0);
+	runner_sleep_ms(100);
+	ck_assert_uint_eq(eventfd_count(told), 0);
+	ck_assert_int_eq(stile_timeline_signal(timeline, 7), 0);
+	ck_assert(plain_fd_becomes_readable(told));
+	close(told);
+}
+END_TEST
+
 /*
  * Y-11: what is bound to a fence is told all the same, what waits for a submission is forgotten. Wrong code: a
  * thread that waits for ever, and keeps the adapter (which the ledger sees); or that forgets both.
@@ -806,6 +855,8 @@ static void add_tests(TCase *tcase) {
 	tcase_add_test(tcase, wait_goes_on_until_it_is_submitted_and_done);
 	tcase_add_test(tcase, wait_in_the_kernel_can_be_cancelled);
 	tcase_add_loop_test(tcase, eventfd_is_told_once_of_each, 0, WAYS);
+	tcase_add_test(tcase, eventfd_is_raised_when_nothing_can_be_known_any_more);
+	tcase_add_test(tcase, eventfd_is_told_of_what_comes_after_want_of_memory);
 	tcase_add_loop_test(tcase, closed_syncobj_forgets_what_is_not_submitted, 0, WAYS);
 	tcase_add_test(tcase, waiting_for_a_program_with_a_lock_is_complained_of);
 	tcase_add_loop_test(tcase, point_is_transferred_to_another, 0, 4);

@@ -6,7 +6,6 @@
 #include "src/drm/commit.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,15 +13,13 @@
 
 #include <stile/access.h>
 #include <stile/fence.h>
+#include <stile/graph.h>
 #include <stile/merge.h>
 
 #include "src/macros.h"
 #include "src/os.h"
 #include "src/path.h"
 #include "src/report.h"
-
-/* As a fence that depends on a program, and says nothing else. */
-#define DEFAULT_EXPIRY_NS INT64_C(10000000000)
 
 #define KNOWN_FLAGS \
 	((uint32_t)(DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_PAGE_FLIP_ASYNC | \
@@ -150,12 +147,9 @@ static int add_result(struct stile_drm_held_commit *commit, uint32_t object_id, 
 			return refuse_caller(why, "a CRTC or connector is named twice");
 		}
 	}
-	commit->results[commit->result_count++] = (struct commit_result){
-		.object_id = object_id,
-		.property = property,
-		.fd = -1,
-	};
-	return 0;
+	struct commit_result *result = &commit->results[commit->result_count++];
+	int ret = result_init(result, object_id, property, commit->expiry_ns);
+	return ret < 0 ? refuse_memory(why) : 0;
 }
 
 static int add_crtc(struct stile_drm_held_commit *commit, const struct stile_drm_commit_crtc *info,
@@ -242,7 +236,7 @@ static int commit_alloc(struct stile_drm_kms *kms, const struct stile_drm_commit
 	commit->flags = info->flags;
 	commit->event_data = info->event_data;
 	commit->expiry_ns =
-		info->expiry_ns != 0 ? info->expiry_ns : os_clock_ns() + DEFAULT_EXPIRY_NS;
+		info->expiry_ns != 0 ? info->expiry_ns : os_clock_ns() + COMMIT_LIMIT_NS;
 	stile_cancel_init(&commit->cancel);
 	/* One more of each than is needed at most: none of them is empty. */
 	commit->targets = calloc(info->plane_count + 1, sizeof(*commit->targets));
@@ -267,7 +261,7 @@ void commit_free(struct stile_drm_held_commit *commit) {
 		}
 	}
 	for (size_t i = 0; i < commit->result_count; i++) {
-		stile_fence_unref(commit->results[i].promise);
+		result_finish(&commit->results[i]);
 	}
 	for (size_t i = 0; i < commit->fence_count; i++) {
 		stile_fence_unref(commit->fences[i]);
@@ -282,7 +276,7 @@ void commit_free(struct stile_drm_held_commit *commit) {
 
 /* ---- What to wait for -------------------------------------------------------------------------- */
 
-int commit_check_fences(const struct stile_drm_held_commit *commit, struct stile_report *why) {
+static int check_fences(const struct stile_drm_held_commit *commit, struct stile_report *why) {
 	for (size_t i = 0; i < commit->fence_count; i++) {
 		int status = stile_fence_get_status(commit->fences[i]);
 		char text[128];
@@ -295,6 +289,20 @@ int commit_check_fences(const struct stile_drm_held_commit *commit, struct stile
 		}
 	}
 	return 0;
+}
+
+/*
+ * What came of an export, or why not. Failed fences come first, and are looked for afterwards: what had failed
+ * by then is not in the sync_file, or was refused as what the kernel does not know.
+ */
+static int check_export(
+	const struct stile_drm_held_commit *commit, int error, struct stile_report *why) {
+	int ret = check_fences(commit, why);
+	if (ret == 0 && error < 0) {
+		ret = report_refuse(why, error, STILE_REASON_RESOURCES, 0, 0, 0,
+			"the fences cannot be handed to the kernel: %s", strerror(-error));
+	}
+	return ret;
 }
 
 /* -1 for what is over. -EOPNOTSUPP: the kernel does not know it. */
@@ -353,9 +361,7 @@ static int sort_fences(struct stile_drm_held_commit *commit, struct stile_report
 	for (size_t i = 0; i < commit->target_count && ret == 0; i++) {
 		ret = sort_target(commit, &commit->targets[i]);
 	}
-	return ret == 0 ? 0
-			: report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
-				  "no descriptor of the fences for the kernel: %s", strerror(-ret));
+	return check_export(commit, ret, why);
 }
 
 /* ---- To the kernel ----------------------------------------------------------------------------- */
@@ -408,41 +414,13 @@ static int add_fences(struct stile_drm_held_commit *commit) {
 }
 
 int commit_submit(struct stile_drm_held_commit *commit, struct stile_report *why) {
-	int ret = add_fences(commit);
-	if (ret < 0) {
-		return report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
-			"the fences cannot be handed to the kernel: %s", strerror(-ret));
-	}
-	/* After the export: what failed until then is not in the sync_file any more. */
-	ret = commit_check_fences(commit, why);
+	int ret = check_export(commit, add_fences(commit), why);
 	if (ret < 0) {
 		return ret;
 	}
 	ret = drmModeAtomicCommit(
 		commit->kms->drm->fd, commit->request, commit->flags, commit->event_data);
 	return ret < 0 ? refuse_commit(ret, why) : 0;
-}
-
-struct stile_fence *commit_take_result(
-	struct stile_drm_held_commit *commit, struct commit_result *result) {
-	struct stile_fence *fence;
-	int ret = stile_fence_import_fd(commit->kms->drm->device, STILE_FD_SYNC_FILE,
-		STILE_FD_ALLOW_SIGNALED, result->fd, &fence);
-	if (ret < 0) {
-		/* The commit is on its way: it cannot fail any more. */
-		struct pollfd at = { .fd = result->fd, .events = POLLIN };
-		drm_log(commit->kms->drm, STILE_LOG_WARN,
-			"the kernel's fence of a commit cannot be watched (%s): waiting for it",
-			strerror(-ret));
-		while (poll(&at, 1, -1) < 0 && errno == EINTR) {
-		}
-		ret = stile_fence_create_stub(os_clock_ns(), &fence);
-		fence = ret < 0 ? stile_fence_get_stub() : fence;
-	}
-	if (result->fd >= 0) {
-		close(result->fd);
-	}
-	return fence;
 }
 
 /* ---- Committing -------------------------------------------------------------------------------- */
@@ -501,12 +479,22 @@ static struct stile_fence **place_of(const struct stile_drm_commit_info *info, s
 	return index < info->crtc_count ? info->crtcs[index].fence : info->writeback->fence;
 }
 
+/* The thread submits it, and so ends the promises, when all are done. */
+static void note_graph(const struct stile_drm_held_commit *commit) {
+	for (size_t i = 0; i < commit->result_count; i++) {
+		for (size_t j = 0; j < commit->fence_count; j++) {
+			stile_graph_add_wait(
+				commit->results[i].promise, commit->fences[j], "held commit");
+		}
+	}
+}
+
 static void give_results(
 	struct stile_drm_held_commit *commit, const struct stile_drm_commit_info *info, bool held) {
 	for (size_t i = 0; i < commit->result_count; i++) {
 		struct commit_result *result = &commit->results[i];
 		*place_of(info, i) = held ? stile_fence_ref(result->promise)
-					  : commit_take_result(commit, result);
+					  : result_take(commit->kms->drm, result);
 	}
 	for (size_t i = 0; i < commit->fence_count; i++) {
 		stile_access_note_wait(commit->fences[i]);
@@ -523,9 +511,6 @@ static int commit_run(struct stile_drm_held_commit *commit,
 		return commit_test(commit, why);
 	}
 	if (ret == 0) {
-		ret = commit_check_fences(commit, why);
-	}
-	if (ret == 0) {
 		ret = sort_fences(commit, why);
 	}
 	if (ret < 0) {
@@ -538,6 +523,7 @@ static int commit_run(struct stile_drm_held_commit *commit,
 	}
 	if (held) {
 		path_give(path, STILE_PATH_HELD, 0);
+		note_graph(commit);
 	}
 	give_results(commit, info, held);
 	return held;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include <stile/fence.h>
 #include <stile/report.h>
 #include <stile/wait.h>
 
@@ -21,12 +22,17 @@ struct commit_target {
 	int in_fence;
 };
 
+/* As a fence that depends on a program, and says nothing else. */
+#define COMMIT_LIMIT_NS INT64_C(10000000000)
+
 /* A fence that the kernel makes: of a CRTC, or of a connector for writeback. */
 struct commit_result {
 	uint32_t object_id;
 	uint32_t property;
-	int32_t fd;                  /* the kernel's answer, -1 before */
-	struct stile_fence *promise; /* of a held commit; referenced */
+	int32_t fd;                     /* the kernel's answer, -1 before */
+	struct stile_fence *promise;    /* referenced */
+	struct stile_fence *fence;      /* the kernel's, once it is imported; referenced */
+	struct stile_callback callback; /* on that, which ends the promise */
 };
 
 struct stile_drm_held_commit {
@@ -55,18 +61,29 @@ struct stile_drm_held_commit {
 
 void commit_free(struct stile_drm_held_commit *commit);
 
-/** 0, or -ECANCELED and why: one of the fences has failed. */
-int commit_check_fences(const struct stile_drm_held_commit *commit, struct stile_report *why);
-
 /** Ask the driver whether it could. 0 or -errno and why. */
 int commit_test(struct stile_drm_held_commit *commit, struct stile_report *why);
 
 /** Submit it, with what is still pending of its fences. 0 or -errno and why. */
 int commit_submit(struct stile_drm_held_commit *commit, struct stile_report *why);
 
-/** The fence that the kernel gave. Cannot fail: without resources this waits for it. */
-struct stile_fence *commit_take_result(
-	struct stile_drm_held_commit *commit, struct commit_result *result);
+/* ---- result.c ---- */
+
+/** 0 or -ENOMEM. */
+int result_init(
+	struct commit_result *result, uint32_t object_id, uint32_t property, int64_t expiry_ns);
+void result_finish(struct commit_result *result);
+
+/**
+ * The fence of a commit that is on its way, a new reference. Cannot fail: where the kernel's cannot be had,
+ * waits for it, for ten seconds at most.
+ */
+struct stile_fence *result_take(const struct stile_drm *drm, struct commit_result *result);
+
+/** Instead: have the promise end as the kernel's fence, until result_wait(), which is due. */
+void result_follow(const struct stile_drm *drm, struct commit_result *result);
+/** Until it has ended. */
+void result_wait(struct commit_result *result);
 
 /* ---- held.c ---- */
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <xf86drm.h>
 
@@ -25,14 +26,28 @@ uint64_t drm_get_cap(int fd, uint64_t capability) {
 	return drmGetCap(fd, capability, &value) == 0 ? value : 0;
 }
 
+/* As the kernel calls it: in a sandbox there may be no node of that name, to which libdrm's own way looks. */
+int drm_get_node_type(int fd) {
+	struct stat st;
+	bool is_device = fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
+	char *name = is_device ? drmGetDeviceNameFromFd2(fd) : NULL;
+	int type = -1;
+	if (name != NULL && strncmp(name, "/dev/dri/card", 13) == 0) {
+		type = DRM_NODE_PRIMARY;
+	} else if (name != NULL && strncmp(name, "/dev/dri/renderD", 16) == 0) {
+		type = DRM_NODE_RENDER;
+	}
+	free(name);
+	return type;
+}
+
 int drm_check_node(int fd, struct stile_report *why) {
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0) {
 		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
 			"descriptor %d is not open", fd);
 	}
-	int type = drmGetNodeTypeFromFd(fd);
-	if ((flags & O_PATH) != 0 || (type != DRM_NODE_PRIMARY && type != DRM_NODE_RENDER)) {
+	if ((flags & O_PATH) != 0 || drm_get_node_type(fd) < 0) {
 		return report_refuse(why, -ENODEV, STILE_REASON_FD_TYPE, 0, 0, 0,
 			"descriptor %d is not a DRM node, such as /dev/dri/card0 or /dev/dri/renderD128",
 			fd);

@@ -31,6 +31,9 @@ void drm_log(const struct stile_drm *drm, enum stile_log_level level, const char
 /** A capability (DRM_CAP_*); 0 if the kernel or the driver does not know it. */
 uint64_t drm_get_cap(int fd, uint64_t capability);
 
+/** DRM_NODE_PRIMARY or DRM_NODE_RENDER; -1 for what is neither. */
+int drm_get_node_type(int fd);
+
 /** Is it a DRM node? 0, or what report_refuse() gave: -EBADF or -ENODEV. */
 int drm_check_node(int fd, struct stile_report *why);
 

@@ -185,7 +185,7 @@ static bool has_dumb_buffers(int fd) {
 }
 
 static int check_driver(int fd, struct stile_report *why) {
-	if (drmGetNodeTypeFromFd(fd) == DRM_NODE_RENDER) {
+	if (drm_get_node_type(fd) == DRM_NODE_RENDER) {
 		char *primary = drmGetPrimaryDeviceNameFromFd(fd);
 		report_refuse(why, -EACCES, STILE_REASON_FD_ACCESS, 0, 0, 0,
 			"a render node makes no dumb buffers; the primary node is %s",

@@ -25,7 +25,7 @@
 struct drm_handle {
 	uint64_t inode; /* the dma-buf's; they are not given twice */
 	uint32_t count;
-	bool foreign; /* the application's, never closed here */
+	bool foreign; /* the application's, when last seen: never closed here */
 };
 
 struct drm_file {
@@ -132,20 +132,36 @@ int drm_file_get_fd(const struct drm_file *file) {
 
 /* ---- Handles ------------------------------------------------------------------------------ */
 
-/* The lock is held. The handle's place; what stands there of another dma-buf is out of date. */
-static int find_handle(
-	struct drm_file *file, int dma_buf_fd, uint32_t handle, struct drm_handle **out) {
-	struct stat st;
-	int ret = os_fstat(dma_buf_fd, &st);
-	if (ret < 0) {
-		return ret;
+/*
+ * The lock is held. What the application had of this memory, and has closed, is not its own any more: the
+ * kernel makes a new handle at the next import, perhaps of the same number, which nobody closes but we.
+ */
+static int forget_closed(struct drm_file *file, uint64_t inode) {
+	for (size_t i = 0; i < file->handle_count; i++) {
+		struct drm_handle *at = &file->handles[i];
+		if (!at->foreign || at->count > 0 || at->inode != inode) {
+			continue;
+		}
+		int fd;
+		if (drmPrimeHandleToFD(file->fd, (uint32_t)i, DRM_CLOEXEC | DRM_RDWR, &fd) == 0) {
+			close(fd);
+		} else if (errno == ENOENT) {
+			*at = (struct drm_handle){ 0 };
+		} else {
+			return -errno;
+		}
 	}
+	return 0;
+}
+
+/* The lock is held. The handle's place, NULL without memory; what stands there of another dma-buf is out of date. */
+static struct drm_handle *find_handle(struct drm_file *file, uint64_t inode, uint32_t handle) {
 	if (handle >= file->handle_count) {
 		size_t count = (size_t)handle + 16;
 		struct drm_handle *handles =
 			realloc(file->handles, count * sizeof(file->handles[0]));
 		if (handles == NULL) {
-			return -ENOMEM;
+			return NULL;
 		}
 		memset(handles + file->handle_count, 0,
 			(count - file->handle_count) * sizeof(handles[0]));
@@ -153,26 +169,39 @@ static int find_handle(
 		file->handle_count = count;
 	}
 	struct drm_handle *at = &file->handles[handle];
-	if (at->inode != st.st_ino) {
-		*at = (struct drm_handle){ .inode = st.st_ino };
+	if (at->inode != inode) {
+		*at = (struct drm_handle){ .inode = inode };
 	}
-	*out = at;
+	return at;
+}
+
+/* The lock is held. */
+static int import(struct drm_file *file, int dma_buf_fd, uint64_t inode, uint32_t *handle) {
+	int ret = forget_closed(file, inode);
+	if (ret < 0) {
+		return ret;
+	}
+	if (drmPrimeFDToHandle(file->fd, dma_buf_fd, handle) < 0) {
+		return -errno;
+	}
+	struct drm_handle *at = find_handle(file, inode, *handle);
+	if (at == NULL) {
+		/* There was no place for it: nobody else has it. */
+		drmCloseBufferHandle(file->fd, *handle);
+		return -ENOMEM;
+	}
+	at->count++;
 	return 0;
 }
 
 int drm_file_import(struct drm_file *file, int dma_buf_fd, uint32_t *handle) {
-	pthread_mutex_lock(&file->lock);
-	int ret = drmPrimeFDToHandle(file->fd, dma_buf_fd, handle) < 0 ? -errno : 0;
-	if (ret == 0) {
-		struct drm_handle *at;
-		ret = find_handle(file, dma_buf_fd, *handle, &at);
-		if (ret == 0) {
-			at->count++;
-		} else if (*handle >= file->handle_count) {
-			/* Nobody else has it. */
-			drmCloseBufferHandle(file->fd, *handle);
-		}
+	struct stat st;
+	int ret = os_fstat(dma_buf_fd, &st);
+	if (ret < 0) {
+		return ret;
 	}
+	pthread_mutex_lock(&file->lock);
+	ret = import(file, dma_buf_fd, st.st_ino, handle);
 	pthread_mutex_unlock(&file->lock);
 	return ret;
 }
@@ -190,13 +219,17 @@ void drm_file_release(struct drm_file *file, uint32_t handle) {
 }
 
 int drm_file_set_foreign(struct drm_file *file, int dma_buf_fd, uint32_t handle) {
+	struct stat st;
+	int ret = os_fstat(dma_buf_fd, &st);
+	if (ret < 0) {
+		return ret;
+	}
 	pthread_mutex_lock(&file->lock);
-	struct drm_handle *at;
-	int ret = find_handle(file, dma_buf_fd, handle, &at);
+	struct drm_handle *at = find_handle(file, st.st_ino, handle);
 	/* One that is counted already was imported here: it is not the application's. */
-	if (ret == 0 && at->count == 0) {
+	if (at != NULL && at->count == 0) {
 		at->foreign = true;
 	}
 	pthread_mutex_unlock(&file->lock);
-	return ret;
+	return at == NULL ? -ENOMEM : 0;
 }

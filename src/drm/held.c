@@ -17,42 +17,6 @@
 
 /* ---- Promises ---------------------------------------------------------------------------------- */
 
-static const char *promise_get_driver_name(struct stile_fence *fence) {
-	(void)fence;
-	return "drm";
-}
-
-static const char *promise_get_timeline_name(struct stile_fence *fence) {
-	(void)fence;
-	return "held commit";
-}
-
-static void promise_release(struct stile_fence *fence) {
-	free(fence);
-}
-
-static const struct stile_fence_ops promise_ops = {
-	.size = sizeof(struct stile_fence_ops),
-	.get_driver_name = promise_get_driver_name,
-	.get_timeline_name = promise_get_timeline_name,
-	.release = promise_release,
-	.flags = STILE_FENCE_USER,
-};
-
-static int make_promises(struct stile_drm_held_commit *commit) {
-	for (size_t i = 0; i < commit->result_count; i++) {
-		struct stile_fence *promise = malloc(sizeof(*promise));
-		if (promise == NULL) {
-			return -ENOMEM;
-		}
-		/* Cannot fail: the table is ours, and the time was checked. */
-		(void)!stile_fence_init(promise, &promise_ops, stile_fence_context_alloc(1), 1);
-		stile_fence_set_expiry(promise, commit->expiry_ns);
-		commit->results[i].promise = promise;
-	}
-	return 0;
-}
-
 /* From now on it is the kernel that has to end them. -ETIMEDOUT: one has expired. */
 static int renew_promises(struct stile_drm_held_commit *commit) {
 	bool expired = false;
@@ -72,15 +36,10 @@ static void break_promises(struct stile_drm_held_commit *commit, int error) {
 
 static void keep_promises(struct stile_drm_held_commit *commit) {
 	for (size_t i = 0; i < commit->result_count; i++) {
-		struct commit_result *result = &commit->results[i];
-		struct stile_fence *fence = commit_take_result(commit, result);
-		int status = stile_fence_wait(fence, INT64_MAX);
-		status = status < 0 ? status : stile_fence_get_status(fence);
-		if (status < 0) {
-			stile_fence_set_error(result->promise, status);
-		}
-		stile_fence_signal_timestamp(result->promise, stile_fence_get_timestamp(fence));
-		stile_fence_unref(fence);
+		result_follow(commit->kms->drm, &commit->results[i]);
+	}
+	for (size_t i = 0; i < commit->result_count; i++) {
+		result_wait(&commit->results[i]);
 	}
 }
 
@@ -212,12 +171,6 @@ static int held_launch(struct stile_drm_held_commit *commit, struct stile_report
 int held_start(struct stile_drm_held_commit *commit, struct stile_report *why) {
 	/* What cannot be shown is refused now, while somebody listens. */
 	int ret = commit_test(commit, why);
-	if (ret < 0) {
-		return ret;
-	}
-	if (make_promises(commit) < 0) {
-		ret = report_refuse(why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
-	}
 	return ret == 0 ? held_launch(commit, why) : ret;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
@@ -60,11 +61,31 @@ static void take_bus(struct stile_drm_identity *identity, const drmDevice *devic
 	}
 }
 
+/* The number of a node to which there is no path here; the kernel has it below its name. 0: unknown. */
+static dev_t find_rdev(const char *node) {
+	char path[64];
+	unsigned major_id = 0, minor_id = 0;
+	const char *name = strrchr(node, '/');
+	snprintf(path, sizeof(path), "/sys/class/drm%s/dev", name == NULL ? "" : name);
+	FILE *file = fopen(path, "re");
+	if (file == NULL) {
+		return 0;
+	}
+	int found = fscanf(file, "%u:%u", &major_id, &minor_id);
+	fclose(file);
+	return found == 2 ? makedev(major_id, minor_id) : 0;
+}
+
 static void take_path(char *path, size_t size, dev_t *rdev, const char *node) {
 	struct stat st;
-	if (node != NULL && stat(node, &st) == 0 && S_ISCHR(st.st_mode)) {
+	if (node == NULL) {
+		return;
+	}
+	if (stat(node, &st) == 0 && S_ISCHR(st.st_mode)) {
 		copy_text(path, size, node);
 		*rdev = st.st_rdev;
+	} else {
+		*rdev = find_rdev(node);
 	}
 }
 
@@ -103,7 +124,10 @@ static void take_device(struct stile_drm_identity *identity, const drmDevice *de
 
 /* ---- By an open node ---------------------------------------------------------------------- */
 
-/* Of a device on a bus that libdrm does not know, its nodes can be found all the same. */
+/*
+ * On a bus that libdrm does not know, or in a sandbox that was given the descriptor but has no nodes: which
+ * they are can be found all the same.
+ */
 static int take_unknown_device(struct stile_drm_identity *identity, int fd) {
 	char *primary = drmGetPrimaryDeviceNameFromFd(fd);
 	char *render = drmGetRenderDeviceNameFromFd(fd);
@@ -155,7 +179,9 @@ int stile_drm_is_same_device(int fd, int other) {
 	if (ret < 0) {
 		return ret;
 	}
-	return a.primary_rdev == b.primary_rdev && a.render_rdev == b.render_rdev;
+	/* One of them may be all that is known of a device. */
+	return (a.primary_rdev != 0 && a.primary_rdev == b.primary_rdev) ||
+		(a.render_rdev != 0 && a.render_rdev == b.render_rdev);
 }
 
 /* ---- By what others say ------------------------------------------------------------------- */

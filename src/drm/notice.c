@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
@@ -37,15 +39,38 @@ static bool notice_is_over(const struct notice *notice) {
 		syncobj_wait(syncobj, notice->value, 0, 0) == -EINVAL;
 }
 
-static void *notice_run(void *arg) {
-	struct notice *notice = arg;
+/* 0; -ETIME: nobody wants to know any more; or why it cannot be known. */
+static int notice_await(const struct notice *notice) {
+	static const struct timespec pause = { .tv_nsec = 5000000 };
 	uint32_t flags = syncobj_event_flags(notice->event);
 	int ret;
 	do {
 		int64_t deadline_ns = os_clock_ns() + SLICE_NS;
 		ret = syncobj_wait(notice->syncobj, notice->value, flags, deadline_ns);
-	} while (ret == -ENOMEM || (ret == -ETIME && !notice_is_over(notice)));
-	if (ret == 0) {
+	} while ((ret == -ENOMEM && nanosleep(&pause, NULL) <= 0) ||
+		(ret == -ETIME && !notice_is_over(notice)));
+	return ret;
+}
+
+/* Who waits for it would do so for ever: better woken for nothing. */
+static void notice_give_up(const struct notice *notice, int error) {
+	const struct syncobj *syncobj = notice->syncobj;
+	/* Nobody else keeps the log's owner. */
+	if (!__atomic_load_n(&syncobj->closed, __ATOMIC_ACQUIRE)) {
+		drm_log(syncobj->drm, STILE_LOG_ERROR,
+			"syncobj %u: value %llu cannot be waited for, its eventfd is raised all the "
+			"same: %s",
+			syncobj->handle, (unsigned long long)notice->value, strerror(-error));
+	}
+}
+
+static void *notice_run(void *arg) {
+	struct notice *notice = arg;
+	int ret = notice_await(notice);
+	if (ret < 0 && ret != -ETIME) {
+		notice_give_up(notice, ret);
+	}
+	if (ret != -ETIME) {
 		os_eventfd_add(notice->eventfd);
 	}
 	notice_free(notice);
