@@ -70,6 +70,13 @@ static int wait_for_outside(struct stile_buffer *buffer, uint32_t usage, int64_t
 	return ret;
 }
 
+static int end_in_exporter(
+	struct stile_buffer *buffer, uint32_t usage, uint64_t offset, uint64_t bytes) {
+	return buffer->ops->end_cpu_access == NULL
+		? 0
+		: buffer->ops->end_cpu_access(buffer, direction_of(usage), offset, bytes);
+}
+
 /* P-1: the exporter first, then the fences; only then is there something for devices to write back. */
 static int begin_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset, uint64_t bytes,
 	int64_t deadline_ns, struct stile_cancel *cancel, const void *place) {
@@ -85,6 +92,7 @@ static int begin_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset
 	if (ret == 0 && buffer->ops->begin_cpu_access != NULL) {
 		ret = buffer->ops->begin_cpu_access(buffer, direction_of(usage), offset, bytes);
 	}
+	bool begun = ret == 0;
 	if (ret == 0) {
 		ret = resv_wait_at(buffer->resv,
 			stile_resv_usage_rw((usage & STILE_USAGE_WRITE) != 0), deadline_ns, cancel,
@@ -94,6 +102,9 @@ static int begin_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset
 		/* What shares a cache line with what is written must be there, too. */
 		buffer_sync(buffer, NULL, offset, bytes, true);
 		handoff_cpu_begin(buffer, usage, place);
+	} else if (begun) {
+		/* The caller ends only what he was told to go on with. */
+		(void)end_in_exporter(buffer, usage, offset, bytes);
 	}
 	return ret;
 }
@@ -109,9 +120,7 @@ static int end_at(struct stile_buffer *buffer, uint32_t usage, uint64_t offset, 
 	if ((usage & STILE_USAGE_WRITE) != 0) {
 		buffer_sync(buffer, NULL, offset, bytes, false);
 	}
-	return buffer->ops->end_cpu_access == NULL
-		? 0
-		: buffer->ops->end_cpu_access(buffer, direction_of(usage), offset, bytes);
+	return end_in_exporter(buffer, usage, offset, bytes);
 }
 
 int stile_buffer_begin_cpu_access(struct stile_buffer *buffer, uint32_t usage, int64_t deadline_ns,

@@ -54,7 +54,8 @@ static int parse_options(const char *options, char *heap, size_t bytes, struct s
 	size_t value = length - (sizeof(key) - 1);
 	if (length < sizeof(key) || strncmp(options, key, sizeof(key) - 1) != 0 || value >= bytes) {
 		return report_refuse(why, -EINVAL, STILE_REASON_OPTION, 0, 0, 0,
-			"option '%.64s' is not understood; there is only heap=NAME", options);
+			"option '%.*s' is not understood; there is only heap=NAME",
+			length < 64 ? (int)length : 64, options);
 	}
 	memcpy(heap, options + sizeof(key) - 1, value);
 	heap[value] = '\0';
@@ -214,22 +215,60 @@ static int dmabuf_buffer_create(struct stile_device *device, const struct stile_
 	return dma_buf_create(device, &memory, out);
 }
 
+/* The first plane that has this one's descriptor. */
+static uint32_t find_first(const struct stile_image_info *made, uint32_t plane) {
+	uint32_t first = 0;
+	while (made->planes[first].fd != made->planes[plane].fd) {
+		first++;
+	}
+	return first;
+}
+
+/* 0, or -EINVAL, which is told: then each descriptor is closed, once. */
+static int take_planes(const struct source *source, const struct stile_image_info *made) {
+	uint32_t count =
+		made->plane_count < STILE_MAX_PLANES ? made->plane_count : STILE_MAX_PLANES;
+	uint32_t twice = 0;
+	while (twice < count && find_first(made, twice) == twice) {
+		twice++;
+	}
+	if (made->plane_count > STILE_MAX_PLANES) {
+		check_warn("the allocator \"%s\" made an image of %u planes", source->name,
+			made->plane_count);
+	} else if (twice < count) {
+		check_warn("the allocator \"%s\" gave descriptor %d for plane %u and for plane %u: "
+			   "each has to have its own",
+			source->name, made->planes[twice].fd, find_first(made, twice), twice);
+	} else {
+		return 0;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (find_first(made, i) == i) {
+			close(made->planes[i].fd);
+		}
+	}
+	return -EINVAL;
+}
+
 static int dmabuf_image_allocate(struct stile_device *device, struct stile_image_info *info) {
 	const struct source *source = device->backend;
 	const struct stile_dmabuf_allocator *allocator = &source->allocator;
 	if (allocator->allocate_image == NULL) {
 		return 1;
 	}
-	int ret = allocator->allocate_image(allocator->priv, info);
-	if (ret == 0 && info->plane_count > STILE_MAX_PLANES) {
-		check_warn("the allocator \"%s\" made an image of %u planes", source->name,
-			info->plane_count);
-		for (size_t i = 0; i < STILE_MAX_PLANES; i++) {
-			close(info->planes[i].fd);
-		}
-		return -EINVAL;
+	struct stile_image_info made = *info;
+	int ret = allocator->allocate_image(allocator->priv, &made);
+	if (ret == 0) {
+		ret = take_planes(source, &made);
 	}
-	return ret;
+	if (ret < 0) {
+		return ret;
+	}
+	/* The picture is what was asked for, whatever the allocator made of it. */
+	info->modifier = made.modifier;
+	info->plane_count = made.plane_count;
+	memcpy(info->planes, made.planes, sizeof(info->planes));
+	return 0;
 }
 
 /* ---- What came by descriptor: the device may be of any backend ----------------------------- */

@@ -20,16 +20,21 @@
 #include "src/format.h"
 #include "src/os.h"
 #include "src/report.h"
+#include "src/watch.h"
 
 enum { DIRECTIONS = STILE_NO_DIRECTION };
 
 struct dma_buf {
 	struct stile_device *device; /* a reference */
 	int fd;
-	uint32_t brackets
-		[DIRECTIONS]; /* that the kernel was told of, and not of their end; atomic access */
-	uint32_t lock;
-	void *memory; /* under the lock: all of it, once somebody needed that; till the end */
+	int memfd; /* or -1; it is known by its inode, which is nobody else's while it is open */
+	struct watch *watch; /* of its fences, from the first on; by atomic access */
+
+	uint32_t lock; /* of all below */
+	void *memory;  /* all of it, once somebody needed that; till the end */
+	/* Brackets of the CPU that have not ended: those that the kernel knows, and those that it does not. */
+	uint32_t told[DIRECTIONS];
+	uint32_t untold[DIRECTIONS];
 };
 
 static const uint64_t linear = DRM_FORMAT_MOD_LINEAR;
@@ -201,43 +206,69 @@ static int dma_buf_begin_cpu_access(struct stile_buffer *buffer, enum stile_dire
 	(void)offset;
 	(void)bytes;
 	struct dma_buf *self = buffer->priv;
-	if (__atomic_load_n(&buffer->shown, __ATOMIC_SEQ_CST) == 0) {
-		return 0;
-	}
-	int ret = ioctl_sync(self->fd, usage_of(direction), false);
-	if (ret == 0) {
-		__atomic_fetch_add(&self->brackets[direction], 1, __ATOMIC_RELAXED);
+	os_lock(&self->lock);
+	bool tell = __atomic_load_n(&buffer->shown, __ATOMIC_SEQ_CST) > 0;
+	self->untold[direction] += !tell;
+	os_unlock(&self->lock);
+	int ret = tell ? ioctl_sync(self->fd, usage_of(direction), false) : 0;
+	if (tell && ret == 0) {
+		os_lock(&self->lock);
+		self->told[direction]++;
+		os_unlock(&self->lock);
 	}
 	return ret;
 }
 
-/* An end that had no beginning is an error to some of the kernel's exporters (V-5). */
-static bool take_bracket(struct dma_buf *self, enum stile_direction direction) {
-	uint32_t open = __atomic_load_n(&self->brackets[direction], __ATOMIC_RELAXED);
-	while (open > 0) {
-		if (__atomic_compare_exchange_n(&self->brackets[direction], &open, open - 1, true,
-			    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-			return true;
+/*
+ * Somebody is about to have it, and its caches hold nothing of it yet: what was begun unseen begins for the
+ * kernel, too, so that what the CPU goes on to write is written back at the end. With the lock: no bracket
+ * ends meanwhile. Nobody is waited for, but a driver that still clears memory of its own.
+ */
+static int tell_of_brackets(struct dma_buf *self) {
+	int ret = 0;
+	os_lock(&self->lock);
+	for (unsigned direction = 0; direction < DIRECTIONS; direction++) {
+		while (ret == 0 && self->untold[direction] > 0) {
+			ret = ioctl_sync(
+				self->fd, usage_of((enum stile_direction)direction), false);
+			self->untold[direction] -= ret == 0;
+			self->told[direction] += ret == 0;
 		}
 	}
-	return false;
+	os_unlock(&self->lock);
+	return ret;
 }
 
+/* An end that had no beginning is an error to some of the kernel's exporters (V-5). */
 static int dma_buf_end_cpu_access(struct stile_buffer *buffer, enum stile_direction direction,
 	uint64_t offset, uint64_t bytes) {
 	(void)offset;
 	(void)bytes;
 	struct dma_buf *self = buffer->priv;
-	return take_bracket(self, direction) ? ioctl_sync(self->fd, usage_of(direction), true) : 0;
+	os_lock(&self->lock);
+	bool tell = self->told[direction] > 0;
+	uint32_t *open = tell ? &self->told[direction] : &self->untold[direction];
+	*open -= *open > 0;
+	os_unlock(&self->lock);
+	return tell ? ioctl_sync(self->fd, usage_of(direction), true) : 0;
 }
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 static int dma_buf_export_fd(struct stile_buffer *buffer, uint32_t usage, int *fd) {
 	(void)usage;
-	int copy = os_dup(dma_buf_get_fd(buffer));
+	struct dma_buf *self = buffer->priv;
+	int copy = os_dup(self->fd);
+	if (copy < 0) {
+		return copy;
+	}
+	int ret = tell_of_brackets(self);
+	if (ret < 0) {
+		close(copy);
+		return ret;
+	}
 	*fd = copy;
-	return copy < 0 ? copy : 0;
+	return 0;
 }
 
 static void dma_buf_release(struct stile_buffer *buffer) {
@@ -247,6 +278,10 @@ static void dma_buf_release(struct stile_buffer *buffer) {
 		munmap(self->memory, (size_t)mapped_bytes(buffer));
 	}
 	close(self->fd);
+	if (self->memfd >= 0) {
+		close(self->memfd);
+	}
+	watch_unref(self->watch);
 	free(self);
 	device_unref(device);
 }
@@ -296,11 +331,15 @@ int dma_buf_create(
 	if (ret == 0) {
 		self->device = device;
 		self->fd = info->fd;
+		self->memfd = info->from_memfd ? info->memfd : -1;
 		ret = export(self, info, out);
 	}
 	if (ret < 0) {
 		free(self);
 		close(info->fd);
+		if (info->from_memfd) {
+			close(info->memfd);
+		}
 		return ret;
 	}
 	device_ref(device);
@@ -313,6 +352,26 @@ int dma_buf_create(
 int dma_buf_get_fd(const struct stile_buffer *buffer) {
 	const struct dma_buf *self = buffer->priv;
 	return self->fd;
+}
+
+int dma_buf_get_watch(const struct stile_buffer *buffer, struct watch **out) {
+	struct dma_buf *self = buffer->priv;
+	*out = __atomic_load_n(&self->watch, __ATOMIC_ACQUIRE);
+	if (*out != NULL) {
+		return 0;
+	}
+	struct watch *watch;
+	int ret = device_get_thread_watch(self->device, &watch);
+	if (ret < 0) {
+		return ret;
+	}
+	if (!__atomic_compare_exchange_n(
+		    &self->watch, out, watch, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		watch_unref(watch);
+		return 0;
+	}
+	*out = watch;
+	return 0;
 }
 
 struct stile_device *dma_buf_get_device(const struct stile_buffer *buffer) {

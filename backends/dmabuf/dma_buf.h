@@ -15,6 +15,7 @@
 struct stile_buffer;
 struct stile_device;
 struct stile_fence;
+struct watch;
 
 struct dma_buf_info {
 	int fd; /* consumed, on failure too */
@@ -24,7 +25,8 @@ struct dma_buf_info {
 	const char *name;        /* may be NULL */
 	struct stile_resv *resv; /* may be NULL */
 	bool made_here;          /* by this device, and nobody else has a descriptor */
-	bool from_memfd;         /* it came as a file in memory, which stays its file */
+	bool from_memfd;         /* it came as a file in memory, which stays its file: */
+	int memfd;               /* then consumed, too */
 	bool seals_are_final;    /* of that file; else true */
 };
 
@@ -38,7 +40,10 @@ int dma_buf_create(
 /** The descriptor of such a buffer; borrowed. */
 int dma_buf_get_fd(const struct stile_buffer *buffer);
 
-/** Whose log and watcher are used for such a buffer; borrowed. */
+/** What watches its fences; borrowed. 0, -EAGAIN (no thread), -EMFILE or -ENOMEM. */
+int dma_buf_get_watch(const struct stile_buffer *buffer, struct watch **out);
+
+/** Whose log is used for such a buffer; borrowed. */
 struct stile_device *dma_buf_get_device(const struct stile_buffer *buffer);
 
 /* As struct stile_backend_ops says. */

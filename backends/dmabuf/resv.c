@@ -18,7 +18,6 @@
 #include "src/fd_fence.h"
 #include "src/fence.h"
 #include "src/kernel_sync_file.h"
-#include "src/watch.h"
 
 /* By atomic access. There is one kernel. */
 static uint32_t lacks_export, lacks_import;
@@ -50,8 +49,17 @@ static int look_for_writer(int fd, void *data, struct fd_fence_end *end) {
 static const struct fd_fence_kind reader_kind = { .look = look_for_reader, .events = POLLIN };
 static const struct fd_fence_kind writer_kind = { .look = look_for_writer, .events = POLLOUT };
 
+/* A buffer may outlive its device, not what the application hears the device with. */
+static bool is_open(struct stile_device *device) {
+	pthread_mutex_lock(&device->lock);
+	bool open = !device->closed;
+	pthread_mutex_unlock(&device->lock);
+	return open;
+}
+
 static void tell_of_poll(struct stile_device *device) {
-	if (__atomic_exchange_n(&device->told_of_poll, 1, __ATOMIC_RELAXED) == 0) {
+	if (is_open(device) &&
+		__atomic_exchange_n(&device->told_of_poll, 1, __ATOMIC_RELAXED) == 0) {
 		device_log(device, STILE_LOG_WARN,
 			"this kernel lacks DMA_BUF_IOCTL_EXPORT_SYNC_FILE (Linux 6.0): waits for other "
 			"users of a dma-buf end when it is idle, later users' work included, and "
@@ -93,7 +101,7 @@ int dma_buf_fences_export(
 		return 0;
 	}
 	struct watch *watch;
-	int ret = device_get_thread_watch(dma_buf_get_device(buffer), &watch);
+	int ret = dma_buf_get_watch(buffer, &watch);
 	if (ret < 0) {
 		return ret;
 	}
@@ -103,7 +111,6 @@ int dma_buf_fences_export(
 		__atomic_store_n(&lacks_export, 1, __ATOMIC_RELAXED);
 		ret = export_poll(buffer, watch, usage, out);
 	}
-	watch_unref(watch);
 	return ret;
 }
 

@@ -30,9 +30,13 @@ const struct stile_backend_ops stile_backend_udmabuf;
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 static int open_node(const char *options, struct stile_report *why) {
-	if (options != NULL && options[strspn(options, " \t\n")] != '\0') {
+	static const char blanks[] = " \t\n";
+	const char *word = options == NULL ? "" : options + strspn(options, blanks);
+	size_t length = strcspn(word, blanks);
+	if (length > 0) {
 		return report_refuse(why, -EINVAL, STILE_REASON_OPTION, 0, 0, 0,
-			"option '%.64s' is not understood; there are none", options);
+			"option '%.*s' is not understood; there are none",
+			length < 64 ? (int)length : 64, word);
 	}
 	int fd = node_open("/dev/udmabuf", O_RDWR, why);
 	if (fd == -ENOENT) {
@@ -78,17 +82,19 @@ static int udmabuf_device_check(struct stile_device *device) {
 
 /* ---- Buffers ------------------------------------------------------------------------------- */
 
-static int make(struct stile_device *device, const struct stile_udmabuf_range *ranges, size_t count,
-	int *fd) {
+static int make(const struct stile_device *device, const struct stile_udmabuf_range *ranges,
+	size_t count, struct stile_report *why, int *fd) {
 	const struct udmabuf *udmabuf = device->backend;
 	int ret = pages_create(udmabuf->fd, ranges, count, fd);
-	if (ret < 0) {
-		device_log(device, STILE_LOG_ERROR,
-			"udmabuf: the kernel makes no dma-buf of %zu ranges, the first of %" PRIu64
-			" bytes: %s",
-			count, ranges[0].bytes, strerror(-ret));
-	}
-	return ret;
+	return ret == 0 ? 0
+			: report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+				  "the kernel makes no dma-buf of %zu ranges, the first of %" PRIu64
+				  " bytes: %s",
+				  count, ranges[0].bytes, strerror(-ret));
+}
+
+static void tell(const struct stile_device *device, const struct stile_report *why) {
+	device_log(device, STILE_LOG_ERROR, "udmabuf: %s", why->text);
 }
 
 /* In a file of its own, which goes at once: the dma-buf has the pages. */
@@ -103,9 +109,10 @@ static int allocate(struct stile_device *device, const struct stile_buffer_info 
 	struct stile_report why;
 	int ret = pages_check(&range, 1, own, &why);
 	if (ret == 0) {
-		ret = make(device, &range, 1, fd);
-	} else {
-		device_log(device, STILE_LOG_ERROR, "udmabuf: %s", why.text);
+		ret = make(device, &range, 1, &why, fd);
+	}
+	if (ret < 0) {
+		tell(device, &why);
 	}
 	close(range.memfd);
 	return ret;
@@ -138,11 +145,17 @@ static int udmabuf_buffer_import(struct stile_device *device, int fd, uint64_t b
 		.usage = USAGE_ALL,
 		.exporter = "udmabuf",
 		.from_memfd = true,
+		.memfd = fd,
 		.seals_are_final = os_memfd_stays_writable(fd),
 	};
-	int ret = make(device, &range, 1, &memory.fd);
-	close(fd);
-	return ret < 0 ? ret : dma_buf_create(device, &memory, out);
+	struct stile_report why;
+	int ret = make(device, &range, 1, &why, &memory.fd);
+	if (ret < 0) {
+		tell(device, &why);
+		close(fd);
+		return ret;
+	}
+	return dma_buf_create(device, &memory, out);
 }
 
 static int udmabuf_memory_check(
@@ -172,14 +185,26 @@ static uint64_t sum(const struct stile_udmabuf_info *info) {
 	return bytes;
 }
 
+static int check_name(const char *name, struct stile_report *why) {
+	enum { MOST = STILE_BUFFER_NAME_BYTES - 1 };
+	if (name == NULL || strnlen(name, MOST + 1) <= MOST) {
+		return 0;
+	}
+	return report_refuse(why, -EINVAL, STILE_REASON_CALLER, 0, MOST, MOST + 1,
+		"the name '%.*s...' has more than %d bytes", (int)MOST, name, (int)MOST);
+}
+
 static int create(struct stile_device *device, const struct stile_udmabuf_info *info,
 	struct stile_report *why, struct stile_buffer **out) {
 	if (device->ops != &stile_backend_udmabuf) {
 		return report_refuse(why, -EINVAL, STILE_REASON_CALLER, 0, 0, 0,
 			"the device is of the backend %s, not of udmabuf", device->ops->name);
 	}
-	int ret = pages_check(
-		info->ranges, info->range_count, (struct pages_place){ "range", 0 }, why);
+	int ret = check_name(info->name, why);
+	if (ret == 0) {
+		ret = pages_check(
+			info->ranges, info->range_count, (struct pages_place){ "range", 0 }, why);
+	}
 	if (ret < 0) {
 		return ret;
 	}
@@ -192,15 +217,14 @@ static int create(struct stile_device *device, const struct stile_udmabuf_info *
 		.made_here = true,
 		.seals_are_final = true,
 	};
-	ret = make(device, info->ranges, info->range_count, &memory.fd);
-	if (ret == 0) {
-		ret = dma_buf_create(device, &memory, out);
-	}
+	ret = make(device, info->ranges, info->range_count, why, &memory.fd);
 	if (ret < 0) {
-		report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
-			"a dma-buf of %zu ranges: %s", info->range_count, strerror(-ret));
+		return ret;
 	}
-	return ret;
+	ret = dma_buf_create(device, &memory, out);
+	return ret == 0
+		? 0
+		: report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0, "%s", strerror(-ret));
 }
 
 int stile_udmabuf_create(struct stile_device *device, const struct stile_udmabuf_info *info,
@@ -215,7 +239,7 @@ int stile_udmabuf_create(struct stile_device *device, const struct stile_udmabuf
 	ret = create(device, &known, &why, out);
 	if (ret < 0) {
 		report_give(report, &why);
-		device_log(device, STILE_LOG_ERROR, "udmabuf: %s", why.text);
+		tell(device, &why);
 	}
 	return ret;
 }

@@ -17,6 +17,7 @@
 
 /* ---- Limits -------------------------------------------------------------------------------- */
 
+/* What cannot be read is left to the kernel, which says less about it. */
 static uint64_t read_parameter(const char *name, uint64_t otherwise) {
 	char path[64], text[32];
 	snprintf(path, sizeof(path), "/sys/module/udmabuf/parameters/%s", name);
@@ -34,8 +35,8 @@ static uint64_t read_parameter(const char *name, uint64_t otherwise) {
 }
 
 void pages_get_limits(struct pages_limits *limits) {
-	limits->ranges = read_parameter("list_limit", 1024);
-	limits->bytes = read_parameter("size_limit_mb", 64) << 20;
+	limits->ranges = read_parameter("list_limit", UINT32_MAX);
+	limits->bytes = read_parameter("size_limit_mb", INT64_MAX >> 20) << 20;
 }
 
 /* ---- What the kernel would say ------------------------------------------------------------- */

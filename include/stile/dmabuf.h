@@ -45,16 +45,18 @@ struct stile_dmabuf_allocator {
 
 	/**
 	 * Mandatory: zeroed memory of at least so many bytes, as a descriptor
-	 * of a dma-buf that may be read and written, CLOEXEC, the caller's.
-	 * `bytes` is whole pages; `name` may be empty. 0 or -errno. What is no
-	 * such memory is refused with -EINVAL, and told.
+	 * of a dma-buf that may be read and written, CLOEXEC, the caller's, of
+	 * which nobody else has one. `bytes` is whole pages; `name` may be
+	 * empty. 0 or -errno. What is no such memory is refused with -EINVAL,
+	 * and told.
 	 */
 	int (*allocate)(void *priv, uint64_t bytes, const char *name, int *fd);
 
 	/**
 	 * Optional: the same for an image. `info` is complete and checked, but
-	 * has no planes; on success it has them, with descriptors as above, one
-	 * a plane. 0 or -errno.
+	 * has no planes; on success it has them, with descriptors as above,
+	 * each plane one of its own, and the modifier that was chosen; the rest
+	 * of it is not looked at. 0 or -errno.
 	 */
 	int (*allocate_image)(void *priv, struct stile_image_info *info);
 

@@ -66,8 +66,8 @@ struct stile_exporter_ops {
 	/**
 	 * Optional, unlocked: the CPU will touch, has touched these bytes,
 	 * which are within the buffer; the exporter may do more. Called before
-	 * the core waits for fences and has devices write back what they hold.
-	 * 0 or -errno.
+	 * the core waits for fences and has devices write back what they hold:
+	 * if that wait fails, what began is ended at once. 0 or -errno.
 	 */
 	int (*begin_cpu_access)(struct stile_buffer *buffer,
 		enum stile_direction direction, uint64_t offset,

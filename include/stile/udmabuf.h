@@ -21,8 +21,8 @@ struct stile_device;
  * What stile_device_open() gives allocates files of its own, which never leave:
  * who has the file of a dma-buf can punch holes into it and part the two.
  * Importing a descriptor of a memfd to such a device makes a dma-buf of all of
- * it, with the errors of stile_udmabuf_create(); parts, and several files as one
- * buffer, are made here.
+ * it, with the errors of stile_udmabuf_create(), and keeps the file open as long
+ * as the buffer is there; parts, and several files as one buffer, are made here.
  *
  * stile_device_open() takes no options. It gives -ENODEV where there is no
  * /dev/udmabuf, and -EACCES to users who may not open it (as a rule the group
@@ -67,9 +67,10 @@ struct stile_udmabuf_info {
  * @retval 0        *out is valid
  * @retval -EBADF   a range's memfd is not an open descriptor
  * @retval -EINVAL  the device is of another backend; no range, or more than
- *                  the kernel's limit; an offset or size that is not whole pages,
- *                  or nothing; not a file in memory; the name has more than 31
- *                  bytes; a size field is impossible
+ *                  the kernel's limit, also of bytes where /sys does not tell
+ *                  it; an offset or size that is not whole pages, or nothing;
+ *                  not a file in memory; the name has more than 31 bytes; a size
+ *                  field is impossible
  * @retval -EACCES  a descriptor cannot be read and written, or its file is sealed
  *                  against writing: the dma-buf could be written
  * @retval -EPERM   a file could be made smaller: it lacks F_SEAL_SHRINK

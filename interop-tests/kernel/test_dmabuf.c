@@ -25,6 +25,7 @@
 #include <stile/buffer.h>
 #include <stile/device.h>
 #include <stile/image.h>
+#include <stile/resv.h>
 #include <stile/swgpu.h>
 
 #include "interop-tests/kernel/heard.h"
@@ -32,6 +33,7 @@
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/memory.h"
+#include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 #include "interop-tests/support/vgem.h"
 #include "src/macros.h"
@@ -131,7 +133,7 @@ START_TEST(option_that_is_no_heap_is_refused) {
 	} cases[] = {
 		{ "heap=", -EINVAL, "heap=NAME" },
 		{ "heaps=system", -EINVAL, "'heaps=system' is not understood" },
-		{ "system", -EINVAL, "'system' is not understood" },
+		{ " system\n", -EINVAL, "'system' is not understood" },
 		{ "heap=../udmabuf", -EINVAL, "'../udmabuf' cannot be a dma-heap" },
 		{ "heap=/dev/udmabuf", -EINVAL, "cannot be a dma-heap" },
 		{ "heap=.", -EINVAL, "cannot be a dma-heap" },
@@ -400,6 +402,50 @@ START_TEST(buffer_outlives_its_device) {
 	stile_buffer_munmap(buffer, memory);
 	close(fd);
 	stile_buffer_unref(buffer);
+}
+END_TEST
+
+static int old_kernel(int fd, unsigned long request, void *arg) {
+	if (request == DMA_BUF_IOCTL_EXPORT_SYNC_FILE) {
+		errno = ENOTTY;
+		return -1;
+	}
+	return failing_real_ioctl(fd, request, arg);
+}
+
+/* What is found out of a kernel is found out once for a process. */
+static int with_a_closed_device(void) {
+	struct stile_buffer *buffer;
+	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 4096 };
+	int vgem = vgem_open(), fd;
+	int ret = heard_open(&heard, "dmabuf", NULL, STILE_LOG_WARN, &device);
+	runner_require(ret == 0, "dmabuf: %d", ret);
+	ret = stile_buffer_create(device, &info, &buffer);
+	runner_require(ret == 0, "no buffer: %d", ret);
+	ret = stile_buffer_export_fd(buffer, BOTH, &fd);
+	runner_require(ret == 0, "no descriptor: %d", ret);
+	int fence = vgem_attach(vgem, fd, true);
+	runner_require(fence >= 0, "no fence: %d", fence);
+	stile_device_destroy(device);
+	failing_set_ioctl(old_kernel);
+	ret = stile_buffer_begin_cpu_access(buffer, READ, 0, NULL);
+	runner_require(ret == -ETIME, "it is pending: %d", ret);
+	runner_require(heard.count == 0, "the application is gone, and told: %s", heard.text);
+	vgem_signal(vgem, fence);
+	stile_buffer_unref(buffer);
+	close(fd);
+	close(vgem);
+	return EXIT_SUCCESS;
+}
+
+/* Wrong code: a log that is called when the application has closed the device, and freed what hears it. */
+START_TEST(closed_device_logs_nothing) {
+	int vgem = vgem_open();
+	if (vgem < 0) {
+		return; /* Nothing to wait for. */
+	}
+	close(vgem);
+	ck_assert_int_eq(runner_reap(runner_spawn("closed-device", NULL, 0)), 0);
 }
 END_TEST
 
@@ -693,16 +739,86 @@ START_TEST(bracket_of_a_buffer_nobody_saw_costs_nothing) {
 }
 END_TEST
 
-/* V-5: to udmabufs it is an error. Wrong code: an end of what the kernel was not told the beginning of. */
-START_TEST(bracket_that_began_unseen_ends_so) {
+/*
+ * P-3, V-5. Wrong code: what the CPU writes after others got the buffer stays in its cache, for the kernel hears
+ * of no end; or of one that had no beginning, which to udmabufs is an error.
+ */
+START_TEST(bracket_that_began_unseen_begins_for_the_kernel_when_shown) {
+	static const struct {
+		uint32_t usage, count;
+		uint64_t flags;
+	} cases[] = {
+		{ READ, 2, DMA_BUF_SYNC_READ },
+		{ WRITE, 1, DMA_BUF_SYNC_WRITE },
+		{ BOTH, 1, DMA_BUF_SYNC_RW },
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint32_t usage = cases[i].usage, count = cases[i].count;
+		struct stile_buffer *buffer = create(NULL);
+		syncs_begin();
+		for (uint32_t k = 0; k < count; k++) {
+			ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, usage, 0, NULL), 0);
+		}
+		ck_assert_uint_eq(syncs.count, 0);
+		int fd = export(buffer, READ);
+		ck_assert_uint_eq(syncs.count, count);
+		close(export(buffer, READ));
+		for (uint32_t k = 0; k < count; k++) {
+			ck_assert_uint_eq(syncs.flags[k], cases[i].flags | DMA_BUF_SYNC_START);
+			ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, usage), 0);
+			ck_assert_uint_eq(syncs.count, count + k + 1);
+			ck_assert_uint_eq(
+				syncs.flags[count + k], cases[i].flags | DMA_BUF_SYNC_END);
+		}
+		/* All have ended for the kernel. */
+		bracket(buffer, usage);
+		ck_assert_uint_eq(syncs.count, 2 * count + 2);
+		close(fd);
+		stile_buffer_unref(buffer);
+	}
+}
+END_TEST
+
+/* Wrong code: a bracket that the kernel refused, counted as begun; one that began and is forgotten. */
+START_TEST(bracket_is_balanced_though_showing_fails) {
 	struct stile_buffer *buffer = create(NULL);
+	int fd = 0;
 	syncs_begin();
+	syncs.errors[0] = EIO;
 	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
-	int fd = export(buffer, READ);
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), 0);
+	ck_assert_int_eq(stile_buffer_export_fd(buffer, READ, &fd), -EIO);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_uint_eq(syncs.count, 1);
 	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
-	ck_assert_uint_eq(syncs.count, 0);
-	bracket(buffer, READ);
+	ck_assert_uint_eq(syncs.count, 1);
+	fd = export(buffer, READ);
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+	ck_assert_uint_eq(syncs.count, 3);
+	ck_assert_uint_eq(syncs.flags[1], DMA_BUF_SYNC_READ | DMA_BUF_SYNC_START);
+	ck_assert_uint_eq(syncs.flags[2], DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END);
+	close(fd);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
+/* P-1. Wrong code: the kernel is told of a beginning, the caller that there is none, and nobody ends it. */
+START_TEST(bracket_that_waited_in_vain_is_ended) {
+	struct stile_buffer *buffer = create(NULL);
+	struct stile_resv *resv = stile_buffer_get_resv(buffer);
+	struct stile_fence *fence = plain_fence_create();
+	int fd = export(buffer, READ);
+	ck_assert_int_eq(stile_resv_lock(resv, NULL, NULL), 0);
+	ck_assert_int_eq(stile_resv_reserve_fences(resv, 1), 0);
+	ck_assert_int_eq(stile_resv_add_fence(resv, fence, STILE_RESV_WRITE), 0);
+	stile_resv_unlock(resv);
+	syncs_begin();
+	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, WRITE, 0, NULL), -ETIME);
 	ck_assert_uint_eq(syncs.count, 2);
+	ck_assert_uint_eq(syncs.flags[0], DMA_BUF_SYNC_WRITE | DMA_BUF_SYNC_START);
+	ck_assert_uint_eq(syncs.flags[1], DMA_BUF_SYNC_WRITE | DMA_BUF_SYNC_END);
+	stile_fence_signal(fence);
+	stile_fence_unref(fence);
 	close(fd);
 	stile_buffer_unref(buffer);
 }
@@ -968,6 +1084,7 @@ static void add_allocating(Suite *s) {
 	tcase_add_test(tcase, import_leaves_the_name);
 	tcase_add_test(tcase, memory_has_the_name_of_its_image);
 	tcase_add_test(tcase, buffer_outlives_its_device);
+	tcase_add_test(tcase, closed_device_logs_nothing);
 	tcase_add_test(tcase, nothing_stays_of_what_failed);
 	suite_add_tcase(s, tcase);
 }
@@ -996,7 +1113,9 @@ static Suite *suite(void) {
 	tcase_add_test(access, bracket_of_a_shown_buffer_is_the_kernels);
 	tcase_add_test(access, bracket_of_an_imported_buffer_is_the_kernels);
 	tcase_add_test(access, bracket_of_a_buffer_nobody_saw_costs_nothing);
-	tcase_add_test(access, bracket_that_began_unseen_ends_so);
+	tcase_add_test(access, bracket_that_began_unseen_begins_for_the_kernel_when_shown);
+	tcase_add_test(access, bracket_is_balanced_though_showing_fails);
+	tcase_add_test(access, bracket_that_waited_in_vain_is_ended);
 	tcase_add_test(access, interrupted_bracket_is_repeated);
 	tcase_add_test(access, engines_draw_into_a_dma_buf);
 	tcase_add_test(access, each_attachment_has_a_table_of_its_own);
@@ -1006,7 +1125,8 @@ static Suite *suite(void) {
 }
 
 int main(int argc, char **argv) {
-	static const struct runner_role roles[] = { { "nobody", as_nobody }, { NULL, NULL } };
+	static const struct runner_role roles[] = { { "nobody", as_nobody },
+		{ "closed-device", with_a_closed_device }, { NULL, NULL } };
 	if (access(heaps, F_OK) == 0) {
 		return runner_main(argc, argv, suite, roles);
 	}

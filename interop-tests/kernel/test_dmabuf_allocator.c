@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <stile/buffer.h>
@@ -35,12 +36,24 @@ static struct {
 	bool memfd;            /* memory of another kind */
 	uint32_t plane_count;
 	uint64_t modifier; /* of images */
+	uint32_t shared;   /* the plane that has the first one's descriptor, too; 0: none has */
+	bool other;        /* a picture that was not asked for */
 	unsigned allocated, images, released;
 	uint64_t bytes;
 	char name[64];
 } app;
 
 static uint64_t page;
+static unsigned closed_in_vain; /* by atomic access */
+
+/* The library's, too: a number that is closed twice may be another file's by then. */
+int close(int fd) {
+	int ret = (int)syscall(SYS_close, fd);
+	if (ret < 0 && fd >= 0) {
+		__atomic_fetch_add(&closed_in_vain, 1, __ATOMIC_RELAXED);
+	}
+	return ret;
+}
 
 static int heap_alloc(uint64_t bytes) {
 	struct dma_heap_allocation_data args = {
@@ -73,9 +86,16 @@ static int allocate_image(void *priv, struct stile_image_info *info) {
 	info->modifier = app.modifier;
 	info->plane_count = app.plane_count;
 	for (uint32_t i = 0; i < app.plane_count && i < STILE_MAX_PLANES; i++) {
-		info->planes[i].fd = heap_alloc(16 * page);
+		info->planes[i].fd = app.shared != 0 && i == app.shared ? info->planes[0].fd
+									: heap_alloc(16 * page);
 		info->planes[i].pitch = 256;
 		info->planes[i].offset = 0;
+	}
+	if (app.other) {
+		info->width = info->height = 1;
+		info->fourcc = DRM_FORMAT_R8;
+		info->usage = READ;
+		info->name = "another";
 	}
 	return 0;
 }
@@ -88,6 +108,7 @@ static void release(void *priv) {
 static void setup(void) {
 	page = os_page_size();
 	memset(&app, 0, sizeof(app));
+	closed_in_vain = 0;
 	app.heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC);
 	app.access = O_RDWR;
 	app.plane_count = 1;
@@ -102,6 +123,7 @@ static void setup(void) {
 
 static void teardown(void) {
 	close(app.heap);
+	ck_assert_uint_eq(__atomic_load_n(&closed_in_vain, __ATOMIC_RELAXED), 0);
 }
 
 static struct stile_device *open_device(void) {
@@ -320,6 +342,47 @@ START_TEST(image_of_too_many_planes_is_told) {
 }
 END_TEST
 
+static const struct {
+	uint32_t planes, shared;
+	const char *says;
+} shared_planes[] = {
+	{ 2, 1, "for plane 0 and for plane 1" },
+	{ 3, 2, "for plane 0 and for plane 2" },
+	{ 5, 3, "made an image of 5 planes" },
+};
+
+/* Wrong code: a descriptor that is closed once for each plane; the second time it is somebody else's. */
+START_TEST(descriptor_given_for_two_planes_is_told_and_closed_once) {
+	ledger_expect_complaint(shared_planes[_i].says);
+	app.plane_count = shared_planes[_i].planes;
+	app.shared = shared_planes[_i].shared;
+	app.table.allocate_image = allocate_image;
+	struct stile_device *device = open_device();
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &picture, &image), -EINVAL);
+	ck_assert_ptr_null(image);
+	stile_device_destroy(device);
+}
+END_TEST
+
+/* Wrong code: an image of another size or format than the one that was asked for. */
+START_TEST(allocator_changes_the_layout_alone) {
+	app.table.allocate_image = allocate_image;
+	app.other = true;
+	struct stile_device *device = open_device();
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &picture, &image), 0);
+	const struct stile_image_info *info = stile_image_get_info(image);
+	ck_assert_uint_eq(info->width, picture.width);
+	ck_assert_uint_eq(info->height, picture.height);
+	ck_assert_uint_eq(info->fourcc, picture.fourcc);
+	ck_assert_uint_eq(info->usage, picture.usage);
+	ck_assert_str_eq(info->name, "picture");
+	stile_image_unref(image);
+	stile_device_destroy(device);
+}
+END_TEST
+
 /* Wrong code: limits that are those of another kind of memory. */
 START_TEST(extent_is_the_allocators) {
 	app.table.max_width = 64;
@@ -369,6 +432,9 @@ static Suite *suite(void) {
 	tcase_add_test(tcase, image_is_made_as_the_allocator_likes);
 	tcase_add_test(tcase, image_that_does_not_fit_is_refused);
 	tcase_add_test(tcase, image_of_too_many_planes_is_told);
+	tcase_add_loop_test(tcase, descriptor_given_for_two_planes_is_told_and_closed_once, 0,
+		(int)ARRAY_LENGTH(shared_planes));
+	tcase_add_test(tcase, allocator_changes_the_layout_alone);
 	tcase_add_test(tcase, extent_is_the_allocators);
 	tcase_add_test(tcase, nothing_stays_of_what_failed);
 	suite_add_tcase(s, tcase);

@@ -395,7 +395,10 @@ size_t buffer_model_view_bytes(int view) {
 	return buffer_state.views[view].bytes;
 }
 
-/* P-1: the exporter first, then who reads waits for those who write, who writes for all. */
+/*
+ * P-1: the exporter first, then who reads waits for those who write, who writes for all. Who is not let in does
+ * not end what was begun: the exporter hears of the end at once.
+ */
 int buffer_model_begin(int buffer, uint32_t usage, bool polls, int got) {
 	struct buffer *b = at(buffer);
 	if (!is_usage(usage)) {
@@ -405,13 +408,14 @@ int buffer_model_begin(int buffer, uint32_t usage, bool polls, int got) {
 	bool busy = model_work_is_pending(b->resv, (usage & BUFFER_MODEL_WRITE) == 0);
 	require(polls || (!busy && moving < MAY_BE_STUCK));
 	b->calls.begin++;
-	if (busy || moving == STUCK) {
+	bool is_late = busy || moving == STUCK || (polls && moving != SETTLED && got == -ETIME);
+	if (is_late) {
+		b->calls.end++;
 		return -ETIME;
 	}
-	if (polls && moving != SETTLED) {
-		return got == -ETIME ? -ETIME : 0;
+	if (!polls || moving == SETTLED) {
+		buffer_model_settle(buffer);
 	}
-	buffer_model_settle(buffer);
 	return 0;
 }
 

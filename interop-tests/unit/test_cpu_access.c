@@ -248,10 +248,14 @@ static void add_in_begin(struct test_exporter *of, enum test_exporter_op op) {
 	}
 }
 
-/* P-1. Wrong code: what is to be waited for looked up before the op, which may move the memory. */
+/*
+ * P-1. Wrong code: what is to be waited for looked up before the op, which may move the memory; an exporter that
+ * is left with what began, and nobody ends.
+ */
 START_TEST(what_the_exporter_starts_is_waited_for) {
 	exporter.hook = add_in_begin;
 	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), -ETIME);
+	ck_assert_str_eq(calls(), "begin end");
 }
 END_TEST
 

@@ -41,8 +41,7 @@ enum {
 
 enum {
 	PAGES = 2,
-	MANY = 10000, /* buffers at once */
-	FDS_EACH = 2, /* the storage's and the one that is exported */
+	MANY = 10000, /* buffers at once, of whose storage each has a descriptor */
 	FDS_MORE = 200,
 };
 
@@ -889,42 +888,41 @@ START_TEST(limit_is_emfile_and_nothing_is_lost) {
 }
 END_TEST
 
-static struct many {
-	struct stile_buffer *buffer;
-	int fd;
-} many[MANY];
+static struct stile_buffer *many[MANY];
 
-/* One that says its number. */
+/* One that says its number, and has been shown. */
 static void many_make(size_t number) {
 	void *address;
-	many[number].buffer = create(page);
-	ck_assert_int_eq(stile_buffer_mmap(many[number].buffer, BOTH, &address), 0);
+	many[number] = create(page);
+	ck_assert_int_eq(stile_buffer_mmap(many[number], BOTH, &address), 0);
 	memcpy(address, &number, sizeof(number));
-	stile_buffer_munmap(many[number].buffer, address);
-	many[number].fd = export(many[number].buffer, BOTH);
+	stile_buffer_munmap(many[number], address);
+	close(export(many[number], BOTH));
 }
 
 static void many_check(size_t number) {
 	size_t found;
-	ck_assert_int_eq(pread(many[number].fd, &found, sizeof(found), 0), (ssize_t)sizeof(found));
+	int fd = export(many[number], BOTH);
+	ck_assert_int_eq(pread(fd, &found, sizeof(found), 0), (ssize_t)sizeof(found));
 	ck_assert_uint_eq(found, number);
-	struct stile_buffer *again = import(other, many[number].fd, BOTH);
-	ck_assert_ptr_eq(again, many[number].buffer);
+	struct stile_buffer *again = import(other, fd, BOTH);
+	ck_assert_ptr_eq(again, many[number]);
 	stile_buffer_unref(again);
+	close(fd);
 }
 
-static void swap(struct many *one, struct many *another) {
-	struct many both = *one;
+static void swap(struct stile_buffer **one, struct stile_buffer **another) {
+	struct stile_buffer *both = *one;
 	*one = *another;
 	*another = both;
 }
 
 /* Wrong code: a table of a fixed size; one that is lost among many; a number too wide for something. */
 START_TEST(ten_thousand_at_once) {
-	rlim_t limit = limit_fds((rlim_t)MANY * FDS_EACH + FDS_MORE);
+	rlim_t limit = limit_fds(MANY + FDS_MORE);
 	size_t count = MANY, before = count_buffers();
-	if (limit < (rlim_t)MANY * FDS_EACH + FDS_MORE) {
-		count = (size_t)(limit - FDS_MORE) / FDS_EACH;
+	if (limit < MANY + FDS_MORE) {
+		count = (size_t)limit - FDS_MORE;
 		printf("only %zu buffers instead of %d: the hard limit of descriptors is %llu\n",
 			count, MANY, (unsigned long long)limit);
 		fflush(stdout);
@@ -940,8 +938,7 @@ START_TEST(ten_thousand_at_once) {
 	uint64_t state = runner_seed();
 	for (size_t left = count; left > 0; left--) {
 		swap(&many[left - 1], &many[runner_random(&state) % left]);
-		stile_buffer_unref(many[left - 1].buffer);
-		close(many[left - 1].fd);
+		stile_buffer_unref(many[left - 1]);
 	}
 	ck_assert_uint_eq(count_buffers(), before);
 	limit_restore();
