@@ -68,6 +68,7 @@ static struct gbm_bo *spoil(struct gbm_bo *bo) {
 
 struct gbm_bo *__wrap_gbm_bo_create(
 	struct gbm_device *gbm, uint32_t width, uint32_t height, uint32_t format, uint32_t flags) {
+	gbm_lies.any_layout += (flags & GBM_BO_USE_LINEAR) == 0;
 	return spoil(__real_gbm_bo_create(gbm, width, height, format, flags));
 }
 
@@ -83,8 +84,9 @@ struct gbm_bo *__wrap_gbm_bo_create_with_modifiers2(struct gbm_device *gbm, uint
 	}
 	/* Others have time to come. */
 	sched_yield();
-	struct gbm_bo *bo = __real_gbm_bo_create_with_modifiers2(
-		gbm, width, height, format, modifiers, count, flags);
+	struct gbm_bo *bo = __real_gbm_bo_create_with_modifiers2(gbm, width,
+		gbm_lies.short_of_rows ? (height + 1) / 2 : height, format, modifiers, count,
+		flags);
 	__atomic_sub_fetch(&gbm_lies.inside, 1, __ATOMIC_SEQ_CST);
 	return spoil(bo);
 }

@@ -20,8 +20,10 @@ struct gbm_lies {
 	int plane_count;       /* not 0: so many planes, all where the first is */
 	uint32_t pitch;        /* not 0: of every gbm_bo */
 	bool dirty;            /* new gbm_bos are full of 0x5a */
+	bool short_of_rows;    /* new gbm_bos have half of those that were asked for */
 	struct gbm_bo *handle; /* all handles are this one's */
 	unsigned created;      /* how many were made: counted, not told */
+	unsigned any_layout;   /* how many of them without a word on their layout */
 	int alive;             /* how many there are */
 	unsigned inside;       /* threads that are just making one */
 	bool crowded;          /* there were two at a time */

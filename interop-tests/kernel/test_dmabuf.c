@@ -836,6 +836,10 @@ START_TEST(interrupted_bracket_is_repeated) {
 	syncs_begin();
 	syncs.errors[0] = EIO;
 	ck_assert_int_eq(stile_buffer_begin_cpu_access(buffer, READ, 0, NULL), -EIO);
+	/* V-5: it has not begun: an end of it is a mistake, of which the kernel does not hear. */
+	ledger_expect_complaint("ends that has not begun");
+	ck_assert_int_eq(stile_buffer_end_cpu_access(buffer, READ), 0);
+	ck_assert_uint_eq(syncs.count, 1);
 	close(fd);
 	stile_buffer_unref(buffer);
 }

@@ -300,8 +300,14 @@ START_TEST(image_is_made_as_the_allocator_likes) {
 		ck_assert_uint_eq(stile_image_get_info(image)->planes[0].pitch, 256);
 		stile_image_unref(image);
 	}
+	/* Whatever was asked for. */
 	struct stile_image_info info = picture;
 	struct stile_image *image;
+	info.modifier = I915_FORMAT_MOD_X_TILED;
+	app.modifier = DRM_FORMAT_MOD_LINEAR;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	ck_assert_uint_eq(stile_image_get_info(image)->modifier, DRM_FORMAT_MOD_LINEAR);
+	stile_image_unref(image);
 	info.modifier = I915_FORMAT_MOD_Y_TILED;
 	ck_assert_int_eq(stile_image_create(device, &info, &image), -EOPNOTSUPP);
 	ck_assert_uint_eq(app.allocated, 0);
@@ -394,6 +400,8 @@ START_TEST(extent_is_the_allocators) {
 	info.height = 32;
 	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
 	stile_image_unref(image);
+	info.width = 65;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), -ERANGE);
 	stile_device_destroy(device);
 }
 END_TEST

@@ -838,9 +838,12 @@ START_TEST(images_are_laid_out_as_others_take_them) {
 	}
 	const struct stile_format *format;
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
-		struct stile_image *image = make_image(format->fourcc, 68, 20);
-		check_layout(image, format);
-		stile_image_unref(image);
+		/* One whose rows are groups, and one whose are not. */
+		for (uint32_t height = 18; height <= 20; height += 2) {
+			struct stile_image *image = make_image(format->fourcc, 68, height);
+			check_layout(image, format);
+			stile_image_unref(image);
+		}
 	}
 	/* The rows of this one need no padding: then it is as wide as the picture. */
 	struct stile_image *image = make_image(DRM_FORMAT_XRGB8888, 64, 20);
@@ -1033,6 +1036,7 @@ END_TEST
 struct handle_sweep {
 	struct stile_buffer *buffer;
 	uint32_t handle;
+	uint32_t lowest; /* number that nobody has; 0: unknown */
 };
 
 static int attempt_get_handle(void *user) {
@@ -1046,6 +1050,8 @@ static void after_get_handle(void *user, int ret) {
 	if (ret == 0) {
 		stile_drm_put_handle(drm, sweep->handle);
 		ck_assert(!is_alive(node, sweep->handle));
+	} else if (sweep->lowest != 0) {
+		ck_assert(!is_alive(node, sweep->lowest));
 	}
 }
 
@@ -1063,6 +1069,7 @@ START_TEST(get_handle_fails_cleanly) {
 	close(other);
 	uint32_t before = make_dumb(node);
 	ck_assert_int_eq(drmCloseBufferHandle(node, before), 0);
+	sweep.lowest = before;
 	ck_assert_uint_gt(
 		failing_sweep(attempt_get_handle, after_get_handle, &sweep, resources), 1);
 	uint32_t after = make_dumb(node);
@@ -1235,6 +1242,42 @@ START_TEST(missing_capabilities_are_told) {
 }
 END_TEST
 
+static uint64_t told_prime;
+
+/* Does one of the two. */
+static int have_half_of_prime(int fd, unsigned long request, void *arg) {
+	struct drm_get_cap *cap = arg;
+	int ret = any_ioctl_real(fd, request, arg);
+	if (request == DRM_IOCTL_GET_CAP && ret == 0 && cap->capability == DRM_CAP_PRIME) {
+		cap->value = told_prime;
+	}
+	return ret;
+}
+
+/* Wrong code: a driver that exports is taken for one that imports, or the other way round. */
+START_TEST(capability_is_that_for_the_direction) {
+	if (!begin(_i)) {
+		return;
+	}
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_buffer *buffer = make_buffer(), *none;
+	struct stile_device *device;
+	uint32_t handle;
+	any_ioctl_set(have_half_of_prime);
+	told_prime = DRM_PRIME_CAP_EXPORT;
+	ck_assert_int_eq(stile_drm_get_handle(drm, buffer, &why, &handle), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "does not import"));
+	told_prime = DRM_PRIME_CAP_IMPORT;
+	ck_assert_int_eq(stile_drm_export_handle(drm, 1, READ, &why, &none), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "does not export"));
+	ck_assert_int_eq(stile_drm_open_device(drm, NULL, &why, &device), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "does not export"));
+	any_ioctl_set(NULL);
+	stile_buffer_unref(buffer);
+	end();
+}
+END_TEST
+
 static uint32_t told_pitch;
 
 /* Rows are longer than they need to be. */
@@ -1329,6 +1372,7 @@ static void add_failing_tests(TCase *tcase) {
 	tcase_add_loop_test(tcase, device_and_image_fail_cleanly, 0, DRIVERS);
 	tcase_add_loop_test(tcase, driver_fails_cleanly, 0, DRIVERS);
 	tcase_add_loop_test(tcase, missing_capabilities_are_told, 0, DRIVERS);
+	tcase_add_loop_test(tcase, capability_is_that_for_the_direction, 0, DRIVERS);
 	tcase_add_loop_test(tcase, pitch_is_the_drivers, 0, DRIVERS);
 }
 

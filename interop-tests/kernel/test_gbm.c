@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,33 @@ START_TEST(memory_of_gbm_is_cleared) {
 }
 END_TEST
 
+static uint64_t syncs[8];
+static unsigned sync_count;
+
+static int note_sync(int fd, unsigned long request, void *arg) {
+	if (request == DMA_BUF_IOCTL_SYNC && sync_count < sizeof(syncs) / sizeof(syncs[0])) {
+		syncs[sync_count++] = ((struct dma_buf_sync *)arg)->flags;
+	}
+	return failing_real_ioctl(fd, request, arg);
+}
+
+/* D-4. Wrong code: zeroes that stay in the CPU's cache, and come out later over what a device drew. */
+START_TEST(memory_is_cleared_in_a_bracket) {
+	begin(_i);
+	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 4096 };
+	struct stile_buffer *buffer;
+	sync_count = 0;
+	failing_set_ioctl(note_sync);
+	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), 0);
+	failing_set_ioctl(NULL);
+	ck_assert_uint_eq(sync_count, 2);
+	ck_assert_uint_eq(syncs[0], DMA_BUF_SYNC_WRITE | DMA_BUF_SYNC_START);
+	ck_assert_uint_eq(syncs[1], DMA_BUF_SYNC_WRITE | DMA_BUF_SYNC_END);
+	stile_buffer_unref(buffer);
+	end();
+}
+END_TEST
+
 /* Before modifiers there was GBM_BO_USE_LINEAR. Wrong code: no memory at all there. */
 START_TEST(gbm_without_modifiers_allocates_linear_memory) {
 	begin(_i);
@@ -175,9 +203,22 @@ START_TEST(gbm_without_modifiers_allocates_linear_memory) {
 	struct stile_image *image = create_on(own, DRM_FORMAT_XRGB8888);
 	struct gbm_bo *bo = make_bo();
 	ck_assert_uint_eq(stile_image_get_info(image)->planes[0].pitch, gbm_bo_get_stride(bo));
+	ck_assert_uint_eq(gbm_lies.any_layout, 0);
 	gbm_bo_destroy(bo);
 	stile_image_unref(image);
 	stile_device_destroy(own);
+	end();
+}
+END_TEST
+
+/* Wrong code: less memory than was asked for. */
+START_TEST(driver_that_makes_too_little_is_not_believed) {
+	begin(_i);
+	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 70001 };
+	struct stile_buffer *buffer;
+	gbm_lies.short_of_rows = true;
+	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), -EOPNOTSUPP);
+	ck_assert_ptr_null(buffer);
 	end();
 }
 END_TEST
@@ -851,7 +892,9 @@ END_TEST
 static void add_devices(TCase *tcase) {
 	tcase_add_loop_test(tcase, image_of_a_gbm_device_is_as_gbm_makes_them, 0, driver_count);
 	tcase_add_loop_test(tcase, memory_of_gbm_is_cleared, 0, most);
+	tcase_add_loop_test(tcase, memory_is_cleared_in_a_bracket, 0, most);
 	tcase_add_loop_test(tcase, gbm_without_modifiers_allocates_linear_memory, 0, most);
+	tcase_add_loop_test(tcase, driver_that_makes_too_little_is_not_believed, 0, most);
 	tcase_add_loop_test(tcase, driver_that_makes_another_layout_is_not_believed, 0, most);
 	tcase_add_loop_test(tcase, layout_that_others_do_not_take_is_replaced, 0, most);
 	tcase_add_loop_test(tcase, device_takes_flags_of_gbm, 0, most);

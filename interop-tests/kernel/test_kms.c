@@ -267,6 +267,12 @@ START_TEST(image_that_nothing_shows_is_refused_with_the_reason) {
 		must_not_frame(stage.kms, image, cases[i].error, cases[i].part);
 		stile_image_unref(image);
 	}
+	/* The largest that is shown. */
+	struct stile_image *image = stage_make_image(stage.memory, 8192, 16, DRM_FORMAT_XRGB8888);
+	struct stile_drm_framebuffer *made;
+	ck_assert_int_eq(stile_drm_framebuffer_create(stage.kms, image, NULL, &made), 0);
+	stile_drm_framebuffer_destroy(made);
+	stile_image_unref(image);
 	stage_end();
 }
 END_TEST

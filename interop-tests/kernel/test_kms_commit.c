@@ -835,6 +835,32 @@ START_TEST(slow_fence_of_a_held_commit_holds_up_no_other) {
 }
 END_TEST
 
+/* the kernel owes it now. Wrong code: the promise goes on to expire, although the picture is on its way. */
+START_TEST(held_commit_that_the_kernel_has_does_not_expire) {
+	stage_begin(STAGE_FOREIGN);
+	int number;
+	int slow = vgem_sync_file(stage.vgem, &number);
+	ck_assert_int_ge(slow, 0);
+	begin_answering(slow, false);
+	struct stile_fence *drawn = plain_fence_create();
+	struct stage_shot shot;
+	stage_prepare(&shot, &stage.next, &drawn, 1);
+	shot.info.expiry_ns = runner_clock_ns() + 1500 * MS;
+	stage_must_commit(&shot);
+	stile_fence_signal(drawn);
+	ck_assert_int_eq(await_status(shot.held), 1);
+	while (runner_clock_ns() <= shot.info.expiry_ns) {
+		runner_sleep_ms(10);
+	}
+	ck_assert_int_eq(stile_fence_get_status(shot.shown), 0);
+	ck_assert_int_eq(vgem_signal(stage.vgem, number), 0);
+	stage_finish_shot(&shot);
+	stile_fence_unref(drawn);
+	close(slow);
+	stage_end();
+}
+END_TEST
+
 /* Wrong code: -1 taken for what is over, and the picture before given back although it is read. */
 START_TEST(fence_that_the_driver_did_not_give_has_failed) {
 	stage_begin(STAGE_FOREIGN);
@@ -1182,6 +1208,7 @@ static Suite *suite(void) {
 		{ fence_that_fails_meanwhile_has_failed, 1 },
 		{ held_commit_expires, 1 },
 		{ held_commit_that_is_shown_does_not_expire, 3 },
+		{ held_commit_that_the_kernel_has_does_not_expire, 1 },
 		{ held_commit_is_seen_in_who_waits_for_whom, 1 },
 		{ commit_behind_a_held_one_is_busy, 1 },
 		{ held_commit_waits_for_a_pending_flip, 1 },

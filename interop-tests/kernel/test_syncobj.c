@@ -253,12 +253,16 @@ START_TEST(binary_syncobj_is_unsubmitted_pending_and_done) {
 }
 END_TEST
 
-/* Y-4. Wrong code: what is submitted for 0 comes after what is there, rather than in its place. */
+/* Y-4, Y-5. Wrong code: what is submitted for 0 comes after what is there, rather than in its place. */
 START_TEST(binary_submission_replaces_what_was_there) {
 	int first = submit(0);
 	int second = submit(0);
 	ck_assert_int_eq(vgem_signal(vgem, second), 0);
 	ck_assert_int_eq(wait_for(0, STILE_POINT_SIGNALED, hang_ns()), 0);
+	ck_assert_int_eq(vgem_signal(vgem, first), 0);
+	first = submit(0);
+	ck_assert_int_eq(stile_timeline_signal(timeline, 0), 0);
+	ck_assert_int_eq(state_of(0), STILE_POINT_DONE);
 	ck_assert_int_eq(vgem_signal(vgem, first), 0);
 }
 END_TEST
@@ -278,6 +282,20 @@ START_TEST(value_is_up_to_where_all_is_done) {
 	ck_assert_int_eq(stile_timeline_signal(timeline, 9), 0);
 	ck_assert_uint_eq(stile_timeline_get_value(timeline), 9);
 	ck_assert_int_eq(state_of(10), STILE_POINT_UNSUBMITTED);
+}
+END_TEST
+
+/* S-5. Wrong code: a file that has fewer leaves than it came with is not understood. */
+START_TEST(fence_of_a_point_is_done_in_parts) {
+	int first = submit(2), second = submit(5);
+	struct stile_point point = at(5);
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_point_get_fence(&point, &fence), 0);
+	ck_assert_int_eq(vgem_signal(vgem, first), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	ck_assert_int_eq(vgem_signal(vgem, second), 0);
+	ck_assert_int_eq(plain_fence_finish(fence), 1);
+	stile_fence_unref(fence);
 }
 END_TEST
 
@@ -490,6 +508,29 @@ static int kernel_without_eventfd(int fd, unsigned long request, void *arg) {
 	}
 	return any_ioctl_real(fd, request, arg);
 }
+
+static int refuse_notice(int fd, unsigned long request, void *arg) {
+	if (request == DRM_IOCTL_SYNCOBJ_EVENTFD &&
+		((struct drm_syncobj_eventfd *)arg)->handle != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	return any_ioctl_real(fd, request, arg);
+}
+
+/* Y-11. Wrong code: a kernel that refuses is taken for one that has none, and a thread waits for nothing. */
+START_TEST(refused_notice_is_an_error) {
+	if (drmSyncobjEventfd(stile_drm_get_fd(drm), 0, 0, -1, 0) == 0 || errno != ENOENT) {
+		return;
+	}
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct stile_point point = at(1);
+	any_ioctl_set(refuse_notice);
+	ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_SIGNALED, fd), -EINVAL);
+	ck_assert_str_eq(heard, "");
+	close(fd);
+}
+END_TEST
 
 enum { BY_KERNEL, BY_THREAD, WAYS };
 
@@ -844,6 +885,7 @@ static void add_tests(TCase *tcase) {
 	tcase_add_test(tcase, binary_syncobj_is_unsubmitted_pending_and_done);
 	tcase_add_test(tcase, binary_submission_replaces_what_was_there);
 	tcase_add_test(tcase, value_is_up_to_where_all_is_done);
+	tcase_add_test(tcase, fence_of_a_point_is_done_in_parts);
 	tcase_add_test(tcase, syncobj_is_not_advanced);
 	tcase_add_loop_test(tcase, fence_of_a_point_is_the_kernels, 0, 2);
 	tcase_add_test(tcase, error_is_told_by_the_fence_alone);
@@ -854,6 +896,7 @@ static void add_tests(TCase *tcase) {
 	tcase_add_test(tcase, timeline_goes_on_without_its_adapter);
 	tcase_add_test(tcase, wait_goes_on_until_it_is_submitted_and_done);
 	tcase_add_test(tcase, wait_in_the_kernel_can_be_cancelled);
+	tcase_add_test(tcase, refused_notice_is_an_error);
 	tcase_add_loop_test(tcase, eventfd_is_told_once_of_each, 0, WAYS);
 	tcase_add_test(tcase, eventfd_is_raised_when_nothing_can_be_known_any_more);
 	tcase_add_test(tcase, eventfd_is_told_of_what_comes_after_want_of_memory);

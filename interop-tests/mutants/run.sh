@@ -4,7 +4,8 @@
 # is given; only those named)? README.md says what a patch's header holds. Works on a copy of the sources.
 #
 # A line for each: its name, what became of it, which test and assertion, or why not. Caught is what builds and
-# makes a named assertion fail, nothing else. The last line is "caught N of N"; 1 if that is not all.
+# makes a named assertion fail, nothing else. The last line is "caught N of N"; 1 if that is not all. What only a
+# booted kernel can tell comes last, so that it is not booted for each.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
@@ -12,7 +13,7 @@ readonly root=${here%/*/*}
 readonly limit_s=80
 jobs=$(nproc 2>/dev/null || echo 2)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/stile-mutants.XXXXXX")
-readonly scratch src=$scratch/src build=$scratch/build out=$scratch/out
+readonly scratch src=$scratch/src build=$scratch/build guest=$scratch/guest out=$scratch/out
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM
 
@@ -52,15 +53,54 @@ choose() {
 # make_tests NAME...: the programs of these tests.
 make_tests() { cmake --build "$build" --target "${@/#/test_}" -j "$jobs" >"$scratch/log" 2>&1; }
 
+program() { find "$build" -type f -name "test_$1"; }
+
 # run_program NAME: runs a test until it ends, fails or takes too long: 124, or 137 if it has to be killed.
 run_program() {
 	local path
-	path=$(find "$build" -type f -name "test_$1")
+	path=$(program "$1")
 	# In a shell that keeps quiet about a crash.
 	(
 		timeout -k 5 $limit_s "$path" >"$out" 2>&1 </dev/null
 		exit $?
 	) 2>/dev/null
+}
+
+# keep MUTANT KERNEL TEST...: what was built is to be run in the guest, as MUTANT.TEST.
+keep() {
+	local folder=$guest/$2 test
+	mkdir -p "$folder"
+	for test in "${@:3}"; do
+		cp "$(program "$test")" "$folder/$1.$test"
+		echo "$1.$test||timeout -k 5 $limit_s $folder/$1.$test" >>"$folder/vm-tests.txt"
+	done
+}
+
+# boot KERNEL: runs all that was kept for it, some letters of the alphabet at a time: a boot has its limit, too.
+boot() {
+	local letters
+	say "booting the kernel $1 for $(wc -l <"$guest/$1/vm-tests.txt") programs"
+	for letters in a-f g-l m-r s-z; do
+		# Most of them fail, as they should.
+		"$src/interop-tests/vm/run.sh" --kernel "$1" --build "$guest/$1" "^[$letters]" >>"$guest/$1/log" 2>&1
+	done
+}
+
+# recall NAME: as run_program does, of what $name's programs did in the guest: "FAILED NAME SECONDS s status 1", and
+# what was printed, by four columns to the right.
+recall() {
+	awk -v name="$name.$1" '/^[a-zA-Z]+ / { on = $2 == name } on' "$guest/$kernel/log" >"$out"
+	local ended
+	read -r ended < <(head -n 1 "$out")
+	sed -i -n 's/^    //p' "$out"
+	case $ended in
+	ok*) return 0 ;;
+	*' more than '*) return 124 ;;
+	*' signal '*) return $((128 + ${ended##* })) ;;
+	*' status '*) return "${ended##* }" ;;
+	skipped*) return 77 ;;
+	*) return 1 ;;
+	esac
 }
 
 # The first assertion that failed: "test_array.c:12 name_of_the_test: what is wrong".
@@ -69,18 +109,13 @@ failure() { grep -a -m 1 '^FAILED ' "$out" | cut -c 8-160 | grep .; }
 # Which test was on when the program broke off.
 last_test() { sed -n 's/^TEST //p' "$out" | tail -n 1; }
 
-# One mutant is in the sources. Sets `verdict` and `detail`.
+# judge RUN TEST...: what the tests, which RUN runs, say of a mutant. Sets `verdict` and `detail`.
 judge() {
-	local patch=$1 test status tests
-	read -r -a tests <<<"$(field Tests "$patch")"
-	if ! make_tests "${tests[@]}"; then
-		verdict='DOES NOT BUILD' detail=$(grep -m 1 'error:' "$scratch/log")
-		return
-	fi
-	verdict=SURVIVED detail=${tests[*]}
+	local test status tests=("${@:2}")
+	verdict=SURVIVED
 	for test in "${tests[@]}"; do
 		status=0
-		run_program "$test" || status=$?
+		"$1" "$test" || status=$?
 		if detail=$(failure); then
 			verdict=caught
 			return
@@ -95,6 +130,20 @@ judge() {
 	done
 }
 
+# One mutant is in the sources. No verdict: it is for the guest.
+try() {
+	local tests
+	read -r -a tests <<<"$(field Tests "$1")"
+	kernel=$(field Guest "$1")
+	if ! make_tests "${tests[@]}"; then
+		verdict='DOES NOT BUILD' detail=$(grep -m 1 'error:' "$scratch/log")
+	elif [ -n "$kernel" ]; then
+		keep "$name" "$kernel" "${tests[@]}"
+	else
+		judge run_program "${tests[@]}"
+	fi
+}
+
 # A time-out or a crash may be all that can be seen, if the header says why.
 excuse() {
 	local why=''
@@ -107,9 +156,26 @@ excuse() {
 	detail+="; explained: $why"
 }
 
+# report PATCH: a line of what became of it.
+declare -A counted=()
+report() {
+	excuse "$1"
+	counted[$verdict]=$((${counted[$verdict]:-0} + 1))
+	printf '%-48s %-10s %s\n' "$name" "$verdict" "$detail"
+}
+
 patches=()
 choose "$@"
-read -r -a all_tests <<<"$(for file in "${patches[@]}"; do field Tests "$file"; done | tr ' ' '\n' | sort -u | tr '\n' ' ')"
+# Those of each kernel, and of none.
+declare -A tests_of=()
+for file in "${patches[@]}"; do
+	kernel=$(field Guest "$file")
+	tests_of[${kernel:-none}]+=" $(field Tests "$file")"
+done
+for kernel in "${!tests_of[@]}"; do
+	tests_of[$kernel]=$(xargs -n 1 <<<"${tests_of[$kernel]}" | sort -u | xargs)
+done
+read -r -a all_tests <<<"${tests_of[*]}"
 
 say "copying the sources, building ${#all_tests[@]} tests"
 mkdir "$src"
@@ -128,25 +194,47 @@ if ! configure || ! make_tests "${all_tests[@]}"; then
 	tail -n 25 "$scratch/log" >&2
 	die "the sources do not build"
 fi
-for name in "${all_tests[@]}"; do
-	run_program "$name" || die "the test $name fails as it is: $(failure || last_test)"
+for kernel in "${!tests_of[@]}"; do
+	for name in ${tests_of[$kernel]}; do
+		if [ "$kernel" != none ]; then
+			keep unchanged "$kernel" "$name"
+		else
+			run_program "$name" || die "the test $name fails as it is: $(failure || last_test)"
+		fi
+	done
 done
 
 # Lines may have moved, but not changed.
 readonly apply=(patch -s -p1 -F0 --no-backup-if-mismatch -r -)
-declare -A counted=()
 for file in "${patches[@]}"; do
-	name=${file##*/} name=${name%.patch}
+	name=${file##*/} name=${name%.patch} verdict='' detail=''
 	if "${apply[@]}" --dry-run <"$file" >"$scratch/log" 2>&1; then
 		"${apply[@]}" <"$file"
-		judge "$file"
-		excuse "$file"
+		try "$file"
 		"${apply[@]}" -R <"$file" || die "$name cannot be taken back"
 	else
 		verdict='DOES NOT APPLY' detail=$(head -n 1 "$scratch/log")
 	fi
-	counted[$verdict]=$((${counted[$verdict]:-0} + 1))
-	printf '%-48s %-10s %s\n' "$name" "$verdict" "$detail"
+	[ -z "$verdict" ] || report "$file"
+done
+
+for kernel in "${!tests_of[@]}"; do
+	[ "$kernel" != none ] || continue
+	boot "$kernel"
+	name=unchanged
+	for test in ${tests_of[$kernel]}; do
+		recall "$test" && continue
+		tail -n 25 "$guest/$kernel/log" >&2
+		die "the test $test fails as it is: $(failure || last_test)"
+	done
+	for file in "${patches[@]}"; do
+		name=${file##*/} name=${name%.patch}
+		if [ -e "$guest/$kernel/$name.$(field Tests "$file" | cut -d ' ' -f 1)" ]; then
+			# shellcheck disable=SC2046
+			judge recall $(field Tests "$file")
+			report "$file"
+		fi
+	done
 done
 
 # What can only hang or crash, and says why, is no assertion: it counts apart.

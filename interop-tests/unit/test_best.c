@@ -150,6 +150,8 @@ START_TEST(callers_mistakes_are_refused) {
 	ck_assert_int_eq(stile_device_open_best(&info, &report, &device), -EINVAL);
 	ck_assert_int_eq(report.error, -EINVAL);
 	ck_assert_int_eq(report.reason, STILE_REASON_CALLER);
+	/* What is wrong for each is tried with one. */
+	ck_assert_msg(strstr(report.text, "udmabuf") == NULL, "%s", report.text);
 	info = (struct stile_device_info){ .size = 1 };
 	ck_assert_int_eq(stile_device_open_best(&info, &report, &device), -EINVAL);
 	ck_assert_int_eq(stile_device_open_best(NULL, &none, &device), -EINVAL);

@@ -171,6 +171,31 @@ START_TEST(look_without_memory_is_no_answer) {
 }
 END_TEST
 
+struct end {
+	struct stile_callback callback;
+	struct stile_fence *told;
+};
+
+static void tell_end(struct stile_fence *fence, struct stile_callback *callback) {
+	(void)fence;
+	stile_fence_signal(CONTAINER_OF(callback, struct end, callback)->told);
+}
+
+/* Wrong code: the watcher does not look again at what it saw in vain, and who listens waits for ever. */
+START_TEST(look_without_memory_is_made_again) {
+	size_t leaf;
+	struct stile_fence *fence = create(1, &leaf);
+	struct end end = { .told = plain_fence_create() };
+	ck_assert_int_eq(stile_fence_add_callback(fence, &end.callback, tell_end), 0);
+	fake_sync_file_fail(SYNC_IOC_FILE_INFO, ENOMEM, 3);
+	fake_sync_file_signal(leaf, 1, 5);
+	ck_assert_int_eq(plain_fence_finish(end.told), 1);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	stile_fence_unref(end.told);
+	stile_fence_unref(fence);
+}
+END_TEST
+
 /* Wrong code: what the kernel refuses to tell, or tells out of range, taken for success. */
 START_TEST(look_that_fails_is_ebadmsg) {
 	size_t leaf;
@@ -408,6 +433,22 @@ START_TEST(other_fences_do_not_become_files) {
 }
 END_TEST
 
+/* Wrong code: whatever has a descriptor is the kernel's. */
+START_TEST(fences_of_other_descriptors_do_not_become_files) {
+	static const enum stile_fd_kind kinds[] = { STILE_FD_EVENTFD, STILE_FD_SOFTWARE_SYNC_FILE };
+	struct stile_fence *fence = plain_fence_create(), *copy;
+	int fd;
+	ck_assert_int_eq(stile_fence_export_fd(fence, kinds[_i], 0, NULL, &fd), 0);
+	ck_assert_int_eq(stile_fence_import_fd(device, kinds[_i], 0, fd, &copy), 0);
+	check_refused(copy, 0);
+	check_refused(copy, ALLOW);
+	stile_fence_unref(copy);
+	close(fd);
+	stile_fence_signal(fence);
+	stile_fence_unref(fence);
+}
+END_TEST
+
 /* Wrong code: what is merged so far left open. */
 START_TEST(failed_merge_leaves_nothing) {
 	static const int errors[] = { EMFILE, ENFILE, ENOMEM };
@@ -491,6 +532,7 @@ static Suite *suite(void) {
 	tcase_add_test(in, interrupted_calls_are_made_again);
 	tcase_add_test(in, what_only_answers_like_one_is_refused);
 	tcase_add_test(in, look_without_memory_is_no_answer);
+	tcase_add_test(in, look_without_memory_is_made_again);
 	tcase_add_loop_test(in, look_that_fails_is_ebadmsg, 0, 3);
 	tcase_add_loop_test(
 		in, wrong_descriptor_is_refused_and_left_open, 0, ARRAY_LENGTH(bad_fds));
@@ -505,6 +547,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(out, container_of_files_goes_on_as_a_merged_file, 0, 2);
 	tcase_add_loop_test(out, container_of_more_than_files_is_refused, 0, 8);
 	tcase_add_loop_test(out, other_fences_do_not_become_files, 0, 2);
+	tcase_add_loop_test(out, fences_of_other_descriptors_do_not_become_files, 0, 2);
 	tcase_add_loop_test(out, failed_merge_leaves_nothing, 0, 3);
 	suite_add_tcase(s, out);
 

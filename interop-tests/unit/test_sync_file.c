@@ -538,6 +538,24 @@ START_TEST(only_a_whole_valid_record_is_success) {
 }
 END_TEST
 
+/* Wrong code: another process writes to the terminal of who prints a name. */
+START_TEST(names_are_text) {
+	struct wire wire = good;
+	memcpy(wire.driver, "a\033b\n", 5);
+	memcpy(wire.timeline, "\177~ \377", 5);
+	int ends[2];
+	mail_pair(ends);
+	struct stile_fence *fence = import(ends[1]);
+	ck_assert_int_eq(send(ends[0], &wire, sizeof(wire), MSG_NOSIGNAL), sizeof(wire));
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	ck_assert_str_eq(stile_fence_get_driver_name(fence), "a?b?");
+	ck_assert_str_eq(stile_fence_get_timeline_name(fence), "?~ ?");
+	stile_fence_unref(fence);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 /* Wrong code: no data taken for success, since the descriptor is readable after all. */
 START_TEST(drained_socket_is_an_error) {
 	struct stile_fence *fence = plain_fence_create();
@@ -1210,6 +1228,7 @@ static Suite *suite(void) {
 	tcase_add_checked_fixture(rubbish, setup, teardown);
 	tcase_add_loop_test(
 		rubbish, only_a_whole_valid_record_is_success, 0, ARRAY_LENGTH(forgeries) * WAYS);
+	tcase_add_test(rubbish, names_are_text);
 	tcase_add_loop_test(rubbish, drained_socket_is_an_error, 0, WAYS);
 	tcase_add_loop_test(rubbish, socket_without_a_peer_is_an_error, 0, WAYS);
 	tcase_add_loop_test(rubbish, socket_that_shows_nothing_is_an_error, 0, WAYS);

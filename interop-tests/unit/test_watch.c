@@ -159,7 +159,7 @@ END_TEST
 START_TEST(fence_that_nobody_listens_to_does_not_keep_it_readable) {
 	struct pair pair = pair_create(device);
 	stile_fence_signal(pair.fence);
-	stile_device_dispatch(device);
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
 	ck_assert(!is_readable());
 	struct count count = { 0 };
 	ck_assert_int_eq(stile_fence_add_callback(pair.copy, &count.callback, count_run), -ENOENT);
@@ -223,10 +223,10 @@ START_TEST(dispatch_looks_at_some_hundred_at_a_time) {
 	}
 	close(fd);
 	stile_fence_signal(fence);
-	stile_device_dispatch(device);
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
 	ck_assert_int_eq(total, AT_ONCE);
 	ck_assert(is_readable());
-	stile_device_dispatch(device);
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
 	ck_assert_int_eq(total, MANY);
 	ck_assert(!is_readable());
 	for (size_t i = 0; i < MANY; i++) {
@@ -356,6 +356,8 @@ START_TEST(watch_for_which_there_is_no_memory_is_kept_up) {
 	ck_assert_int_eq(open_device(THREAD, &threaded), 0);
 	struct pair pair = pair_create(threaded);
 	struct count count = { .total = NULL };
+	/* Who makes it expire looks as well. */
+	ck_assert_int_eq(stile_fence_set_expiry(pair.copy, runner_clock_ns() + 60000 * MS), 0);
 	failing_deny_watches(true);
 	ck_assert_int_eq(stile_fence_add_callback(pair.copy, &count.callback, count_run), 0);
 	runner_sleep_ms(20);
@@ -371,6 +373,29 @@ START_TEST(watch_for_which_there_is_no_memory_is_kept_up) {
 	failing_deny_watches(false);
 	pair_finish(&pair);
 	stile_device_destroy(threaded);
+}
+END_TEST
+
+/* Nobody looks again for a loop. Wrong code: that it cannot be watched is found out when somebody listens. */
+START_TEST(import_for_a_loop_needs_a_watch) {
+	struct stile_fence *fence = plain_fence_create(), *copy;
+	struct count count = { .total = NULL };
+	int fd = export(fence);
+	failing_deny_watches(true);
+	ck_assert_int_eq(stile_fence_import_fd(device, KIND, 0, fd, &copy), -ENOMEM);
+	ck_assert_ptr_null(copy);
+	failing_deny_watches(false);
+	copy = import_to(device, fd);
+	failing_deny_watches(true);
+	ck_assert_int_eq(stile_fence_add_callback(copy, &count.callback, count_run), 0);
+	failing_deny_watches(false);
+	stile_fence_signal(fence);
+	ck_assert(plain_fd_becomes_readable(stile_device_get_fd(device)));
+	ck_assert_int_eq(stile_device_dispatch(device), 0);
+	ck_assert_int_eq(atomic_load(&count.calls), 1);
+	close(fd);
+	stile_fence_unref(copy);
+	stile_fence_unref(fence);
 }
 END_TEST
 
@@ -713,6 +738,7 @@ static Suite *suite(void) {
 	tcase_add_test(loop, wait_for_any_needs_a_dispatch);
 	tcase_add_loop_test(loop, fence_outlives_the_device_of_a_loop, 0, 4);
 	tcase_add_loop_test(loop, watch_for_which_there_is_no_memory_is_kept_up, 0, 2);
+	tcase_add_test(loop, import_for_a_loop_needs_a_watch);
 	tcase_add_test(loop, open_for_a_loop_survives_every_failure);
 	suite_add_tcase(s, loop);
 
