@@ -7,6 +7,8 @@
 #   --show DIR       a folder that is to be seen there too, at the same place, read only; --write DIR: it can be written
 #   --limit SECONDS  how long the whole may take (default: 600)
 #   --memory MIB     default: 1024
+#   --time instructions  one processor, on which every instruction takes a nanosecond: what is measured there depends on
+#                    nothing but what is run
 #
 # stdout, stderr and the exit status are the command's; it gets variables named STILE_*. Other statuses:
 # 123: the command succeeded and the kernel complained (printed), 124: the time was over, 125: it did not boot.
@@ -16,7 +18,7 @@ readonly here
 # shellcheck source-path=SCRIPTDIR source=packages.sh
 . "$here/packages.sh"
 
-kernel='' root=/ limit=600 memory=1024 shares=() modes=()
+kernel='' root=/ limit=600 memory=1024 time='' shares=() modes=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	[ $# -gt 1 ] || die "boot.sh: $1 needs an argument" 125
 	case $1 in
@@ -25,6 +27,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	--show | --write) shares+=("$(realpath "$2")") modes+=("${1#--}") ;;
 	--limit) limit=$2 ;;
 	--memory) memory=$2 ;;
+	--time) time=$2 ;;
 	*) die "boot.sh: no option '$1'" 125 ;;
 	esac
 	shift 2
@@ -86,9 +89,11 @@ share() {
 port() { args+=(-chardev "$2,id=$1" -device "virtserialport,chardev=$1,name=$1"); }
 
 processors=$(nproc)
+emulator=(-accel 'tcg,thread=multi' -smp $((processors < 4 ? processors : 4)))
+[ "$time" != instructions ] || emulator=(-accel 'tcg,thread=single' -icount 'shift=0,sleep=off' -smp 1)
 write_initrd "$@"
 # No watchdogs: they would report that this machine was busy. Emulated, a fast "rep movsb" is the slowest copy.
-args=(-machine q35 -accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm' -smp $((processors < 4 ? processors : 4)) -m "$memory"
+args=(-machine q35 "${emulator[@]}" -cpu 'max,-erms,-fsrm' -m "$memory"
 	-nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel/vmlinuz" -initrd "$scratch/initrd.cpio"
 	-append "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on log_buf_len=4M nowatchdog

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # run.sh --build DIR [--kernel stock|own|6.1] [--root trixie] [--accept] [TEST-REGEX...]: run the tests that meet a
 # kernel in one boot, and compare what ran and what was skipped with expected/KERNEL[-ROOT].txt.
-# run.sh [...] --shell COMMAND [ARGUMENT...]: run that instead, here; under --root in the project's folder.
+# run.sh [...] [--time instructions] --shell COMMAND [ARGUMENT...]: run that instead, here; under --root in the
+# project's folder. --time as boot.sh's.
 #
 # --accept writes down what was seen. 0 only if nothing failed and the list is right.
 set -euo pipefail
@@ -13,10 +14,10 @@ readonly here
 . "$here/packages.sh"
 readonly project=${here%/*/*} limit_s=900
 
-kernel=stock root='' build='' accept=0 shell=() patterns=()
+kernel=stock root='' build='' time='' accept=0 shell=() patterns=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--build | --kernel | --root)
+	--build | --kernel | --root | --time)
 		[ $# -gt 1 ] || die "$1 needs an argument" 2
 		declare "${1#--}=$2"
 		shift
@@ -39,6 +40,7 @@ readonly expected=$here/expected/$name.txt results=$project/build/results
 boot=("$here/boot.sh" --limit "$limit_s")
 folder=$("$here/kernel.sh" "$kernel")
 boot+=(--kernel "$folder")
+[ -z "$time" ] || boot+=(--time "$time")
 if [ -n "$root" ]; then
 	folder=$("$here/root.sh" "$root")
 	boot+=(--root "$folder" --show "$project")
@@ -56,7 +58,7 @@ trap 'rm -rf "$scratch"' EXIT
 chosen() {
 	local pattern=''
 	[ ${#patterns[@]} = 0 ] || pattern=$(printf '|(%s)' "${patterns[@]}")
-	awk -F '[ |]' -v pattern="${pattern#|}" '$1 ~ pattern' "$1" | sort
+	awk -F '[ |]' -v pattern="${pattern#|}" '$1 ~ pattern' "$1"
 }
 
 # What became of each test, "NAME ok|skipped|FAILED SECONDS REASON": from what was printed, and for those that the
