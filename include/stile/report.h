@@ -36,6 +36,15 @@ enum stile_reason {
 	STILE_REASON_OPTION,    /**< an option is not understood */
 	STILE_REASON_CALLER,    /**< the call makes no sense, or comes at the
 	                             wrong moment */
+	STILE_REASON_MODIFIER_UNSAID, /**< who takes the format does not say in
+	                             which layouts */
+	STILE_REASON_EXTERNAL_ONLY,   /**< as an external texture only */
+	STILE_REASON_DEVICE,      /**< means something to another device only */
+	STILE_REASON_PROTECTED,   /**< protected content is not taken */
+	STILE_REASON_MEMORY_KIND, /**< nobody makes memory of a kind that all
+	                             import */
+	STILE_REASON_SYNC,        /**< no way to wait for each other */
+	STILE_REASON_POLICY,      /**< it would do, and was not allowed */
 };
 
 /**

@@ -19,9 +19,12 @@
 #include <stile/format.h>
 #include <stile/graph.h>
 #include <stile/image.h>
+#include <stile/layout.h>
 #include <stile/log.h>
 #include <stile/merge.h>
+#include <stile/negotiate.h>
 #include <stile/notify.h>
+#include <stile/party.h>
 #include <stile/report.h>
 #include <stile/resv.h>
 #include <stile/seqno.h>
