@@ -18,6 +18,7 @@ static const struct {
 	{ "resv", bench_resv },
 	{ "buffer", bench_buffer },
 	{ "kernel", bench_kernel },
+	{ "interop", bench_interop },
 };
 
 /* What groups have this program run for them, as another process. */

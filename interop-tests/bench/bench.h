@@ -85,6 +85,7 @@ int bench_kernel(void);
 /** What bench_kernel() has run under trace_count(): an access that nobody, that somebody outside is in. */
 int bench_kernel_traced_alone(void);
 int bench_kernel_traced_pending(void);
+int bench_interop(void);
 
 /* What the parts of the group "resv" share, beside fence.h. */
 
