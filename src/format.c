@@ -6,30 +6,42 @@
 /* Metadata begins, and its rows begin, at whole cache lines. */
 enum { META_ALIGN = 64 };
 
-#define RGB(name_, opaque_) \
+#define LIST(...) \
+	{ __VA_ARGS__ }
+/* How many planes there are, those initialisers say. */
+#define COUNT(...) \
+	(sizeof((struct stile_format_plane[])LIST(__VA_ARGS__)) / sizeof(struct stile_format_plane))
+
+#define RGB( \
+	name_, opaque_, alpha_, bytes_, bits_, float_, vk, order, gl_internal, gl_format, gl_type) \
 	{ \
-		.fourcc = DRM_FORMAT_##name_, .name = #name_, .opaque = DRM_FORMAT_##opaque_, \
-		.plane_count = 1, .planes = { \
-			{ .bytes = 4, .hsub = 1, .vsub = 1 } \
-		} \
-	}
+		.fourcc = DRM_FORMAT_##name_, \
+		.name = #name_, \
+		.opaque = DRM_FORMAT_##opaque_, \
+		.alpha = DRM_FORMAT_##alpha_, \
+		.plane_count = 1, \
+		.planes = { { (bytes_), 1, 1, 1 } }, \
+		.bits = (bits_), \
+		.hsub = 1, \
+		.vsub = 1, \
+		.is_float = (float_), \
+	},
+#define YUV(name_, opaque_, alpha_, planes_, bits_, hsub_, vsub_, vk, order) \
+	{ \
+		.fourcc = DRM_FORMAT_##name_, \
+		.name = #name_, \
+		.opaque = DRM_FORMAT_##opaque_, \
+		.alpha = DRM_FORMAT_##alpha_, \
+		.plane_count = COUNT planes_, \
+		.planes = LIST planes_, \
+		.bits = (bits_), \
+		.hsub = (hsub_), \
+		.vsub = (vsub_), \
+		.is_yuv = true, \
+	},
 
 static const struct stile_format formats[] = {
-	RGB(XRGB8888, XRGB8888),
-	RGB(ARGB8888, XRGB8888),
-	RGB(XBGR8888, XBGR8888),
-	RGB(ABGR8888, XBGR8888),
-	{ .fourcc = DRM_FORMAT_R8,
-		.name = "R8",
-		.opaque = DRM_FORMAT_R8,
-		.plane_count = 1,
-		.planes = { { .bytes = 1, .hsub = 1, .vsub = 1 } } },
-	{ .fourcc = DRM_FORMAT_NV12,
-		.name = "NV12",
-		.opaque = DRM_FORMAT_NV12,
-		.plane_count = 2,
-		.planes = { { .bytes = 1, .hsub = 1, .vsub = 1 },
-			{ .bytes = 2, .hsub = 2, .vsub = 2 } } },
+#include "src/format_table.inc"
 };
 
 const struct stile_format *stile_format_get(uint32_t fourcc) {
@@ -58,7 +70,8 @@ static uint64_t divide_up(uint64_t value, uint32_t by) {
 }
 
 uint32_t format_plane_width(const struct stile_format *format, uint32_t plane, uint32_t width) {
-	return (uint32_t)divide_up(width, format->planes[plane].hsub);
+	const struct stile_format_plane *at = &format->planes[plane];
+	return (uint32_t)divide_up(width, (uint32_t)at->hsub * at->block);
 }
 
 uint32_t format_plane_height(const struct stile_format *format, uint32_t plane, uint32_t height) {
@@ -128,9 +141,9 @@ static uint32_t apply_rules(const struct stile_format *format, const struct form
 	if (tiling != NULL) {
 		return rules->height_align;
 	}
-	/* Software drivers draw in blocks of row_group x row_group samples. */
-	shape->pitch_align =
-		greater(shape->pitch_align, rules->row_group * format->planes[plane].bytes);
+	/* Software drivers draw in squares of row_group x row_group samples. */
+	uint64_t square = (uint64_t)rules->row_group * format->planes[plane].bytes;
+	shape->row_bytes = (shape->row_bytes + square - 1) / square * square;
 	return greater(rules->row_group, rules->height_align);
 }
 

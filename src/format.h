@@ -44,7 +44,7 @@ struct format_rules {
 /** Round up to a multiple of `align`, a power of two. */
 bool format_align(uint64_t value, uint64_t align, uint64_t *out);
 
-/** Samples of a plane across and down, for an image of this extent. */
+/** Blocks of a plane across, and rows of it, for an image of this extent. */
 uint32_t format_plane_width(const struct stile_format *format, uint32_t plane, uint32_t width);
 uint32_t format_plane_height(const struct stile_format *format, uint32_t plane, uint32_t height);
 

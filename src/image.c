@@ -56,9 +56,31 @@ static int check_extent(const struct stile_image_info *info, const struct stile_
 	return 0;
 }
 
+static const struct format_tiling *find_tiling(
+	const struct stile_device *device, uint64_t modifier) {
+	for (size_t i = 0; i < device->ops->tiling_count; i++) {
+		if (device->ops->tilings[i].modifier == modifier) {
+			return &device->ops->tilings[i];
+		}
+	}
+	return NULL;
+}
+
+static int check_metadata(const struct stile_format *format, const struct format_tiling *tiling,
+	struct stile_report *why) {
+	uint32_t count = format_plane_count(format, tiling);
+	if (count <= STILE_MAX_PLANES) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, STILE_MAX_PLANES, count,
+		"%s in %s has %u planes with those of metadata: an image has at most %u",
+		format->name, tiling->name, count, STILE_MAX_PLANES);
+}
+
 /* What creating and importing have in common: everything but the planes. */
-static int check_picture(const struct stile_image_info *info, const struct stile_format *format,
-	const struct stile_constraints *limits, struct stile_report *why) {
+static int check_picture(const struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_format *format, const struct stile_constraints *limits,
+	struct stile_report *why) {
 	if (format == NULL) {
 		char text[5];
 		format_fourcc_text(info->fourcc, text);
@@ -74,16 +96,16 @@ static int check_picture(const struct stile_image_info *info, const struct stile
 		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, 1, 0,
 			"an image of %u x %u pixels has nothing in it", info->width, info->height);
 	}
-	for (uint32_t i = 0; i < format->plane_count; i++) {
-		const struct stile_format_plane *plane = &format->planes[i];
-		if (info->width % plane->hsub != 0 || info->height % plane->vsub != 0) {
-			return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, i, plane->hsub,
-				info->width, "%u x %u pixels: %s needs a multiple of %u x %u",
-				info->width, info->height, format->name, plane->hsub, plane->vsub);
-		}
+	if (info->width % format->hsub != 0 || info->height % format->vsub != 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, format->hsub,
+			info->width, "%u x %u pixels: %s needs a multiple of %u x %u", info->width,
+			info->height, format->name, format->hsub, format->vsub);
 	}
 	int ret = check_extent(info, limits, why);
-	return ret < 0 ? ret : check_modifier(info->modifier, limits, why);
+	if (ret == 0) {
+		ret = check_modifier(info->modifier, limits, why);
+	}
+	return ret == 0 ? check_metadata(format, find_tiling(device, info->modifier), why) : ret;
 }
 
 /* ---- Where the planes are ----------------------------------------------------------------- */
@@ -98,16 +120,6 @@ struct layout {
 /* A layout that is the affair of drivers: where its bytes are, nobody can say here. */
 static bool is_opaque(const struct layout *layout) {
 	return layout->tiling == NULL && layout->info->modifier != DRM_FORMAT_MOD_LINEAR;
-}
-
-static const struct format_tiling *find_tiling(
-	const struct stile_device *device, uint64_t modifier) {
-	for (size_t i = 0; i < device->ops->tiling_count; i++) {
-		if (device->ops->tilings[i].modifier == modifier) {
-			return &device->ops->tilings[i];
-		}
-	}
-	return NULL;
 }
 
 static bool is_meta(const struct layout *layout, uint32_t plane) {
@@ -316,7 +328,7 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 	struct stile_report *why) {
 	const struct stile_format *format = stile_format_get(info->fourcc);
 	const struct device_limits *limits = &device->limits;
-	int ret = check_picture(info, format, &limits->import, why);
+	int ret = check_picture(device, info, format, &limits->import, why);
 	if (ret < 0) {
 		return ret;
 	}
@@ -387,7 +399,7 @@ static int check_create(struct stile_device *device, const struct stile_image_in
 	struct stile_constraints limits = device->limits.import;
 	limits.modifiers = device->limits.create_modifiers;
 	limits.modifier_count = device->limits.create_modifier_count;
-	return check_picture(info, stile_format_get(info->fourcc), &limits, why);
+	return check_picture(device, info, stile_format_get(info->fourcc), &limits, why);
 }
 
 /* Where the planes go, and how many bytes they take. */

@@ -29,7 +29,7 @@ struct image_meta {
 
 /** Where the samples of a plane are. Everything was checked when the image was made. */
 struct image_plane {
-	uint32_t sample_bytes; /* 1, 2 or 4 */
+	uint32_t sample_bytes; /* of a block, where the format packs several samples together */
 	uint32_t width;        /* samples */
 	uint32_t height;       /* rows of samples */
 	uint64_t offset;       /* bytes, in the plane's buffer */

@@ -31,19 +31,27 @@ static int fill_execute(const struct execution *execution, const struct command 
 
 static const struct command_type fill_type = { .name = "fill", .execute = fill_execute };
 
-/* False: it is not within the plane, or not in whole samples. */
+/* NULL: all of it. False: it is not within the plane, or not in whole blocks. */
 static bool find_area(const struct stile_image *image, uint32_t plane,
 	const struct stile_swgpu_rect *rect, struct area *out) {
 	const struct stile_format_plane *format = &image->format->planes[plane];
+	if (rect == NULL) {
+		*out = (struct area){
+			.width = format_plane_width(image->format, plane, image->info.width),
+			.height = format_plane_height(image->format, plane, image->info.height),
+		};
+		return true;
+	}
 	if (!area_of_rect(rect, &image->info, out)) {
 		return false;
 	}
-	if (out->x % format->hsub != 0 || out->width % format->hsub != 0 ||
-		out->y % format->vsub != 0 || out->height % format->vsub != 0) {
+	uint32_t across = (uint32_t)format->hsub * format->block;
+	if (out->x % across != 0 || out->width % across != 0 || out->y % format->vsub != 0 ||
+		out->height % format->vsub != 0) {
 		return false;
 	}
-	out->x /= format->hsub;
-	out->width /= format->hsub;
+	out->x /= across;
+	out->width /= across;
 	out->y /= format->vsub;
 	out->height /= format->vsub;
 	return true;
@@ -51,13 +59,14 @@ static bool find_area(const struct stile_image *image, uint32_t plane,
 
 int stile_swgpu_list_fill(struct stile_swgpu_list *list, struct stile_image *image, uint32_t plane,
 	const struct stile_swgpu_rect *rect, uint32_t value) {
-	const struct stile_swgpu_rect all = { 0, 0, image->info.width, image->info.height };
 	struct area area;
-	if (plane >= image->format->plane_count ||
-		!find_area(image, plane, rect == NULL ? &all : rect, &area)) {
+	if (plane >= image->format->plane_count || !find_area(image, plane, rect, &area)) {
 		return -EINVAL;
 	}
 	uint32_t bytes = image->format->planes[plane].bytes;
+	if (sizeof(value) % bytes != 0) {
+		return -EOPNOTSUPP;
+	}
 	if (bytes < sizeof(value) && value >> (8 * bytes) != 0) {
 		return -EINVAL;
 	}

@@ -23,7 +23,7 @@ struct tiled_plane {
 	size_t pitch;  /* bytes of a row of the plane, as if it were linear: whole tiles */
 	uint8_t *meta; /* of a tiling with metadata, else NULL */
 	size_t meta_pitch;
-	uint32_t sample_bytes; /* 1, 2 or 4 */
+	uint32_t sample_bytes; /* what is filled has samples of 1, 2 or 4 */
 	uint32_t width;        /* samples */
 	uint32_t height;       /* rows */
 };

@@ -62,8 +62,8 @@ struct stile_image_info {
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -ERANGE  the extent is larger than the backend's limit
- * @retval -EOPNOTSUPP  unknown format, or a modifier that the backend does not
- *                  have
+ * @retval -EOPNOTSUPP  unknown format, a modifier that the backend does not have,
+ *                  or one with metadata for more planes than an image has
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @since 0.1
@@ -95,8 +95,9 @@ STILE_API STILE_MUST_CHECK int stile_image_create(struct stile_device *device,
  * @retval -ERANGE  a plane does not fit in its memory, padding included that
  *                  the device needs below it, or it or the extent is larger
  *                  than the backend's limit
- * @retval -EOPNOTSUPP  unknown format, or a modifier that the backend does not
- *                  take (DRM_FORMAT_MOD_INVALID always)
+ * @retval -EOPNOTSUPP  unknown format, a modifier that the backend does not take
+ *                  (DRM_FORMAT_MOD_INVALID always), or one with metadata
+ *                  for more planes than an image has
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -EMFILE  the process has no descriptor left

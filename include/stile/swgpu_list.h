@@ -81,9 +81,9 @@ struct stile_swgpu_strided {
 
 /** One row of an image, as a kernel sees it. */
 struct stile_swgpu_row {
-	uint8_t *samples; /**< samples of plane 0 from the left; those of images
+	uint8_t *samples; /**< blocks of plane 0 from the left; those of images
 	                       other than the first are only read */
-	uint32_t width;   /**< samples */
+	uint32_t width;   /**< blocks */
 };
 
 /**
@@ -120,21 +120,23 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_list_create(
 STILE_API void stile_swgpu_list_destroy(struct stile_swgpu_list *list);
 
 /**
- * Set every sample of a plane, or of a part of it.
+ * Set every block of a plane, or of a part of it: every sample, where the format
+ * does not pack several together.
  *
  * @param list   borrowed
  * @param image  borrowed; must allow STILE_USAGE_WRITE
  * @param plane  less than the format's plane_count
- * @param rect   borrowed; in whole samples of the plane; NULL: all of it
- * @param value  the sample's bytes, the lowest address in the lowest byte;
- *               bytes that the sample does not have must be 0
+ * @param rect   borrowed; in whole blocks of the plane; NULL: all of it
+ * @param value  the block's bytes, the lowest address in the lowest byte;
+ *               bytes that the block does not have must be 0
  *
  * @retval 0        recorded
  * @retval -EINVAL  no such plane, a value that does not fit, or a rectangle
- *                  that is empty, not in whole samples or not within the image
+ *                  that is empty, not in whole blocks or not within the image
  * @retval -EACCES  the image does not allow writing
- * @retval -EOPNOTSUPP  the device does not take the image: stile_image_import()
- *                  would say why
+ * @retval -EOPNOTSUPP  blocks of the plane have neither 1, 2 nor 4 bytes; or the
+ *                  device does not take the image: stile_image_import() would
+ *                  say why
  * @retval -EBUSY   the device cannot reach the storage, and it stays there
  * @retval -EDEADLK misuse: the caller has the buffer's reservation locked
  * @retval -EIO     the device is lost

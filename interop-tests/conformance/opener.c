@@ -69,6 +69,27 @@ const char *opener_get_backend(void) {
 	return is_adapter(choice.name) ? "dmabuf" : choice.name;
 }
 
+/* ---- What devices say ----------------------------------------------------------------------- */
+
+static char error[OPENER_TEXT];
+
+static void hear(void *user, enum stile_log_level level, const char *text) {
+	(void)user;
+	if (level == STILE_LOG_ERROR) {
+		snprintf(error, sizeof(error), "%s", text);
+	}
+}
+
+static const struct stile_device_info heard_device = { .size = sizeof(heard_device), .log = hear };
+
+void opener_forget_errors(void) {
+	error[0] = '\0';
+}
+
+const char *opener_get_error(void) {
+	return error;
+}
+
 /* ---- Adapters ------------------------------------------------------------------------------ */
 
 #ifdef TEST_HAS_DRM
@@ -78,7 +99,7 @@ static int open_drm(int node, struct stile_report *report, struct stile_device *
 	struct stile_drm *drm;
 	int ret = stile_drm_create(&info, report, &drm);
 	if (ret == 0) {
-		ret = stile_drm_open_device(drm, NULL, report, out);
+		ret = stile_drm_open_device(drm, &heard_device, report, out);
 		stile_drm_destroy(drm);
 	}
 	close(node);
@@ -126,7 +147,7 @@ static int open_gbm(int node, struct stile_report *report, struct stile_device *
 		snprintf(report->text, sizeof(report->text), "no gbm_device");
 		return ret;
 	}
-	return stile_gbm_open_device(gbm, 0, NULL, report, out);
+	return stile_gbm_open_device(gbm, 0, &heard_device, report, out);
 }
 #endif
 
@@ -171,36 +192,15 @@ static int open_adapter(
 
 /* ---- All ----------------------------------------------------------------------------------- */
 
-static void hear(void *user, enum stile_log_level level, const char *text) {
-	char *why = user;
-	if (level == STILE_LOG_ERROR) {
-		snprintf(why, OPENER_TEXT, "%s", text);
-	}
-}
-
-static int open_backend(const struct choice *choice, char *why, struct stile_device **out) {
-	/* Only what is wrong with opening is heard: a device outlives `why`. */
-	struct stile_device_info info = {
-		.size = sizeof(info), .log = hear, .log_user = why, .options = choice->rest
-	};
-	int ret = stile_device_open(choice->name, &info, out);
-	if (ret < 0) {
-		return ret;
-	}
-	stile_device_destroy(*out);
-	info.log = NULL;
-	return stile_device_open(choice->name, &info, out);
-}
-
 int opener_open(struct stile_device **out, char why[OPENER_TEXT]) {
 	struct choice choice = get_choice();
 	struct stile_report report = { .size = sizeof(report) };
-	why[0] = '\0';
+	struct stile_device_info info = heard_device;
+	info.options = choice.rest;
+	opener_forget_errors();
 	int ret = is_adapter(choice.name) ? open_adapter(&choice, &report, out)
-					  : open_backend(&choice, why, out);
-	if (ret < 0 && why[0] == '\0') {
-		snprintf(why, OPENER_TEXT, "%s",
-			report.text[0] == '\0' ? strerror(-ret) : report.text);
-	}
+					  : stile_device_open(choice.name, &info, out);
+	const char *text = is_adapter(choice.name) ? report.text : error;
+	snprintf(why, OPENER_TEXT, "%s", ret == 0 ? "" : text[0] == '\0' ? strerror(-ret) : text);
 	return ret;
 }

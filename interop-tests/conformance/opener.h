@@ -25,6 +25,10 @@ int opener_open(struct stile_device **out, char why[OPENER_TEXT]);
 /** What stile_device_get_backend() has to say of it. */
 const char *opener_get_backend(void);
 
+/** The last error that a device logged since opener_forget_errors(); "" if there was none. */
+const char *opener_get_error(void);
+void opener_forget_errors(void);
+
 /** The devices and all that was made with them are gone: others may have what they had borrowed. */
 void opener_finish(void);
 

@@ -52,7 +52,19 @@ static void end(void) {
 	ck_assert_int_eq(plain_fence_count(), fences_before);
 }
 
-static struct stile_image *create(uint32_t fourcc, uint32_t width, uint32_t height) {
+/* All others may be refused, with a sentence. */
+static bool is_taken_by_all(uint32_t fourcc) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888,
+		DRM_FORMAT_XBGR8888, DRM_FORMAT_ABGR8888, DRM_FORMAT_R8, DRM_FORMAT_NV12 };
+	size_t i = 0;
+	while (i < COUNT(fourccs) && fourccs[i] != fourcc) {
+		i++;
+	}
+	return i < COUNT(fourccs);
+}
+
+/* NULL: the backend does not have the format. */
+static struct stile_image *try_to_create(uint32_t fourcc, uint32_t width, uint32_t height) {
 	struct stile_image_info info = {
 		.size = sizeof(info),
 		.width = width,
@@ -63,8 +75,21 @@ static struct stile_image *create(uint32_t fourcc, uint32_t width, uint32_t heig
 		.name = "conformance",
 	};
 	struct stile_image *image;
+	opener_forget_errors();
 	int ret = stile_image_create(device, &info, &image);
-	ck_assert_msg(ret == 0, "%u x %u of 0x%08x: %s", width, height, fourcc, strerror(-ret));
+	if (ret == -EOPNOTSUPP && !is_taken_by_all(fourcc)) {
+		ck_assert_ptr_null(image);
+		ck_assert_ptr_nonnull(strstr(opener_get_error(), stile_format_get(fourcc)->name));
+		return NULL;
+	}
+	ck_assert_msg(ret == 0, "%u x %u of 0x%08x: %s (%s)", width, height, fourcc, strerror(-ret),
+		opener_get_error());
+	return image;
+}
+
+static struct stile_image *create(uint32_t fourcc, uint32_t width, uint32_t height) {
+	struct stile_image *image = try_to_create(fourcc, width, height);
+	ck_assert_ptr_nonnull(image);
 	return image;
 }
 
@@ -76,10 +101,21 @@ static void close_planes(struct stile_image_info *info) {
 
 /* ---- Images -------------------------------------------------------------------------------- */
 
+/* Large ones come last: not all formats are made as large, since memory is zeroed. */
 static const struct {
 	uint32_t width, height;
 } extents[] = { { 2, 2 }, { 4, 4 }, { 6, 2 }, { 2, 6 }, { 64, 64 }, { 66, 30 }, { 640, 480 },
 	{ 1366, 768 }, { 1920, 1080 } };
+enum { SMALL_EXTENTS = 6 };
+
+static uint32_t divide_up(uint32_t value, uint32_t by) {
+	return (value + by - 1) / by;
+}
+
+/* As wide, or as high, as the format can be. */
+static uint32_t round_up(uint32_t extent, uint32_t sub) {
+	return divide_up(extent, sub) * sub;
+}
 
 /* What a plane needs if rows are touched in groups of four, as software drivers do. */
 static uint64_t plane_bytes(
@@ -93,8 +129,9 @@ static void check_layout(const struct stile_format *format, struct stile_image *
 	ck_assert_uint_eq(info->plane_count, format->plane_count);
 	uint64_t end_of_last = 0;
 	for (uint32_t i = 0; i < info->plane_count; i++) {
-		uint64_t row =
-			(uint64_t)info->width / format->planes[i].hsub * format->planes[i].bytes;
+		const struct stile_format_plane *plane = &format->planes[i];
+		uint32_t blocks = divide_up(info->width / plane->hsub, plane->block);
+		uint64_t row = (uint64_t)blocks * plane->bytes;
 		ck_assert_uint_ge(info->planes[i].pitch, row);
 		ck_assert_uint_eq(info->planes[i].pitch % 64, 0);
 		ck_assert_uint_eq(info->planes[i].offset % 64, 0);
@@ -113,10 +150,14 @@ START_TEST(created_image_has_a_layout_that_drivers_take) {
 	begin();
 	const struct stile_format *format;
 	for (size_t f = 0; (format = stile_format_get_nth(f)) != NULL; f++) {
-		for (size_t e = 0; e < COUNT(extents); e++) {
-			struct stile_image *image =
-				create(format->fourcc, extents[e].width, extents[e].height);
-			check_layout(format, image);
+		size_t count = is_taken_by_all(format->fourcc) ? COUNT(extents) : SMALL_EXTENTS;
+		for (size_t e = 0; e < count; e++) {
+			struct stile_image *image = try_to_create(format->fourcc,
+				round_up(extents[e].width, format->hsub),
+				round_up(extents[e].height, format->vsub));
+			if (image != NULL) {
+				check_layout(format, image);
+			}
 			stile_image_unref(image);
 		}
 	}
@@ -150,7 +191,12 @@ START_TEST(exported_image_is_the_same_on_import) {
 	begin();
 	const struct stile_format *format;
 	for (size_t f = 0; (format = stile_format_get_nth(f)) != NULL; f++) {
-		struct stile_image *image = create(format->fourcc, 66, 30), *again, *elsewhere;
+		uint32_t width = round_up(66, format->hsub), height = round_up(30, format->vsub);
+		struct stile_image *image = try_to_create(format->fourcc, width, height);
+		struct stile_image *again, *elsewhere;
+		if (image == NULL) {
+			continue;
+		}
 		struct stile_image_info info = { .size = sizeof(info) };
 		struct stile_report report = { .size = sizeof(report) };
 		ck_assert_int_eq(stile_image_export(image, &info), 0);
@@ -164,8 +210,8 @@ START_TEST(exported_image_is_the_same_on_import) {
 			ck_assert_ptr_eq(stile_image_get_buffer(elsewhere, i),
 				stile_image_get_buffer(image, i));
 		}
-		ck_assert_uint_eq(stile_image_get_info(again)->width, 66);
-		ck_assert_uint_eq(stile_image_get_info(again)->height, 30);
+		ck_assert_uint_eq(stile_image_get_info(again)->width, width);
+		ck_assert_uint_eq(stile_image_get_info(again)->height, height);
 		ck_assert_uint_eq(stile_image_get_info(again)->fourcc, format->fourcc);
 		close_planes(&info);
 		stile_image_unref(image);

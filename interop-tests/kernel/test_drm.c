@@ -820,7 +820,8 @@ static void check_layout(struct stile_image *image, const struct stile_format *f
 		const struct stile_format_plane *shape = &format->planes[i];
 		ck_assert_ptr_eq(stile_image_get_buffer(image, i), buffer);
 		ck_assert_uint_eq(plane->pitch % 64, 0);
-		uint32_t row_bytes = info->width / shape->hsub * shape->bytes;
+		uint32_t samples = info->width / shape->hsub;
+		uint32_t row_bytes = (samples + shape->block - 1) / shape->block * shape->bytes;
 		ck_assert_uint_ge(plane->pitch, row_bytes);
 		ck_assert_uint_ge(plane->offset, offset);
 		ck_assert_uint_eq(plane->offset % 64, 0);

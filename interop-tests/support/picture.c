@@ -94,6 +94,11 @@ static void memory_end(struct stile_image *image, uint8_t *memory) {
 
 /* ---- Pictures ------------------------------------------------------------------------------ */
 
+/* Blocks of a plane in a row: the last one may be a part. */
+static uint32_t count_blocks(const struct stile_format_plane *plane, uint32_t width) {
+	return (width / plane->hsub + plane->block - 1) / plane->block;
+}
+
 /* Planes with more than they need around them, in memory of their own. */
 static void lay_out(const struct stile_format *format, struct stile_image_info *info,
 	uint64_t *random, uint64_t *bytes) {
@@ -104,7 +109,7 @@ static void lay_out(const struct stile_format *format, struct stile_image_info *
 	info->plane_count = format->plane_count * (columns ? 2 : 1);
 	for (uint32_t i = 0; i < info->plane_count; i++) {
 		const struct stile_format_plane *plane = &format->planes[i % format->plane_count];
-		uint64_t row = (uint64_t)info->width / plane->hsub * plane->bytes;
+		uint64_t row = (uint64_t)count_blocks(plane, info->width) * plane->bytes;
 		uint64_t height = up(info->height / plane->vsub, tile_rows);
 		bool meta = i >= format->plane_count;
 		uint64_t pitch = meta ? up(up(row, 128) / 128 * 8, 64) : up(row, tile_bytes);
@@ -184,7 +189,7 @@ struct picture picture_make(
 	for (uint32_t i = 0; i < picture.plane_count; i++) {
 		const struct stile_format_plane *plane = &format->planes[i];
 		picture.planes[i] = raster_create(
-			info->width / plane->hsub, info->height / plane->vsub, plane->bytes);
+			count_blocks(plane, info->width), info->height / plane->vsub, plane->bytes);
 	}
 	picture_fill(&picture, random);
 	return picture;

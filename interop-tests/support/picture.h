@@ -15,7 +15,7 @@
 #include <stile/device.h>
 #include <stile/image.h>
 
-/** The samples of a plane, row after row, without padding. */
+/** The samples of a plane, or the blocks of them, row after row, without padding. */
 struct raster {
 	uint32_t width, height;
 	uint32_t sample_bytes;
