@@ -55,7 +55,7 @@ enum stile_swgpu_range {
 /** Put one picture onto another. */
 struct stile_swgpu_composite {
 	size_t size;              /**< sizeof(struct stile_swgpu_composite) */
-	struct stile_image *from; /**< 32 bits a pixel or R8 */
+	struct stile_image *from; /**< see stile_swgpu_list_composite() */
 	struct stile_image *to;   /**< the same; may not be `from` */
 	struct stile_swgpu_rect source; /**< within `from`; of no width: all */
 	struct stile_swgpu_rect target; /**< within `to`; of no width: all. Of
@@ -205,16 +205,18 @@ STILE_API STILE_MUST_CHECK int stile_swgpu_list_download(
 
 /**
  * Put one picture, or a part of it, onto another one; pixman does the pixels.
- * X channels are opaque, R8 is alpha; beyond the edges of a source that is scaled
- * is what is at its edges. The planes of both must not overlap.
+ * Formats are those of pixman: R8, RGB565, BGR565, all of 8888, and of 1555, 4444
+ * and 2101010 those with A or X first. X channels are opaque, R8 is alpha; beyond
+ * the edges of a source that is scaled is what is at its edges. The planes of both
+ * must not overlap.
  *
  * @param list       borrowed
  * @param composite  borrowed, its images too
  *
  * @retval 0        recorded
- * @retval -EINVAL  a format without pixels of 32 or 8 bits, a rectangle that
- *                  is not within its image, an unknown operator or filter, the
- *                  same memory on both sides, or composite->size is impossible
+ * @retval -EINVAL  another format, a rectangle that is not within its image, an
+ *                  unknown operator or filter, the same memory on both sides,
+ *                  or composite->size is impossible
  * @retval -E2BIG   composite is newer than the library and uses fields it does
  *                  not know
  * @retval -EACCES  `from` does not allow reading, or `to` writing

@@ -29,19 +29,41 @@ void reference_copy(struct picture *to, const struct picture *from) {
 
 /* ---- Compositing --------------------------------------------------------------------------- */
 
+static const struct {
+	uint32_t fourcc;
+	pixman_format_code_t pixman;
+} formats[] = {
+	{ DRM_FORMAT_XRGB8888, PIXMAN_x8r8g8b8 },
+	{ DRM_FORMAT_ARGB8888, PIXMAN_a8r8g8b8 },
+	{ DRM_FORMAT_XBGR8888, PIXMAN_x8b8g8r8 },
+	{ DRM_FORMAT_ABGR8888, PIXMAN_a8b8g8r8 },
+	{ DRM_FORMAT_RGBX8888, PIXMAN_r8g8b8x8 },
+	{ DRM_FORMAT_RGBA8888, PIXMAN_r8g8b8a8 },
+	{ DRM_FORMAT_BGRX8888, PIXMAN_b8g8r8x8 },
+	{ DRM_FORMAT_BGRA8888, PIXMAN_b8g8r8a8 },
+	{ DRM_FORMAT_XRGB2101010, PIXMAN_x2r10g10b10 },
+	{ DRM_FORMAT_ARGB2101010, PIXMAN_a2r10g10b10 },
+	{ DRM_FORMAT_XBGR2101010, PIXMAN_x2b10g10r10 },
+	{ DRM_FORMAT_ABGR2101010, PIXMAN_a2b10g10r10 },
+	{ DRM_FORMAT_RGB565, PIXMAN_r5g6b5 },
+	{ DRM_FORMAT_BGR565, PIXMAN_b5g6r5 },
+	{ DRM_FORMAT_XRGB1555, PIXMAN_x1r5g5b5 },
+	{ DRM_FORMAT_ARGB1555, PIXMAN_a1r5g5b5 },
+	{ DRM_FORMAT_XBGR1555, PIXMAN_x1b5g5r5 },
+	{ DRM_FORMAT_ABGR1555, PIXMAN_a1b5g5r5 },
+	{ DRM_FORMAT_XRGB4444, PIXMAN_x4r4g4b4 },
+	{ DRM_FORMAT_ARGB4444, PIXMAN_a4r4g4b4 },
+	{ DRM_FORMAT_XBGR4444, PIXMAN_x4b4g4r4 },
+	{ DRM_FORMAT_ABGR4444, PIXMAN_a4b4g4r4 },
+};
+
 static pixman_format_code_t get_format(uint32_t fourcc) {
-	switch (fourcc) {
-	case DRM_FORMAT_XRGB8888:
-		return PIXMAN_x8r8g8b8;
-	case DRM_FORMAT_ARGB8888:
-		return PIXMAN_a8r8g8b8;
-	case DRM_FORMAT_XBGR8888:
-		return PIXMAN_x8b8g8r8;
-	case DRM_FORMAT_ABGR8888:
-		return PIXMAN_a8b8g8r8;
-	default:
-		return PIXMAN_a8;
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		if (formats[i].fourcc == fourcc) {
+			return formats[i].pixman;
+		}
 	}
+	return PIXMAN_a8;
 }
 
 /* A part of a raster in memory that pixman likes: rows of whole words. */

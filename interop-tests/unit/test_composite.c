@@ -8,6 +8,7 @@
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/picture.h"
+#include "interop-tests/support/pixel.h"
 #include "interop-tests/support/reference.h"
 #include "interop-tests/support/runner.h"
 #include "src/macros.h"
@@ -19,6 +20,13 @@ static const uint64_t layouts[] = { DRM_FORMAT_MOD_LINEAR, STILE_SWGPU_MOD_TILED
 
 static const uint32_t formats[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888, DRM_FORMAT_XBGR8888,
 	DRM_FORMAT_ABGR8888, DRM_FORMAT_R8 };
+
+/* All the others that pixman has. */
+static const uint32_t others[] = { DRM_FORMAT_RGBX8888, DRM_FORMAT_RGBA8888, DRM_FORMAT_BGRX8888,
+	DRM_FORMAT_BGRA8888, DRM_FORMAT_XRGB2101010, DRM_FORMAT_ARGB2101010, DRM_FORMAT_XBGR2101010,
+	DRM_FORMAT_ABGR2101010, DRM_FORMAT_RGB565, DRM_FORMAT_BGR565, DRM_FORMAT_XRGB1555,
+	DRM_FORMAT_ARGB1555, DRM_FORMAT_XBGR1555, DRM_FORMAT_ABGR1555, DRM_FORMAT_XRGB4444,
+	DRM_FORMAT_ARGB4444, DRM_FORMAT_XBGR4444, DRM_FORMAT_ABGR4444 };
 
 enum { LAYOUTS = 3, FORMATS = 5, COLOURS = 4 };
 
@@ -86,6 +94,25 @@ static void random_rects(const struct picture *from, const struct picture *to, b
 	}
 }
 
+static void check_pair(
+	uint32_t from_fourcc, uint64_t from_layout, uint32_t to_fourcc, uint64_t to_layout) {
+	struct picture from = create(from_fourcc, from_layout, 1 + below(150), 1 + below(80));
+	struct picture to = create(to_fourcc, to_layout, 1 + below(150), 1 + below(80));
+	for (int i = 0; i < 8; i++) {
+		struct stile_swgpu_composite composite = composite_of(&from, &to);
+		random_rects(&from, &to, i % 4 >= 2, &composite);
+		composite.op = i % 2 == 0 ? STILE_SWGPU_SRC : STILE_SWGPU_OVER;
+		composite.filter = 1 + below(2);
+		composite.alpha = i < 4 ? 255 : (uint8_t)below(256);
+		execute(&composite);
+		reference_composite(&to, &from, &composite);
+		picture_check(&to, "the target");
+	}
+	picture_check(&from, "the source");
+	picture_destroy(&from);
+	picture_destroy(&to);
+}
+
 /*
  * Wrong code: a rectangle's corner forgotten on one side; what is beyond the source's edge mixed in; the
  * alpha of X channels looked at; tiles handed to pixman as they are; more than the target written back.
@@ -94,23 +121,20 @@ START_TEST(composite_gives_what_pixman_gives) {
 	begin(devices[_i / (LAYOUTS * LAYOUTS)]);
 	uint64_t from_layout = layouts[_i / LAYOUTS % LAYOUTS], to_layout = layouts[_i % LAYOUTS];
 	for (size_t pair = 0; pair < FORMATS * FORMATS; pair++) {
-		struct picture from =
-			create(formats[pair / FORMATS], from_layout, 1 + below(150), 1 + below(80));
-		struct picture to =
-			create(formats[pair % FORMATS], to_layout, 1 + below(150), 1 + below(80));
-		for (int i = 0; i < 8; i++) {
-			struct stile_swgpu_composite composite = composite_of(&from, &to);
-			random_rects(&from, &to, i % 4 >= 2, &composite);
-			composite.op = i % 2 == 0 ? STILE_SWGPU_SRC : STILE_SWGPU_OVER;
-			composite.filter = 1 + below(2);
-			composite.alpha = i < 4 ? 255 : (uint8_t)below(256);
-			execute(&composite);
-			reference_composite(&to, &from, &composite);
-			picture_check(&to, "the target");
-		}
-		picture_check(&from, "the source");
-		picture_destroy(&from);
-		picture_destroy(&to);
+		check_pair(
+			formats[pair / FORMATS], from_layout, formats[pair % FORMATS], to_layout);
+	}
+	stile_device_destroy(device);
+}
+END_TEST
+
+/* Wrong code: pixels of 16 bits that begin in the middle of a word. */
+START_TEST(other_formats_are_pixmans_too) {
+	begin(NULL);
+	uint64_t from_layout = layouts[_i / LAYOUTS], to_layout = layouts[_i % LAYOUTS];
+	for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+		check_pair(others[i], from_layout, formats[below(FORMATS)], to_layout);
+		check_pair(formats[below(FORMATS)], from_layout, others[i], to_layout);
 	}
 	stile_device_destroy(device);
 }
@@ -223,6 +247,38 @@ START_TEST(operators_are_what_they_are_called) {
 }
 END_TEST
 
+/* Wrong code: a format of pixman's that has the components in another order than the name says. */
+START_TEST(other_formats_keep_the_colours) {
+	begin(NULL);
+	const struct stile_format *format = stile_format_get(others[_i]);
+	struct pixel of_from, of_to;
+	ck_assert(pixel_parse("ARGB8888", &of_from) && pixel_parse(format->name, &of_to));
+	struct picture from = create(DRM_FORMAT_ARGB8888, DRM_FORMAT_MOD_LINEAR, 33, 9);
+	struct picture to = create(others[_i], DRM_FORMAT_MOD_LINEAR, 33, 9);
+	struct stile_swgpu_composite composite = composite_of(&from, &to);
+	execute(&composite);
+	uint8_t *pixels = download(&to);
+	for (uint32_t i = 0; i < 33 * 9; i++) {
+		double expected[4], colour[4];
+		pixel_decode(&of_from, from.planes[0].bytes + 4 * (size_t)i, expected);
+		pixel_decode(&of_to, pixels + of_to.bytes * (size_t)i, colour);
+		for (int k = 0; k < 4; k++) {
+			/* Pixman cuts bits off. */
+			double step = pixel_step(&of_to, k);
+			ck_assert_msg(step == 0 ||
+					(colour[k] > expected[k] - 1.01 * step &&
+						colour[k] < expected[k] + 1.01 * step),
+				"%s: %c is %f, not %f", format->name, "RGBA"[k], colour[k],
+				expected[k]);
+		}
+	}
+	free(pixels);
+	picture_destroy(&from);
+	picture_destroy(&to);
+	stile_device_destroy(device);
+}
+END_TEST
+
 /* Wrong code: scaling by the reciprocal; half a pixel off; the whole source instead of its part. */
 START_TEST(nearest_repeats_and_drops_pixels) {
 	begin(NULL);
@@ -301,11 +357,13 @@ static Suite *make(void) {
 
 	TCase *pixman = ledger_tcase_create("pixman");
 	tcase_add_loop_test(pixman, composite_gives_what_pixman_gives, 0, all * LAYOUTS * LAYOUTS);
+	tcase_add_loop_test(pixman, other_formats_are_pixmans_too, 0, LAYOUTS * LAYOUTS);
 	tcase_add_loop_test(pixman, rectangles_of_no_width_are_all_of_it, 0, all * LAYOUTS);
 	suite_add_tcase(suite, pixman);
 
 	TCase *loops = ledger_tcase_create("loops");
 	tcase_add_loop_test(loops, operators_are_what_they_are_called, 0, COLOURS * COLOURS * 4);
+	tcase_add_loop_test(loops, other_formats_keep_the_colours, 0, ARRAY_LENGTH(others));
 	tcase_add_loop_test(loops, nearest_repeats_and_drops_pixels, 0, LAYOUTS);
 	tcase_add_loop_test(
 		loops, scaled_picture_of_one_colour_is_of_that_colour_up_to_its_edges, 0, LAYOUTS);
