@@ -81,6 +81,49 @@ struct stile_vulkan_wait {
 	VkSemaphore binary;
 };
 
+/** A DRM format as Vulkan has it. */
+struct stile_vulkan_format {
+	size_t size; /**< sizeof(struct stile_vulkan_format) */
+	VkFormat format;
+	/**
+	 * For the VkImageView that samples an image: where the format's
+	 * components are in `format`. Of YUV formats it belongs to the
+	 * VkSamplerYcbcrConversion, and views have none. Drawing and storing
+	 * know of no mapping: they need one that is IDENTITY, but for the
+	 * alpha of X formats (VK_COMPONENT_SWIZZLE_ONE), for which a view that
+	 * is drawn to says IDENTITY, too.
+	 */
+	VkComponentMapping components;
+};
+
+/**
+ * The VkFormat that has the bytes of a DRM format, and where its components are
+ * in that. Whether a device takes it, stile_vulkan_import_image() says. Never
+ * blocks; any thread.
+ *
+ * @param fourcc    DRM_FORMAT_*
+ * @param[out] out  filled in, the caller having set out->size; unchanged on
+ *                  failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  out->size is impossible
+ * @retval -EOPNOTSUPP  Vulkan has no such format, or Stile does not know it
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_format_get(
+	uint32_t fourcc, struct stile_vulkan_format *out);
+
+/**
+ * The DRM format whose components are in the order of a VkFormat: the one with
+ * alpha where there are two. Formats of YUV that Vulkan has as ones of RGB are
+ * not found. Never blocks; any thread.
+ *
+ * @param format  any
+ * @return DRM_FORMAT_*; DRM_FORMAT_INVALID: there is none
+ * @since 0.1
+ */
+STILE_API uint32_t stile_vulkan_format_get_fourcc(VkFormat format);
+
 /**
  * Make the adapter. May block as any Vulkan call may.
  *
@@ -135,7 +178,9 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * @retval -ERANGE  the image is too large for the device, or its memory too
  *                  small for what the driver needs
  * @retval -EOPNOTSUPP  the device does not take this format, modifier, usage,
- *                  pitch or offset
+ *                  pitch or offset; the format is YUV; or its components
+ *                  are in another order than Vulkan's, and the usage is one
+ *                  that no view can put in order (attachments, storage)
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
@@ -159,7 +204,12 @@ STILE_API void stile_vulkan_image_destroy(struct stile_vulkan_image *image);
 STILE_API VkImage stile_vulkan_image_get_handle(
 	const struct stile_vulkan_image *image);
 
-/** The VkFormat of its only plane. @since 0.1 */
+/**
+ * The VkFormat of its only plane. A view to sample it by needs the components of
+ * stile_vulkan_format_get(), too.
+ *
+ * @since 0.1
+ */
 STILE_API VkFormat stile_vulkan_image_get_format(
 	const struct stile_vulkan_image *image);
 

@@ -22,27 +22,6 @@ struct stile_vulkan_image {
 static const VkExternalMemoryHandleTypeFlagBits dma_buf =
 	VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
 
-/* DRM names a packed format from the highest bit, Vulkan from the lowest byte. */
-static const struct {
-	uint32_t fourcc;
-	VkFormat format;
-} formats[] = {
-	{ DRM_FORMAT_XRGB8888, VK_FORMAT_B8G8R8A8_UNORM },
-	{ DRM_FORMAT_ARGB8888, VK_FORMAT_B8G8R8A8_UNORM },
-	{ DRM_FORMAT_XBGR8888, VK_FORMAT_R8G8B8A8_UNORM },
-	{ DRM_FORMAT_ABGR8888, VK_FORMAT_R8G8B8A8_UNORM },
-	{ DRM_FORMAT_R8, VK_FORMAT_R8_UNORM },
-};
-
-static VkFormat format_from_fourcc(uint32_t fourcc) {
-	for (size_t i = 0; i < ARRAY_LENGTH(formats); i++) {
-		if (formats[i].fourcc == fourcc) {
-			return formats[i].format;
-		}
-	}
-	return VK_FORMAT_UNDEFINED;
-}
-
 static int refuse_driver(struct stile_report *why, const char *call, VkResult result) {
 	return report_refuse(why, vulkan_errno(result), STILE_REASON_DRIVER, 0, 0,
 		(uint64_t)(uint32_t)result, "%s: %s (%d)", call, vulkan_result_name(result),
@@ -51,12 +30,39 @@ static int refuse_driver(struct stile_report *why, const char *call, VkResult re
 
 /* ---- Would the device take it? ------------------------------------------------------------ */
 
+/* Views of an image that is used in one of these ways cannot put components in another order. */
+static const VkImageUsageFlags in_order_usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT |
+	VK_IMAGE_USAGE_INPUT_ATTACHMENT_BIT | VK_IMAGE_USAGE_STORAGE_BIT;
+
+static int check_meaning(const struct stile_image_info *info, VkFormat format,
+	VkImageUsageFlags usage, struct stile_report *why) {
+	const struct stile_format *known = stile_format_get(info->fourcc);
+	if (known->is_yuv) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"%s is luma and chroma: Vulkan has to be told their matrix and range, "
+			"which an image does not say",
+			known->name);
+	}
+	if (format == VK_FORMAT_UNDEFINED) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"%s has no VkFormat", known->name);
+	}
+	if ((usage & in_order_usage) != 0 && !vulkan_format_is_in_order(info->fourcc)) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0,
+			usage & ~in_order_usage, usage,
+			"Vulkan has %s in another order, which only sampling and copying can take "
+			"account of: not usage 0x%x",
+			known->name, usage & in_order_usage);
+	}
+	return 0;
+}
+
 static int check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
 	VkFormat format, VkImageUsageFlags usage, struct stile_report *why) {
 	const char *name = stile_format_get(info->fourcc)->name;
-	if (format == VK_FORMAT_UNDEFINED) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
-			"%s has no single-plane VkFormat", name);
+	int ret = check_meaning(info, format, usage, why);
+	if (ret < 0) {
+		return ret;
 	}
 	VkPhysicalDeviceExternalImageFormatInfo external = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
@@ -310,9 +316,11 @@ int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *i
 	}
 	self->vulkan = vulkan;
 	self->image = stile_image_ref(image);
-	self->format = format_from_fourcc(stile_image_get_info(image)->fourcc);
+	struct stile_vulkan_format format = { .size = sizeof(format) };
+	int ret = stile_vulkan_format_get(stile_image_get_info(image)->fourcc, &format);
+	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
 
-	int ret = image_import(self, usage, &why);
+	ret = image_import(self, usage, &why);
 	if (ret < 0) {
 		report_give(report, &why);
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",

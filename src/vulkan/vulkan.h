@@ -81,6 +81,10 @@ bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name);
 int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore);
 void vulkan_unref(struct stile_vulkan *vulkan);
 
+/* format.c */
+/** Are its components where those of its VkFormat are, but for X? */
+bool vulkan_format_is_in_order(uint32_t fourcc);
+
 /* fence.c: work of the queue becomes a fence. */
 /**
  * As stile_vulkan_fence_create(), and signal a binary semaphore too, unless it is NULL or the queue may

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef INTEROP_VULKAN_SAMPLER_H
+#define INTEROP_VULKAN_SAMPLER_H
+
+#include "demos/vulkan_drawer.h"
+
+/** A compute shader that samples a picture, on a drawer's device. What fails ends the program. */
+struct vulkan_sampler {
+	struct vulkan_drawer *drawer; /* outlives it; its command buffer is used */
+	VkSampler sampler;
+	VkDescriptorSetLayout set_layout;
+	VkDescriptorPool set_pool;
+	VkDescriptorSet set;
+	VkPipelineLayout layout;
+	VkPipeline pipeline;
+	VkBuffer colours;
+	VkDeviceMemory memory;
+	uint32_t pixels; /* that there is room for */
+};
+
+void vulkan_sampler_init(
+	struct vulkan_sampler *sampler, struct vulkan_drawer *drawer, uint32_t pixels);
+void vulkan_sampler_finish(struct vulkan_sampler *sampler);
+
+/** Sample an image, imported with VK_IMAGE_USAGE_SAMPLED_BIT, through a view with these components. */
+void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+	VkComponentMapping components, VkExtent2D extent, float (*rgba)[4]);
+
+/** Set all of an image, imported with VK_IMAGE_USAGE_TRANSFER_DST_BIT, to a colour. */
+void vulkan_sampler_clear(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+	const float rgba[4]);
+
+#endif
