@@ -45,6 +45,37 @@ struct stile_egl_info {
 	void *log_user;   /**< handed to log */
 };
 
+/** A DRM format as GL ES has it, in GL's numbers. */
+struct stile_egl_gl_format {
+	size_t size; /**< sizeof(struct stile_egl_gl_format) */
+	/** Sized: of a texture, of its storage, or of a memory object's. */
+	uint32_t internal_format;
+	uint32_t format; /**< of pixels that are handed over */
+	uint32_t type;   /**< of them */
+	/** GL_TEXTURE_SWIZZLE_A: GL_ALPHA; GL_ONE where there is no alpha. */
+	uint32_t swizzle_alpha;
+	/** What a context of GL ES 3 has to have for it; static; NULL: nothing. */
+	const char *extension;
+};
+
+/**
+ * What pixels of a format are for glTexImage2D() and its like, without EGL
+ * having to import them. Needs neither display nor context. Never blocks; any
+ * thread.
+ *
+ * @param fourcc    DRM_FORMAT_*
+ * @param[out] out  filled in, the caller having set out->size; unchanged on
+ *                  failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  out->size is impossible
+ * @retval -EOPNOTSUPP  GL ES has no such format: of many, stile_egl_import_image()
+ *                  makes a texture all the same; or Stile does not know it
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_get_gl_format(
+	uint32_t fourcc, struct stile_egl_gl_format *out);
+
 /**
  * Make the adapter. May block as any EGL call may.
  *
@@ -78,7 +109,9 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
 
 /**
  * Make an EGLImage of an image. The driver gets descriptors of its own; the
- * picture is not copied. Needs no current context.
+ * picture is not copied. Needs no current context. Of YUV, textures are
+ * external ones (GL_OES_EGL_image_external), and what their colours are is left to
+ * the driver: Mesa takes BT.601 in limited range.
  *
  * @param egl       borrowed
  * @param image     borrowed; a reference is kept

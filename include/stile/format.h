@@ -26,8 +26,8 @@ struct stile_format_plane {
 /**
  * What the fourcc of a pixel format means, in DRM's sense: where a name is a
  * list of components, the last one is in the lowest bits, and those are in the
- * byte at the lowest address. What it is in Vulkan, the adapter says:
- * stile_vulkan_format_get().
+ * byte at the lowest address. What it is in Vulkan and in GL, the adapters say:
+ * stile_vulkan_format_get(), stile_egl_get_gl_format().
  *
  * Static storage.
  * Thread-safety: immutable.

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "interop-tests/support/yuv.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <drm_fourcc.h>
+
+/*
+ * Of each plane, what comes again and again, from the lowest bit up: Y, U and V, each of `slot` bits of which
+ * the highest `bits` are it; A, and '.' for nothing, of `rest` bits.
+ */
+struct yuv {
+	uint32_t fourcc;
+	uint32_t bits, slot, rest;
+	const char *planes[3];
+};
+
+static const struct yuv formats[] = {
+	{ DRM_FORMAT_YUYV, 8, 8, 0, { "YUYV" } },
+	{ DRM_FORMAT_YVYU, 8, 8, 0, { "YVYU" } },
+	{ DRM_FORMAT_UYVY, 8, 8, 0, { "UYVY" } },
+	{ DRM_FORMAT_VYUY, 8, 8, 0, { "VYUY" } },
+	{ DRM_FORMAT_Y210, 10, 16, 0, { "YUYV" } },
+	{ DRM_FORMAT_Y212, 12, 16, 0, { "YUYV" } },
+	{ DRM_FORMAT_Y216, 16, 16, 0, { "YUYV" } },
+	{ DRM_FORMAT_XYUV8888, 8, 8, 8, { "VUY." } },
+	{ DRM_FORMAT_AYUV, 8, 8, 8, { "VUYA" } },
+	{ DRM_FORMAT_XVYU2101010, 10, 10, 2, { "UYV." } },
+	{ DRM_FORMAT_Y410, 10, 10, 2, { "UYVA" } },
+	{ DRM_FORMAT_XVYU12_16161616, 12, 16, 16, { "UYV." } },
+	{ DRM_FORMAT_Y412, 12, 16, 16, { "UYVA" } },
+	{ DRM_FORMAT_XVYU16161616, 16, 16, 16, { "UYV." } },
+	{ DRM_FORMAT_Y416, 16, 16, 16, { "UYVA" } },
+	{ DRM_FORMAT_NV12, 8, 8, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_NV21, 8, 8, 0, { "Y", "VU" } },
+	{ DRM_FORMAT_NV16, 8, 8, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_NV61, 8, 8, 0, { "Y", "VU" } },
+	{ DRM_FORMAT_NV24, 8, 8, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_NV42, 8, 8, 0, { "Y", "VU" } },
+	{ DRM_FORMAT_NV15, 10, 10, 0, { "YYYY", "UVUV" } },
+	{ DRM_FORMAT_NV20, 10, 10, 0, { "YYYY", "UVUV" } },
+	{ DRM_FORMAT_P030, 10, 10, 2, { "YYY.", "UVU.VUV." } },
+	{ DRM_FORMAT_P010, 10, 16, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_P012, 12, 16, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_P016, 16, 16, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_P210, 10, 16, 0, { "Y", "UV" } },
+	{ DRM_FORMAT_YUV410, 8, 8, 0, { "Y", "U", "V" } },
+	{ DRM_FORMAT_YVU410, 8, 8, 0, { "Y", "V", "U" } },
+	{ DRM_FORMAT_YUV411, 8, 8, 0, { "Y", "U", "V" } },
+	{ DRM_FORMAT_YVU411, 8, 8, 0, { "Y", "V", "U" } },
+	{ DRM_FORMAT_YUV420, 8, 8, 0, { "Y", "U", "V" } },
+	{ DRM_FORMAT_YVU420, 8, 8, 0, { "Y", "V", "U" } },
+	{ DRM_FORMAT_YUV422, 8, 8, 0, { "Y", "U", "V" } },
+	{ DRM_FORMAT_YVU422, 8, 8, 0, { "Y", "V", "U" } },
+	{ DRM_FORMAT_YUV444, 8, 8, 0, { "Y", "U", "V" } },
+	{ DRM_FORMAT_YVU444, 8, 8, 0, { "Y", "V", "U" } },
+};
+
+const struct yuv *yuv_find(uint32_t fourcc) {
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		if (formats[i].fourcc == fourcc) {
+			return &formats[i];
+		}
+	}
+	return NULL;
+}
+
+uint32_t yuv_count_planes(const struct yuv *yuv) {
+	uint32_t count = 1;
+	while (count < 3 && yuv->planes[count] != NULL) {
+		count++;
+	}
+	return count;
+}
+
+static void set_bit(uint8_t *bytes, size_t byte_count, size_t bit, bool is_one) {
+	if (bit / 8 < byte_count) {
+		uint8_t mask = (uint8_t)(1u << bit % 8);
+		bytes[bit / 8] = (uint8_t)(is_one ? bytes[bit / 8] | mask : bytes[bit / 8] & ~mask);
+	}
+}
+
+/* The bits of one letter, from the lowest. */
+static uint32_t make_slot(const struct yuv *yuv, char letter, const uint8_t colour[3]) {
+	const char *at = strchr("YUV", letter);
+	if (at == NULL) {
+		return letter == 'A' ? UINT32_MAX : 0;
+	}
+	return (uint32_t)colour[at - "YUV"] << (yuv->slot - 8);
+}
+
+void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], uint8_t *bytes,
+	size_t byte_count) {
+	const char *letters = yuv->planes[plane];
+	for (size_t bit = 0, i = 0; bit < 8 * byte_count; i++) {
+		char letter = letters[i % strlen(letters)];
+		uint32_t slot = make_slot(yuv, letter, colour);
+		uint32_t count = letter == 'A' || letter == '.' ? yuv->rest : yuv->slot;
+		for (uint32_t k = 0; k < count; k++) {
+			set_bit(bytes, byte_count, bit++, (slot >> k & 1) != 0);
+		}
+	}
+}
+
+void yuv_to_rgb(const uint8_t colour[3], double rgb[3]) {
+	const double r = 0.299, b = 0.114, g = 1 - r - b;
+	double y = (colour[0] - 16) * 255.0 / 219;
+	double u = (colour[1] - 128) * 255.0 / 224, v = (colour[2] - 128) * 255.0 / 224;
+	rgb[0] = y + 2 * (1 - r) * v;
+	rgb[1] = y - 2 * (1 - b) * b / g * u - 2 * (1 - r) * r / g * v;
+	rgb[2] = y + 2 * (1 - b) * u;
+	for (int i = 0; i < 3; i++) {
+		rgb[i] = rgb[i] < 0 ? 0 : rgb[i] > 255 ? 255 : rgb[i];
+	}
+}
