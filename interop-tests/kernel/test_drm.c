@@ -839,8 +839,8 @@ START_TEST(images_are_laid_out_as_others_take_them) {
 	}
 	const struct stile_format *format;
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
-		/* One whose rows are groups, and one whose are not. */
-		for (uint32_t height = 18; height <= 20; height += 2) {
+		/* One whose rows are groups, and one whose are not, where the format has such. */
+		for (uint32_t height = format->vsub < 4 ? 18 : 20; height <= 20; height += 2) {
 			struct stile_image *image = make_image(format->fourcc, 68, height);
 			check_layout(image, format);
 			stile_image_unref(image);
