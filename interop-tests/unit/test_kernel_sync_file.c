@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sync_file.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +22,7 @@
 #include "interop-tests/support/memory.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/fence.h"
 #include "src/macros.h"
 
 #define KIND STILE_FD_SYNC_FILE
@@ -176,22 +178,30 @@ struct end {
 	struct stile_fence *told;
 };
 
+/* With a reference of its own: who waits for it may drop his at once. */
 static void tell_end(struct stile_fence *fence, struct stile_callback *callback) {
 	(void)fence;
-	stile_fence_signal(CONTAINER_OF(callback, struct end, callback)->told);
+	struct stile_fence *told = CONTAINER_OF(callback, struct end, callback)->told;
+	stile_fence_signal(told);
+	stile_fence_unref(told);
 }
 
 /* Wrong code: the watcher does not look again at what it saw in vain, and who listens waits for ever. */
 START_TEST(look_without_memory_is_made_again) {
 	size_t leaf;
 	struct stile_fence *fence = create(1, &leaf);
-	struct end end = { .told = plain_fence_create() };
+	struct stile_fence *told = plain_fence_create();
+	struct end end = { .told = stile_fence_ref(told) };
 	ck_assert_int_eq(stile_fence_add_callback(fence, &end.callback, tell_end), 0);
 	fake_sync_file_fail(SYNC_IOC_FILE_INFO, ENOMEM, 3);
 	fake_sync_file_signal(leaf, 1, 5);
-	ck_assert_int_eq(plain_fence_finish(end.told), 1);
+	ck_assert_int_eq(plain_fence_finish(told), 1);
 	ck_assert_int_eq(stile_fence_get_status(fence), 1);
-	stile_fence_unref(end.told);
+	/* The watcher has a reference as long as it looks: it is not to be the last, after the test. */
+	while (!fence_is_last_ref(fence)) {
+		sched_yield();
+	}
+	stile_fence_unref(told);
 	stile_fence_unref(fence);
 }
 END_TEST
