@@ -3,7 +3,8 @@
 # Sourced by the scripts here: Debian's packages, as files, and where what is made of them is kept. Nothing is
 # installed, and no root is needed.
 
-readonly vm_cache=${STILE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/stile}/vm
+vm_cache=$(realpath -m "${STILE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/stile}/vm")
+readonly vm_cache
 
 say() { printf 'stile: %s\n' "$*" >&2; }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # root.sh trixie: have a root folder for the guest with Debian 13's newest Mesa, that of its backports, and print where
 # it is. It has what our programs need when they run, and a shell; packages are unpacked, nothing of theirs is run.
-# Made once and kept, by the versions in it. Lists of packages are looked at again after a day.
+# Made once and kept, by the versions in it. Lists of packages are looked at again after a day. One at a time makes one.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
@@ -14,7 +14,7 @@ readonly packages="base-files bash coreutils dash grep libc-bin sed
 	vulkan-validationlayers"
 readonly suite=${1:-}
 [ "$suite" = trixie ] || die "usage: root.sh trixie" 2
-need_programs apt-get dpkg-deb
+need_programs apt-get dpkg-deb flock
 readonly state=$vm_cache/apt-$suite
 
 # The mirror that this machine takes Debian itself from.
@@ -84,6 +84,9 @@ make_root() {
 	rm -rf "$into/usr/share/doc" "$into/usr/share/locale" "$into/usr/share/man"
 }
 
+mkdir -p "$state"
+exec 9>"$state/lock"
+flock 9
 update
 # shellcheck disable=SC2086
 versions=$(apt install --simulate $packages | sed -n 's/^Inst //p' | sort)
