@@ -450,10 +450,24 @@ static void close_planes(const struct stile_image_info *info) {
 	}
 }
 
-/* It was made just now, and the descriptors that it came by are closed: nobody else knows it. */
+/* Has somebody else the buffer, too? The image has one reference for each plane that is in it. */
+static bool is_shared(const struct stile_image *image, const struct stile_buffer *buffer) {
+	uint32_t own = 0;
+	for (uint32_t i = 0; i < image->info.plane_count; i++) {
+		own += image->buffers[i] == buffer;
+	}
+	return __atomic_load_n(&buffer->refs, __ATOMIC_ACQUIRE) != own;
+}
+
+/*
+ * It was made just now, and the descriptors that it came by are closed: nobody else knows it. But for memory that
+ * was known before, which an allocator gave again against its promise: who else uses that has to be asked.
+ */
 static void note_alone(const struct stile_image *image) {
 	for (uint32_t i = 0; i < image->info.plane_count; i++) {
-		__atomic_store_n(&image->buffers[i]->shown, 0, __ATOMIC_SEQ_CST);
+		if (!is_shared(image, image->buffers[i])) {
+			__atomic_store_n(&image->buffers[i]->shown, 0, __ATOMIC_SEQ_CST);
+		}
 	}
 }
 

@@ -24,6 +24,7 @@
 #include "interop-tests/support/runner.h"
 #include "src/macros.h"
 #include "src/os.h"
+#include "src/outside.h"
 
 enum { READ = STILE_USAGE_READ, BOTH = STILE_USAGE_READ | STILE_USAGE_WRITE };
 
@@ -38,6 +39,7 @@ static struct {
 	uint64_t modifier; /* of images */
 	uint32_t shared;   /* the plane that has the first one's descriptor, too; 0: none has */
 	bool other;        /* a picture that was not asked for */
+	int again;         /* what was given before; 0: nothing was */
 	unsigned allocated, images, released;
 	uint64_t bytes;
 	char name[64];
@@ -86,8 +88,12 @@ static int allocate_image(void *priv, struct stile_image_info *info) {
 	info->modifier = app.modifier;
 	info->plane_count = app.plane_count;
 	for (uint32_t i = 0; i < app.plane_count && i < STILE_MAX_PLANES; i++) {
-		info->planes[i].fd = app.shared != 0 && i == app.shared ? info->planes[0].fd
-									: heap_alloc(16 * page);
+		if (app.shared != 0 && i == app.shared) {
+			info->planes[i].fd = info->planes[0].fd;
+		} else {
+			info->planes[i].fd =
+				app.again > 0 ? os_dup(app.again) : heap_alloc(16 * page);
+		}
 		info->planes[i].pitch = 256;
 		info->planes[i].offset = 0;
 	}
@@ -389,6 +395,29 @@ START_TEST(allocator_changes_the_layout_alone) {
 }
 END_TEST
 
+/* Wrong code: nobody is asked any more who else uses memory that was known before: a dependency is lost. */
+START_TEST(memory_that_is_given_again_stays_known_to_others) {
+	app.table.allocate_image = allocate_image;
+	struct stile_device *device = open_device();
+	app.again = heap_alloc(16 * page);
+	struct stile_buffer *known;
+	ck_assert_int_eq(stile_buffer_import_fd(device, app.again, BOTH, NULL, &known), 0);
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &picture, &image), 0);
+	ck_assert_ptr_eq(stile_image_get_buffer(image, 0), known);
+	ck_assert(outside_is_known(known));
+	stile_image_unref(image);
+	stile_buffer_unref(known);
+	close(app.again);
+	app.again = 0;
+	/* What is new is nobody else's. */
+	ck_assert_int_eq(stile_image_create(device, &picture, &image), 0);
+	ck_assert(!outside_is_known(stile_image_get_buffer(image, 0)));
+	stile_image_unref(image);
+	stile_device_destroy(device);
+}
+END_TEST
+
 /* Wrong code: limits that are those of another kind of memory. */
 START_TEST(extent_is_the_allocators) {
 	app.table.max_width = 64;
@@ -443,6 +472,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(tcase, descriptor_given_for_two_planes_is_told_and_closed_once, 0,
 		(int)ARRAY_LENGTH(shared_planes));
 	tcase_add_test(tcase, allocator_changes_the_layout_alone);
+	tcase_add_test(tcase, memory_that_is_given_again_stays_known_to_others);
 	tcase_add_test(tcase, extent_is_the_allocators);
 	tcase_add_test(tcase, nothing_stays_of_what_failed);
 	suite_add_tcase(s, tcase);
