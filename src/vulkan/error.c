@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "src/macros.h"
+#include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
 static const struct {
@@ -43,4 +44,10 @@ const char *vulkan_result_name(VkResult result) {
 		}
 	}
 	return "an unexpected VkResult";
+}
+
+int vulkan_refuse(struct stile_report *why, const char *call, VkResult result) {
+	return report_refuse(why, vulkan_errno(result), STILE_REASON_DRIVER, 0, 0,
+		(uint64_t)(uint32_t)result, "%s: %s (%d)", call, vulkan_result_name(result),
+		result);
 }

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "src/macros.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -18,15 +13,6 @@ struct stile_vulkan_image {
 	VkImage handle;
 	VkDeviceMemory memory;
 };
-
-static const VkExternalMemoryHandleTypeFlagBits dma_buf =
-	VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
-
-static int refuse_driver(struct stile_report *why, const char *call, VkResult result) {
-	return report_refuse(why, vulkan_errno(result), STILE_REASON_DRIVER, 0, 0,
-		(uint64_t)(uint32_t)result, "%s: %s (%d)", call, vulkan_result_name(result),
-		result);
-}
 
 /* ---- Would the device take it? ------------------------------------------------------------ */
 
@@ -66,7 +52,7 @@ static int check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 	}
 	VkPhysicalDeviceExternalImageFormatInfo external = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
-		.handleType = dma_buf,
+		.handleType = VULKAN_DMA_BUF,
 	};
 	VkPhysicalDeviceImageFormatInfo2 ask = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
@@ -131,7 +117,7 @@ static int image_create(struct stile_vulkan_image *self, const struct stile_imag
 	struct stile_vulkan *vulkan = self->vulkan;
 	VkExternalMemoryImageCreateInfo external = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
-		.handleTypes = dma_buf,
+		.handleTypes = VULKAN_DMA_BUF,
 	};
 	VkImageCreateInfo create = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
@@ -148,131 +134,29 @@ static int image_create(struct stile_vulkan_image *self, const struct stile_imag
 		.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED,
 	};
 	VkResult result = vulkan->vk.CreateImage(vulkan->info.device, &create, NULL, &self->handle);
-	return result == VK_SUCCESS ? 0 : refuse_driver(why, "vkCreateImage", result);
-}
-
-/*
- * A descriptor for the driver, which takes it over if it succeeds. If it fails, the specification
- * leaves the descriptor to us, but lavapipe up to Mesa 25 closes it. So it gets a high number,
- * which nobody else is given by chance, and after a failure is closed only if it is still the
- * same file.
- */
-enum { DRIVER_FD_MIN = 512 };
-
-static int driver_fd_open(struct stile_buffer *buffer) {
-	int fd;
-	int ret = stile_buffer_export_fd(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &fd);
-	if (ret < 0) {
-		return ret;
-	}
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, DRIVER_FD_MIN);
-	if (high < 0) {
-		/* The limit is lower than that. */
-		high = fd;
-	} else {
-		close(fd);
-	}
-	return high;
-}
-
-static void driver_fd_close_after_failure(int fd, const struct stat *identity) {
-	struct stat now;
-	if (fstat(fd, &now) == 0 && now.st_dev == identity->st_dev &&
-		now.st_ino == identity->st_ino) {
-		close(fd);
-	}
-}
-
-/* The lowest memory type that both the image and the descriptor allow. */
-static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t image_types,
-	uint32_t *type, struct stile_report *why) {
-	VkMemoryFdPropertiesKHR properties = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR,
-	};
-	VkResult result =
-		vulkan->vk.GetMemoryFdPropertiesKHR(vulkan->info.device, dma_buf, fd, &properties);
-	if (result != VK_SUCCESS) {
-		return refuse_driver(why, "vkGetMemoryFdPropertiesKHR", result);
-	}
-	uint32_t types = properties.memoryTypeBits & image_types;
-	if (types == 0) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, image_types,
-			properties.memoryTypeBits,
-			"no memory type fits both the image (0x%x) and the memory (0x%x)",
-			image_types, properties.memoryTypeBits);
-	}
-	*type = (uint32_t)__builtin_ctz(types);
-	return 0;
-}
-
-static int memory_import(struct stile_vulkan_image *self, int fd, uint64_t bytes,
-	const VkMemoryRequirements *needs, struct stile_report *why) {
-	struct stile_vulkan *vulkan = self->vulkan;
-	uint32_t type = 0;
-	int ret = choose_memory_type(vulkan, fd, needs->memoryTypeBits, &type, why);
-	if (ret < 0) {
-		close(fd);
-		return ret;
-	}
-	VkMemoryDedicatedAllocateInfo dedicated = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
-		.image = self->handle,
-	};
-	VkImportMemoryFdInfoKHR import = {
-		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
-		.pNext = &dedicated,
-		.handleType = dma_buf,
-		.fd = fd,
-	};
-	VkMemoryAllocateInfo allocate = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-		.pNext = &import,
-		.allocationSize = bytes,
-		.memoryTypeIndex = type,
-	};
-	struct stat identity;
-	fstat(fd, &identity);
-	VkResult result =
-		vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &self->memory);
-	if (result != VK_SUCCESS) {
-		driver_fd_close_after_failure(fd, &identity);
-		return refuse_driver(why, "vkAllocateMemory", result);
-	}
-	return 0;
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkCreateImage", result);
 }
 
 static int image_bind(struct stile_vulkan_image *self, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
-	struct stile_buffer *buffer = stile_image_get_buffer(self->image, 0);
-	uint64_t bytes = stile_buffer_get_bytes(buffer);
-
 	VkImageMemoryRequirementsInfo2 ask = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
 		.image = self->handle,
 	};
 	VkMemoryRequirements2 needs = { .sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2 };
 	vulkan->vk.GetImageMemoryRequirements2(vulkan->info.device, &ask, &needs);
-	if (needs.memoryRequirements.size > bytes) {
-		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0,
-			needs.memoryRequirements.size, bytes,
-			"the driver needs %" PRIu64 " bytes, the memory has %" PRIu64,
-			(uint64_t)needs.memoryRequirements.size, bytes);
-	}
-	int fd = driver_fd_open(buffer);
-	if (fd < 0) {
-		return report_refuse(why, fd,
-			fd == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
-			"no descriptor for the driver: %s", strerror(-fd));
-	}
-	/* As large as the driver needs: what it maps is then what was checked. */
-	int ret = memory_import(
-		self, fd, needs.memoryRequirements.size, &needs.memoryRequirements, why);
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+		.image = self->handle,
+	};
+	int ret = vulkan_memory_import(vulkan, stile_image_get_buffer(self->image, 0),
+		&needs.memoryRequirements, &dedicated, &self->memory, why);
 	if (ret < 0) {
 		return ret;
 	}
 	VkResult result =
 		vulkan->vk.BindImageMemory(vulkan->info.device, self->handle, self->memory, 0);
-	return result == VK_SUCCESS ? 0 : refuse_driver(why, "vkBindImageMemory", result);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory", result);
 }
 
 static int image_import(

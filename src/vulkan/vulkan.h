@@ -73,6 +73,8 @@ int vulkan_errno(VkResult result);
 /** Is it want of memory, which passes? Then some time has gone by: try again. */
 bool vulkan_passes(VkResult result);
 const char *vulkan_result_name(VkResult result);
+/** Say which call the driver refused, and how. The VkResult as an errno. */
+int vulkan_refuse(struct stile_report *why, const char *call, VkResult result);
 
 /* device.c */
 void vulkan_log(const struct stile_vulkan *vulkan, enum stile_log_level level, const char *fmt, ...)
@@ -84,6 +86,16 @@ void vulkan_unref(struct stile_vulkan *vulkan);
 /* format.c */
 /** Are its components where those of its VkFormat are, but for X? */
 bool vulkan_format_is_in_order(uint32_t fourcc);
+
+/* memory.c */
+#define VULKAN_DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
+/**
+ * The beginning of a buffer as memory for an object of the driver, as large as the object needs. The
+ * driver has a descriptor of its own; `dedicated` says for which object, or is NULL.
+ */
+int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
+	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
+	VkDeviceMemory *memory, struct stile_report *why);
 
 /* fence.c: work of the queue becomes a fence. */
 /**
