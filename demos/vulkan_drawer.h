@@ -67,6 +67,10 @@ int vulkan_setup_device(struct vulkan_drawer *drawer, bool validate);
 int vulkan_setup_pipeline(struct vulkan_drawer *drawer);
 void vulkan_setup_finish(struct vulkan_drawer *drawer);
 
+/** The stage of a vertex shader for one triangle that covers everything: three vertices, no buffer. */
+int vulkan_create_fullscreen_stage(
+	struct vulkan_drawer *drawer, VkPipelineShaderStageCreateInfo *out);
+
 /** What Stile is told of the device. */
 struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *drawer);
 

@@ -79,6 +79,12 @@ static int create_shader(struct vulkan_drawer *drawer, VkShaderStageFlagBits sta
 	return 0;
 }
 
+int vulkan_create_fullscreen_stage(
+	struct vulkan_drawer *drawer, VkPipelineShaderStageCreateInfo *out) {
+	return create_shader(
+		drawer, VK_SHADER_STAGE_VERTEX_BIT, fullscreen_vert, sizeof(fullscreen_vert), out);
+}
+
 static VkResult create_pipeline(
 	struct vulkan_drawer *drawer, const VkPipelineShaderStageCreateInfo stages[2]) {
 	VkFormat format = VK_FORMAT_R8G8B8A8_UNORM;
@@ -144,8 +150,7 @@ int vulkan_setup_pipeline(struct vulkan_drawer *drawer) {
 		return ret;
 	}
 	VkPipelineShaderStageCreateInfo stages[2] = { 0 };
-	ret = create_shader(drawer, VK_SHADER_STAGE_VERTEX_BIT, fullscreen_vert,
-		sizeof(fullscreen_vert), &stages[0]);
+	ret = vulkan_create_fullscreen_stage(drawer, &stages[0]);
 	if (ret == 0) {
 		ret = create_shader(drawer, VK_SHADER_STAGE_FRAGMENT_BIT, transform_frag,
 			sizeof(transform_frag), &stages[1]);

@@ -38,17 +38,31 @@ void card_upload(
 	stile_fence_unref(done);
 }
 
-void card_check(const struct card *card, float (*rgba)[4], const char *what) {
+static bool is_near(const struct card *card, size_t at, int k, double is) {
+	double step = pixel_step(&card->pixel, k), expected = card->colours[at][k];
+	/* What a format does not have, is exactly 0 or 1. */
+	double most = step == 0 ? 1e-6 : step / 2;
+	return is >= expected - most && is <= expected + most;
+}
+
+size_t card_find_wrong(const struct card *card, float (*rgba)[4]) {
 	for (size_t i = 0; i < CARD_PIXELS; i++) {
 		for (int k = 0; k < 4; k++) {
-			double step = pixel_step(&card->pixel, k), expected = card->colours[i][k];
-			/* What a format does not have, is exactly 0 or 1. */
-			double most = step == 0 ? 1e-6 : step / 2;
-			double is = (double)rgba[i][k];
-			if (!(is >= expected - most && is <= expected + most)) {
-				ck_abort_msg("%s: %c of pixel %zu is %f, not %f", what, "RGBA"[k],
-					i, is, expected);
+			if (!is_near(card, i, k, (double)rgba[i][k])) {
+				return i;
 			}
 		}
+	}
+	return CARD_PIXELS;
+}
+
+void card_check(const struct card *card, float (*rgba)[4], const char *what) {
+	size_t i = card_find_wrong(card, rgba);
+	if (i < CARD_PIXELS) {
+		const float *is = rgba[i];
+		const double *wanted = card->colours[i];
+		ck_abort_msg("%s: pixel %zu is %f, %f, %f, %f, not %f, %f, %f, %f", what, i,
+			(double)is[0], (double)is[1], (double)is[2], (double)is[3], wanted[0],
+			wanted[1], wanted[2], wanted[3]);
 	}
 }

@@ -26,7 +26,10 @@ bool card_make(const struct stile_format *format, struct card *card);
 void card_upload(
 	struct stile_device *device, struct stile_image *image, uint32_t plane, const void *bytes);
 
-/** Are these the card's colours, to half a step of the format? Fails the test. */
+/** The first pixel that is not of the card's colour, to half a step of the format; CARD_PIXELS: all are. */
+size_t card_find_wrong(const struct card *card, float (*rgba)[4]);
+
+/** Are they all? Fails the test. */
 void card_check(const struct card *card, float (*rgba)[4], const char *what);
 
 #endif

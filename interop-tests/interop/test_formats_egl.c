@@ -13,6 +13,7 @@
 
 #include "demos/gles_drawer.h"
 #include "interop-tests/interop/card.h"
+#include "interop-tests/interop/gles_sampler.h"
 #include "interop-tests/interop/images.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
@@ -21,6 +22,7 @@
 enum { MAX_LISTED = 256 };
 
 static struct gles_drawer drawer;
+static struct gles_sampler sampler;
 static struct stile_device *device;
 /* What the display lists, with whether only external textures are made of it. */
 static uint32_t listed[MAX_LISTED];
@@ -47,12 +49,14 @@ static void ask_display(void) {
 
 static void start(void) {
 	ck_assert_int_eq(gles_drawer_init(&drawer), 0);
+	gles_sampler_init(&sampler);
 	ask_display();
 	device = images_open_device();
 }
 
 static void stop(void) {
 	stile_device_destroy(device);
+	gles_sampler_finish(&sampler);
 	gles_drawer_finish(&drawer);
 }
 
@@ -160,59 +164,8 @@ END_TEST
 
 /* ---- What GL ES sees ---------------------------------------------------------------------- */
 
-static const char sample_plain[] =
-	"#version 300 es\n"
-	"precision highp float;\n"
-	"uniform highp sampler2D picture;\n"
-	"out vec4 color;\n"
-	"void main() {\n"
-	"	color = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);\n"
-	"}\n";
-
-static const char sample_external[] =
-	"#version 300 es\n"
-	"#extension GL_OES_EGL_image_external_essl3 : require\n"
-	"precision highp float;\n"
-	"uniform highp samplerExternalOES picture;\n"
-	"out vec4 color;\n"
-	"void main() {\n"
-	"	color = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);\n"
-	"}\n";
-
-static void set_nearest(GLenum target, GLuint texture) {
-	glBindTexture(target, texture);
-	glTexParameteri(target, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
-	glTexParameteri(target, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
-}
-
-/* Draw the bound texture into floats, and read those. */
-static void read_texture(GLenum target, float (*rgba)[4]) {
-	GLuint floats, framebuffer;
-	GLuint program = gles_program_create(
-		gles_fullscreen_vertex, target == GL_TEXTURE_2D ? sample_plain : sample_external);
-	ck_assert_uint_ne(program, 0);
-	glGenRenderbuffers(1, &floats);
-	glBindRenderbuffer(GL_RENDERBUFFER, floats);
-	glRenderbufferStorage(GL_RENDERBUFFER, GL_RGBA32F, CARD_WIDTH, CARD_HEIGHT);
-	glGenFramebuffers(1, &framebuffer);
-	glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
-	glFramebufferRenderbuffer(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_RENDERBUFFER, floats);
-	ck_assert_uint_eq(glCheckFramebufferStatus(GL_FRAMEBUFFER), GL_FRAMEBUFFER_COMPLETE);
-	glViewport(0, 0, CARD_WIDTH, CARD_HEIGHT);
-	glUseProgram(program);
-	glDrawArrays(GL_TRIANGLES, 0, 3);
-	glReadPixels(0, 0, CARD_WIDTH, CARD_HEIGHT, GL_RGBA, GL_FLOAT, rgba);
-	ck_assert_uint_eq(glGetError(), GL_NO_ERROR);
-	glDeleteFramebuffers(1, &framebuffer);
-	glDeleteRenderbuffers(1, &floats);
-	glDeleteProgram(program);
-}
-
 /* False: the driver refuses it, with its word. */
 static bool read_image(struct stile_image *image, GLenum target, float (*rgba)[4]) {
-	PFNGLEGLIMAGETARGETTEXTURE2DOESPROC image_target_texture =
-		(PFNGLEGLIMAGETARGETTEXTURE2DOESPROC)eglGetProcAddress(
-			"glEGLImageTargetTexture2DOES");
 	struct stile_egl_image *imported;
 	struct stile_report why = { .size = sizeof(why) };
 	int ret = stile_egl_import_image(drawer.stile, image, &why, &imported);
@@ -222,13 +175,8 @@ static bool read_image(struct stile_image *image, GLenum target, float (*rgba)[4
 		ck_assert_ptr_nonnull(strstr(why.text, name));
 		return false;
 	}
-	GLuint texture;
-	glGenTextures(1, &texture);
-	set_nearest(target, texture);
-	image_target_texture(target, stile_egl_image_get_handle(imported));
-	read_texture(target, rgba);
-	glDeleteTextures(1, &texture);
-	glFinish();
+	gles_sampler_draw(&sampler, imported, target);
+	gles_sampler_take(&sampler, rgba);
 	stile_egl_image_destroy(imported);
 	return true;
 }
@@ -351,15 +299,14 @@ static void check_pixels(const struct stile_format *format) {
 	if (gl.extension != NULL && !has_extension(gl.extension)) {
 		return;
 	}
-	GLuint texture;
-	glGenTextures(1, &texture);
-	set_nearest(GL_TEXTURE_2D, texture);
+	GLuint texture = gles_sampler_create_texture(GL_TEXTURE_2D);
 	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_SWIZZLE_A, (GLint)gl.swizzle_alpha);
 	glPixelStorei(GL_UNPACK_ALIGNMENT, 1);
 	glTexImage2D(GL_TEXTURE_2D, 0, (GLint)gl.internal_format, CARD_WIDTH, CARD_HEIGHT, 0,
 		gl.format, gl.type, card.bytes);
 	ck_assert_msg(glGetError() == GL_NO_ERROR, "%s", format->name);
-	read_texture(GL_TEXTURE_2D, rgba);
+	gles_sampler_draw_texture(&sampler, GL_TEXTURE_2D);
+	gles_sampler_take(&sampler, rgba);
 	card_check(&card, rgba, format->name);
 	glDeleteTextures(1, &texture);
 }

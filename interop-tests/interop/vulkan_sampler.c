@@ -135,7 +135,6 @@ static void begin(const struct vulkan_sampler *self, const struct stile_vulkan_i
 		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
 }
 
-/* Waits for the end. */
 static void end(const struct vulkan_sampler *self, const struct stile_vulkan_image *image,
 	VkImageLayout layout, VkAccessFlags access) {
 	VkImageMemoryBarrier barrier = stile_vulkan_release(image, layout, access);
@@ -148,7 +147,6 @@ static void end(const struct vulkan_sampler *self, const struct stile_vulkan_ima
 		.pCommandBuffers = &self->drawer->commands,
 	};
 	CALL(vkQueueSubmit(self->drawer->queue, 1, &submit, VK_NULL_HANDLE));
-	CALL(vkQueueWaitIdle(self->drawer->queue));
 }
 
 static const VkImageSubresourceRange all = {
@@ -198,26 +196,36 @@ static void write_set(const struct vulkan_sampler *self, VkImageView view) {
 	vkUpdateDescriptorSets(self->drawer->device, 2, writes, 0, NULL);
 }
 
-void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
-	VkComponentMapping components, VkExtent2D extent, float (*rgba)[4]) {
+void vulkan_sampler_submit(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+	VkComponentMapping components, VkExtent2D extent) {
 	VkCommandBuffer commands = sampler->drawer->commands;
-	VkDevice device = sampler->drawer->device;
 	VkImageLayout layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
-	size_t bytes = (size_t)extent.width * extent.height * sizeof(*rgba);
 	require(extent.width * extent.height <= sampler->pixels);
-	VkImageView view = create_view(sampler, image, components);
-	write_set(sampler, view);
+	sampler->view = create_view(sampler, image, components);
+	write_set(sampler, sampler->view);
 	begin(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
 	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->pipeline);
 	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->layout, 0, 1,
 		&sampler->set, 0, NULL);
 	vkCmdDispatch(commands, extent.width, extent.height, 1);
 	end(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
+}
+
+void vulkan_sampler_take(struct vulkan_sampler *sampler, VkExtent2D extent, float (*rgba)[4]) {
+	VkDevice device = sampler->drawer->device;
+	size_t bytes = (size_t)extent.width * extent.height * sizeof(*rgba);
 	void *colours;
+	CALL(vkQueueWaitIdle(sampler->drawer->queue));
 	CALL(vkMapMemory(device, sampler->memory, 0, bytes, 0, &colours));
 	memcpy(rgba, colours, bytes);
 	vkUnmapMemory(device, sampler->memory);
-	vkDestroyImageView(device, view, NULL);
+	vkDestroyImageView(device, sampler->view, NULL);
+}
+
+void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+	VkComponentMapping components, VkExtent2D extent, float (*rgba)[4]) {
+	vulkan_sampler_submit(sampler, image, components, extent);
+	vulkan_sampler_take(sampler, extent, rgba);
 }
 
 void vulkan_sampler_clear(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
@@ -229,4 +237,5 @@ void vulkan_sampler_clear(struct vulkan_sampler *sampler, const struct stile_vul
 	vkCmdClearColorImage(sampler->drawer->commands, stile_vulkan_image_get_handle(image),
 		layout, &colour, 1, &all);
 	end(sampler, image, layout, VK_ACCESS_TRANSFER_WRITE_BIT);
+	CALL(vkQueueWaitIdle(sampler->drawer->queue));
 }

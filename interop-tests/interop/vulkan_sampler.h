@@ -15,14 +15,23 @@ struct vulkan_sampler {
 	VkPipeline pipeline;
 	VkBuffer colours;
 	VkDeviceMemory memory;
-	uint32_t pixels; /* that there is room for */
+	uint32_t pixels;  /* that there is room for */
+	VkImageView view; /* of what is being sampled */
 };
 
 void vulkan_sampler_init(
 	struct vulkan_sampler *sampler, struct vulkan_drawer *drawer, uint32_t pixels);
 void vulkan_sampler_finish(struct vulkan_sampler *sampler);
 
-/** Sample an image, imported with VK_IMAGE_USAGE_SAMPLED_BIT, through a view with these components. */
+/**
+ * Sample an image, imported with VK_IMAGE_USAGE_SAMPLED_BIT, through a view with these components. Does not wait:
+ * the colours are for vulkan_sampler_take(), which does.
+ */
+void vulkan_sampler_submit(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+	VkComponentMapping components, VkExtent2D extent);
+void vulkan_sampler_take(struct vulkan_sampler *sampler, VkExtent2D extent, float (*rgba)[4]);
+
+/** Both. */
 void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
 	VkComponentMapping components, VkExtent2D extent, float (*rgba)[4]);
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MATRIX_ACTOR_H
+#define MATRIX_ACTOR_H
+
+#include <stile/access.h>
+
+#include "demos/gles_drawer.h"
+#include "demos/vulkan_drawer.h"
+#include "interop-tests/interop/card.h"
+#include "interop-tests/interop/gate.h"
+#include "interop-tests/interop/gl_hold.h"
+#include "interop-tests/interop/gles_sampler.h"
+#include "interop-tests/interop/vulkan_sampler.h"
+#include "interop-tests/matrix/vulkan_painter.h"
+
+/*
+ * Who paints a picture, and who looks at it. What fails that should not ends the program; what is refused has a
+ * reason.
+ */
+
+/** Where one side works: what it has of each API, opened once. Nothing in it is shared with the other side's. */
+struct workshop {
+	struct stile_device *device; /* the software GPU */
+	struct vulkan_drawer vulkan;
+	struct vulkan_painter vulkan_painter;
+	struct vulkan_sampler vulkan_sampler;
+	struct gles_drawer gles;
+	GLuint gles_painter; /* a program */
+	struct gles_sampler gles_sampler;
+};
+
+/** A card that is being painted. */
+struct painting {
+	const struct card *card;
+	struct stile_image *image; /* of a card's extent, zeroed; borrowed */
+	/** Nothing is painted before it is opened. */
+	struct gate gate;
+	char why[256];
+
+	/* What the producer needs until the end. */
+	struct stile_vulkan_image *vulkan;
+	struct gles_target gles;
+	struct stile_image *hold_image;
+	struct gl_hold hold;
+};
+
+struct producer {
+	const char *name;
+	/**
+	 * Submit what paints the card once the gate is open, in an access of the image. False: it does not take the
+	 * image, and `why` says so.
+	 */
+	bool (*begin)(struct workshop *workshop, struct painting *painting);
+	/** Give up what is left; the painting is done. NULL: nothing. */
+	void (*end)(struct workshop *workshop, struct painting *painting);
+};
+
+/** A look at a picture. */
+struct look {
+	struct stile_image *image; /* borrowed */
+	bool waits;                /* for those who painted it */
+	/** Called once the consumer has submitted what looks; without waiting, once it has looked. */
+	void (*submitted)(void *user);
+	void *user;
+
+	struct stile_path path; /* of the wait */
+	float rgba[CARD_PIXELS][4];
+	char why[256];
+};
+
+struct consumer {
+	const char *name;
+	/** False: it does not take the image, `why` says so, and `submitted` was not called. */
+	bool (*look)(struct workshop *workshop, struct look *look);
+};
+
+extern const struct producer vulkan_draws, vulkan_computes, gles_draws, swgpu_uploads, cpu_writes;
+extern const struct consumer vulkan_samples, gles_samples, gles_samples_external, swgpu_copies,
+	cpu_reads;
+
+/** All of a workshop but GLES, and nothing of it. */
+void workshop_open(struct workshop *workshop);
+void workshop_close(struct workshop *workshop);
+
+/**
+ * The part of GLES, whose context keeps some images until it is destroyed. Two in one process have displays of different
+ * platforms: what is drawn by one would hold up the other on the same display.
+ */
+void gles_open(struct workshop *workshop, bool surfaceless);
+void gles_close(struct workshop *workshop);
+
+/** Colours that are in memory, in an image of one plane, by its format's name. */
+void actor_decode(struct stile_image *image, float (*rgba)[4]);
+
+/** Begin to use an image; in `access`. */
+void actor_begin(struct stile_image *image, uint32_t usage, struct stile_access *access);
+/** End it with the fence of the work, which is consumed. */
+void actor_end(struct stile_access *access, struct stile_fence *done);
+
+#endif

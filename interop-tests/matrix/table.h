@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MATRIX_TABLE_H
+#define MATRIX_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <stile/carrier.h>
+
+/* What came out, for people: docs/matrix.md. */
+
+enum { TABLE_MAX_ACTORS = 8, TABLE_MAX_FORMATS = 128 };
+
+/** A producer and a consumer, in one process or in two. */
+struct table_cell {
+	unsigned right;     /* formats */
+	uint32_t paths;     /* by bit: enum stile_path_kind */
+	int64_t blocked_ns; /* the longest that a calling thread was held up */
+};
+
+/** A producer or a consumer by itself. */
+struct table_actor {
+	const char *name;
+	bool takes[TABLE_MAX_FORMATS]; /* by number */
+	bool refuses[TABLE_MAX_FORMATS];
+	char why[256]; /* of the first refusal */
+};
+
+struct table {
+	struct table_actor producers[TABLE_MAX_ACTORS], consumers[TABLE_MAX_ACTORS];
+	unsigned producer_count, consumer_count;
+	struct table_cell cells[TABLE_MAX_ACTORS][TABLE_MAX_ACTORS][2];
+	char machine[1024]; /* which drivers */
+};
+
+/** As Markdown. */
+void table_print(const struct table *table, FILE *to);
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "interop-tests/matrix/vulkan_painter.h"
+
+#include <string.h>
+
+#include "interop-tests/interop/card.h"
+#include "interop-tests/interop/require.h"
+#include "paint.comp.h"
+#include "paint.frag.h"
+
+#define CALL(call) require((call) == VK_SUCCESS)
+
+enum { COLOUR_BYTES = CARD_PIXELS * sizeof(float[4]) };
+
+/* ---- Life --------------------------------------------------------------------------------- */
+
+static VkPipelineShaderStageCreateInfo create_stage(
+	VkDevice device, VkShaderStageFlagBits stage, const uint32_t *code, size_t bytes) {
+	const VkShaderModuleCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+		.codeSize = bytes,
+		.pCode = code,
+	};
+	VkPipelineShaderStageCreateInfo created = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+		.stage = stage,
+		.pName = "main",
+	};
+	CALL(vkCreateShaderModule(device, &info, NULL, &created.module));
+	return created;
+}
+
+static void create_layout(struct vulkan_painter *self) {
+	VkDevice device = self->drawer->device;
+	const VkDescriptorSetLayoutBinding bindings[] = {
+		{
+			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+			.descriptorCount = 1,
+			.stageFlags = VK_SHADER_STAGE_FRAGMENT_BIT | VK_SHADER_STAGE_COMPUTE_BIT,
+		},
+		{
+			.binding = 1,
+			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
+			.descriptorCount = 1,
+			.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+		},
+	};
+	const VkDescriptorSetLayoutCreateInfo set_layout = {
+		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+		.bindingCount = 2,
+		.pBindings = bindings,
+	};
+	CALL(vkCreateDescriptorSetLayout(device, &set_layout, NULL, &self->set_layout));
+	const VkPipelineLayoutCreateInfo layout = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+		.setLayoutCount = 1,
+		.pSetLayouts = &self->set_layout,
+	};
+	CALL(vkCreatePipelineLayout(device, &layout, NULL, &self->layout));
+}
+
+static void create_set(struct vulkan_painter *self) {
+	VkDevice device = self->drawer->device;
+	const VkDescriptorPoolSize sizes[] = {
+		{ VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 },
+		{ VK_DESCRIPTOR_TYPE_STORAGE_IMAGE, 1 },
+	};
+	const VkDescriptorPoolCreateInfo pool = {
+		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+		.maxSets = 1,
+		.poolSizeCount = 2,
+		.pPoolSizes = sizes,
+	};
+	CALL(vkCreateDescriptorPool(device, &pool, NULL, &self->set_pool));
+	const VkDescriptorSetAllocateInfo set = {
+		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+		.descriptorPool = self->set_pool,
+		.descriptorSetCount = 1,
+		.pSetLayouts = &self->set_layout,
+	};
+	CALL(vkAllocateDescriptorSets(device, &set, &self->set));
+}
+
+static void create_buffer(struct vulkan_painter *self) {
+	VkDevice device = self->drawer->device;
+	const VkBufferCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+		.size = COLOUR_BYTES,
+		.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+	};
+	CALL(vkCreateBuffer(device, &info, NULL, &self->colours));
+	VkMemoryRequirements needs;
+	vkGetBufferMemoryRequirements(device, self->colours, &needs);
+	/* A driver that draws on the CPU has one type of memory, which the CPU can map. */
+	const VkMemoryAllocateInfo allocate = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+		.allocationSize = needs.size,
+	};
+	CALL(vkAllocateMemory(device, &allocate, NULL, &self->memory));
+	CALL(vkBindBufferMemory(device, self->colours, self->memory, 0));
+	const VkDescriptorBufferInfo buffer = { self->colours, 0, VK_WHOLE_SIZE };
+	const VkWriteDescriptorSet write = {
+		.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+		.dstSet = self->set,
+		.descriptorCount = 1,
+		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+		.pBufferInfo = &buffer,
+	};
+	vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
+}
+
+void vulkan_painter_init(struct vulkan_painter *painter, struct vulkan_drawer *drawer) {
+	*painter = (struct vulkan_painter){
+		.drawer = drawer,
+		.drawing[1] = create_stage(drawer->device, VK_SHADER_STAGE_FRAGMENT_BIT, paint_frag,
+			sizeof(paint_frag)),
+		.computing = create_stage(drawer->device, VK_SHADER_STAGE_COMPUTE_BIT, paint_comp,
+			sizeof(paint_comp)),
+	};
+	require(vulkan_create_fullscreen_stage(drawer, &painter->drawing[0]) == 0);
+	create_layout(painter);
+	create_set(painter);
+	create_buffer(painter);
+}
+
+void vulkan_painter_finish(struct vulkan_painter *painter) {
+	VkDevice device = painter->drawer->device;
+	vkDestroyBuffer(device, painter->colours, NULL);
+	vkFreeMemory(device, painter->memory, NULL);
+	vkDestroyDescriptorPool(device, painter->set_pool, NULL);
+	vkDestroyPipelineLayout(device, painter->layout, NULL);
+	vkDestroyDescriptorSetLayout(device, painter->set_layout, NULL);
+	vkDestroyShaderModule(device, painter->drawing[0].module, NULL);
+	vkDestroyShaderModule(device, painter->drawing[1].module, NULL);
+	vkDestroyShaderModule(device, painter->computing.module, NULL);
+}
+
+/* ---- Pipelines ---------------------------------------------------------------------------- */
+
+static VkPipeline create_compute_pipeline(const struct vulkan_painter *self) {
+	const VkComputePipelineCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+		.stage = self->computing,
+		.layout = self->layout,
+	};
+	VkPipeline pipeline;
+	CALL(vkCreateComputePipelines(
+		self->drawer->device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
+	return pipeline;
+}
+
+static const VkRect2D all_pixels = { .extent = { CARD_WIDTH, CARD_HEIGHT } };
+
+static VkPipeline create_drawing_pipeline(const struct vulkan_painter *self, VkFormat format) {
+	const VkPipelineRenderingCreateInfo rendering = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_RENDERING_CREATE_INFO,
+		.colorAttachmentCount = 1,
+		.pColorAttachmentFormats = &format,
+	};
+	const VkPipelineVertexInputStateCreateInfo vertices = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_VERTEX_INPUT_STATE_CREATE_INFO,
+	};
+	const VkPipelineInputAssemblyStateCreateInfo assembly = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_INPUT_ASSEMBLY_STATE_CREATE_INFO,
+		.topology = VK_PRIMITIVE_TOPOLOGY_TRIANGLE_LIST,
+	};
+	const VkViewport viewport = { .width = CARD_WIDTH, .height = CARD_HEIGHT, .maxDepth = 1 };
+	const VkPipelineViewportStateCreateInfo viewports = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_VIEWPORT_STATE_CREATE_INFO,
+		.viewportCount = 1,
+		.pViewports = &viewport,
+		.scissorCount = 1,
+		.pScissors = &all_pixels,
+	};
+	const VkPipelineRasterizationStateCreateInfo raster = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_RASTERIZATION_STATE_CREATE_INFO,
+		.lineWidth = 1,
+	};
+	const VkPipelineMultisampleStateCreateInfo samples = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_MULTISAMPLE_STATE_CREATE_INFO,
+		.rasterizationSamples = VK_SAMPLE_COUNT_1_BIT,
+	};
+	const VkPipelineColorBlendAttachmentState attachment = { .colorWriteMask = 0xf };
+	const VkPipelineColorBlendStateCreateInfo blend = {
+		.sType = VK_STRUCTURE_TYPE_PIPELINE_COLOR_BLEND_STATE_CREATE_INFO,
+		.attachmentCount = 1,
+		.pAttachments = &attachment,
+	};
+	const VkGraphicsPipelineCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_GRAPHICS_PIPELINE_CREATE_INFO,
+		.pNext = &rendering,
+		.stageCount = 2,
+		.pStages = self->drawing,
+		.pVertexInputState = &vertices,
+		.pInputAssemblyState = &assembly,
+		.pViewportState = &viewports,
+		.pRasterizationState = &raster,
+		.pMultisampleState = &samples,
+		.pColorBlendState = &blend,
+		.layout = self->layout,
+	};
+	VkPipeline pipeline;
+	CALL(vkCreateGraphicsPipelines(
+		self->drawer->device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
+	return pipeline;
+}
+
+/* ---- Painting ----------------------------------------------------------------------------- */
+
+static void create_view(struct vulkan_painter *self, const struct stile_vulkan_image *image) {
+	const VkImageViewCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO,
+		.image = stile_vulkan_image_get_handle(image),
+		.viewType = VK_IMAGE_VIEW_TYPE_2D,
+		.format = stile_vulkan_image_get_format(image),
+		.subresourceRange = {
+			.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
+			.levelCount = 1,
+			.layerCount = 1,
+		},
+	};
+	CALL(vkCreateImageView(self->drawer->device, &info, NULL, &self->view));
+}
+
+static void write_colours(const struct vulkan_painter *self, float (*rgba)[4]) {
+	void *memory;
+	CALL(vkMapMemory(self->drawer->device, self->memory, 0, COLOUR_BYTES, 0, &memory));
+	memcpy(memory, rgba, COLOUR_BYTES);
+	vkUnmapMemory(self->drawer->device, self->memory);
+}
+
+static void record_dispatch(const struct vulkan_painter *self) {
+	const VkDescriptorImageInfo image = {
+		.imageView = self->view,
+		.imageLayout = VK_IMAGE_LAYOUT_GENERAL,
+	};
+	const VkWriteDescriptorSet write = {
+		.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+		.dstSet = self->set,
+		.dstBinding = 1,
+		.descriptorCount = 1,
+		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
+		.pImageInfo = &image,
+	};
+	VkCommandBuffer commands = self->drawer->commands;
+	vkUpdateDescriptorSets(self->drawer->device, 1, &write, 0, NULL);
+	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipeline);
+	vkCmdBindDescriptorSets(
+		commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->layout, 0, 1, &self->set, 0, NULL);
+	vkCmdDispatch(commands, CARD_WIDTH, CARD_HEIGHT, 1);
+}
+
+static void record_pass(const struct vulkan_painter *self) {
+	const VkRenderingAttachmentInfo attachment = {
+		.sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
+		.imageView = self->view,
+		.imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
+		.loadOp = VK_ATTACHMENT_LOAD_OP_DONT_CARE,
+		.storeOp = VK_ATTACHMENT_STORE_OP_STORE,
+	};
+	const VkRenderingInfo rendering = {
+		.sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
+		.renderArea = all_pixels,
+		.layerCount = 1,
+		.colorAttachmentCount = 1,
+		.pColorAttachments = &attachment,
+	};
+	VkCommandBuffer commands = self->drawer->commands;
+	vkCmdBeginRendering(commands, &rendering);
+	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->pipeline);
+	vkCmdBindDescriptorSets(
+		commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->layout, 0, 1, &self->set, 0, NULL);
+	vkCmdDraw(commands, 3, 1, 0, 0);
+	vkCmdEndRendering(commands);
+}
+
+void vulkan_painter_submit(struct vulkan_painter *painter, const struct stile_vulkan_image *image,
+	VkImageUsageFlags usage, float (*rgba)[4]) {
+	bool computes = (usage & VK_IMAGE_USAGE_STORAGE_BIT) != 0;
+	VkCommandBuffer commands = painter->drawer->commands;
+	const VkCommandBufferBeginInfo begin = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+		.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+	};
+	const VkSubmitInfo submit = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &commands,
+	};
+	VkImageLayout layout =
+		computes ? VK_IMAGE_LAYOUT_GENERAL : VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL;
+	VkAccessFlags access =
+		computes ? VK_ACCESS_SHADER_WRITE_BIT : VK_ACCESS_COLOR_ATTACHMENT_WRITE_BIT;
+	VkImageMemoryBarrier acquire = stile_vulkan_acquire(image, layout, access);
+	VkImageMemoryBarrier release = stile_vulkan_release(image, layout, access);
+	create_view(painter, image);
+	painter->pipeline = computes
+		? create_compute_pipeline(painter)
+		: create_drawing_pipeline(painter, stile_vulkan_image_get_format(image));
+	write_colours(painter, rgba);
+	CALL(vkBeginCommandBuffer(commands, &begin));
+	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &acquire);
+	if (computes) {
+		record_dispatch(painter);
+	} else {
+		record_pass(painter);
+	}
+	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+		VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, 0, 0, NULL, 0, NULL, 1, &release);
+	CALL(vkEndCommandBuffer(commands));
+	CALL(vkQueueSubmit(painter->drawer->queue, 1, &submit, VK_NULL_HANDLE));
+}
+
+void vulkan_painter_end(struct vulkan_painter *painter) {
+	CALL(vkQueueWaitIdle(painter->drawer->queue));
+	vkDestroyPipeline(painter->drawer->device, painter->pipeline, NULL);
+	vkDestroyImageView(painter->drawer->device, painter->view, NULL);
+}
