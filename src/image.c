@@ -270,15 +270,35 @@ static int check_bounds(const struct layout *layout, uint32_t i, uint64_t bytes,
 	return ret < 0 ? ret : check_touched(layout, i, bytes, limits, why);
 }
 
-/* The usages that the plane's descriptor allows, or why it cannot be used. */
-static int check_plane(struct stile_device *device, const struct layout *layout, uint32_t i,
+static int refuse_closed(int fd, uint32_t plane, struct stile_report *why) {
+	return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, plane, 0, 0,
+		"plane %u: descriptor %d is not open", plane, fd);
+}
+
+/*
+ * Memory that this backend knows, that allows everything for good, by a descriptor that does too: there is
+ * nothing to be checked that was not when it became known. A reference, or NULL.
+ */
+static struct stile_buffer *find_trusted(
+	struct stile_device *device, int fd, const struct stat *st) {
+	struct stile_buffer *buffer = buffer_table_find(st);
+	if (buffer != NULL && buffer->backend == device->ops && buffer->seals_are_final &&
+		buffer_get_usage(buffer) == USAGE_ALL &&
+		(__atomic_load_n(&buffer->lacks_fds, __ATOMIC_RELAXED) & STILE_USAGE_WRITE) == 0 &&
+		device->ops->device_check(device) == 0 && buffer_fd_access(fd) == (int)USAGE_ALL) {
+		return buffer;
+	}
+	stile_buffer_unref(buffer);
+	return NULL;
+}
+
+/* The usages that the descriptor of memory allows that is not known so well, or why it cannot be used. */
+static int check_plane_fd(struct stile_device *device, const struct layout *layout, uint32_t i,
 	struct stile_report *why) {
 	int fd = layout->info->planes[i].fd;
 	int usage = buffer_fd_usage(fd);
-	struct stat st;
-	if (usage < 0 || fstat(fd, &st) < 0) {
-		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, i, 0, 0,
-			"plane %u: descriptor %d is not open", i, fd);
+	if (usage < 0) {
+		return refuse_closed(fd, i, why);
 	}
 	int ret = buffer_get_backend(device, fd)->memory_check(device, fd, i, why);
 	if (ret < 0) {
@@ -291,7 +311,27 @@ static int check_plane(struct stile_device *device, const struct layout *layout,
 			usage & STILE_USAGE_READ ? "read-only or sealed against writing"
 						 : "write-only");
 	}
-	ret = check_bounds(layout, i, buffer_find_bytes(fd, &st), &device->limits, why);
+	return usage;
+}
+
+/*
+ * The usages that the plane's descriptor allows, or why it cannot be used. *buffer: a reference, if that
+ * is known already.
+ */
+static int check_plane(struct stile_device *device, const struct layout *layout, uint32_t i,
+	struct stile_buffer **buffer, struct stile_report *why) {
+	int fd = layout->info->planes[i].fd;
+	struct stat st;
+	if (os_fstat(fd, &st) < 0) {
+		return refuse_closed(fd, i, why);
+	}
+	*buffer = find_trusted(device, fd, &st);
+	int usage = *buffer != NULL ? (int)USAGE_ALL : check_plane_fd(device, layout, i, why);
+	if (usage < 0) {
+		return usage;
+	}
+	uint64_t bytes = *buffer != NULL ? (*buffer)->bytes : buffer_find_bytes(fd, &st);
+	int ret = check_bounds(layout, i, bytes, &device->limits, why);
 	return ret < 0 ? ret : usage;
 }
 
@@ -323,9 +363,12 @@ static int check_plane_count(const struct layout *layout, struct stile_report *w
 		most > count ? " or more" : "", info->plane_count);
 }
 
-/* Everything about an import. The usages that all descriptors allow, or why not. */
+/*
+ * Everything about an import. The usages that all descriptors allow, or why not. `buffers`: also on failure,
+ * a reference on each that is known already.
+ */
 static int check_import(struct stile_device *device, const struct stile_image_info *info,
-	struct stile_report *why) {
+	struct stile_buffer *buffers[STILE_MAX_PLANES], struct stile_report *why) {
 	const struct stile_format *format = stile_format_get(info->fourcc);
 	const struct device_limits *limits = &device->limits;
 	int ret = check_picture(device, info, format, &limits->import, why);
@@ -340,7 +383,7 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 	}
 	uint32_t allowed = limits->import_usage;
 	for (uint32_t i = 0; i < info->plane_count; i++) {
-		ret = check_plane(device, &layout, i, why);
+		ret = check_plane(device, &layout, i, &buffers[i], why);
 		if (ret < 0) {
 			return ret;
 		}
@@ -371,15 +414,19 @@ static struct stile_image *image_alloc(
 	for (size_t i = 0; i < ARRAY_LENGTH(image->info.planes); i++) {
 		image->info.planes[i].fd = -1;
 	}
-	snprintf(image->name, sizeof(image->name), "%s", info->name == NULL ? "" : info->name);
+	strncpy(image->name, info->name == NULL ? "" : info->name, sizeof(image->name) - 1);
 	image->info.name = image->name;
 	return image;
 }
 
-static void image_free(struct stile_image *image) {
-	for (size_t i = 0; i < ARRAY_LENGTH(image->buffers); i++) {
-		stile_buffer_unref(image->buffers[i]);
+static void unref_buffers(struct stile_buffer *buffers[STILE_MAX_PLANES]) {
+	for (size_t i = 0; i < STILE_MAX_PLANES; i++) {
+		stile_buffer_unref(buffers[i]);
 	}
+}
+
+static void image_free(struct stile_image *image) {
+	unref_buffers(image->buffers);
 	device_unref(image->device);
 	free(image);
 }
@@ -516,13 +563,19 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 	return ret == 1 ? create_in_buffer(device, &known, out) : ret;
 }
 
-/* Fill in the buffers. All is checked again on purpose: a number may mean another file by now. */
+/*
+ * Fill in the buffers that were not known. All is checked again on purpose: a number may mean another file
+ * by now.
+ */
 static int image_take_buffers(
 	struct stile_image *image, const struct stile_image_info *info, struct stile_report *why) {
 	struct stile_device *device = image->device;
 	const struct layout layout = { info, image->format, image->tiling };
 	int ret = 0;
 	for (uint32_t i = 0; i < info->plane_count && ret == 0; i++) {
+		if (image->buffers[i] != NULL) {
+			continue;
+		}
 		why->size = sizeof(*why);
 		ret = stile_buffer_import_fd(
 			device, info->planes[i].fd, info->usage, why, &image->buffers[i]);
@@ -544,17 +597,20 @@ int stile_image_import(struct stile_device *device, const struct stile_image_inf
 		return ret;
 	}
 	struct stile_report why;
-	int allowed = check_import(device, &known, &why);
-	if (allowed < 0) {
-		ret = allowed;
-		goto err_why;
+	struct stile_buffer *buffers[STILE_MAX_PLANES] = { 0 };
+	struct stile_image *image = NULL;
+	ret = check_import(device, &known, buffers, &why);
+	if (ret >= 0) {
+		image = image_alloc(device, &known, (uint32_t)ret);
+		ret = image == NULL ? report_refuse(&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0,
+					      "out of memory")
+				    : 0;
 	}
-	struct stile_image *image = image_alloc(device, &known, (uint32_t)allowed);
 	if (image == NULL) {
-		ret = report_refuse(
-			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		unref_buffers(buffers);
 		goto err_why;
 	}
+	memcpy(image->buffers, buffers, sizeof(buffers));
 	ret = image_take_buffers(image, &known, &why);
 	if (ret < 0) {
 		image_free(image);
@@ -578,7 +634,9 @@ int stile_image_check(struct stile_device *device, const struct stile_image_info
 		return ret;
 	}
 	struct stile_report why;
-	ret = check_import(device, &known, &why);
+	struct stile_buffer *buffers[STILE_MAX_PLANES] = { 0 };
+	ret = check_import(device, &known, buffers, &why);
+	unref_buffers(buffers);
 	if (ret < 0) {
 		report_give(report, &why);
 	}
