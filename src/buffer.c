@@ -136,6 +136,7 @@ static void buffer_free(struct stile_buffer *buffer) {
 	handoff_cpu_finish(buffer);
 	attachment_drop_all(buffer);
 	buffer_table_forget_file(buffer);
+	buffer_tell_listeners(buffer);
 	buffer->ops->release(buffer);
 	stile_resv_fini(&buffer->own_resv);
 	pthread_mutex_destroy(&buffer->lock);
@@ -149,22 +150,26 @@ struct stile_buffer *stile_buffer_ref(struct stile_buffer *buffer) {
 
 /* False: it may be the last one. No lock. */
 static bool drop_one_of_many(struct stile_buffer *buffer) {
-	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_RELAXED);
+	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_ACQUIRE);
 	while (refs > 1) {
 		if (__atomic_compare_exchange_n(&buffer->refs, &refs, refs - 1, true,
-			    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+			    __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
 			return true;
 		}
 	}
 	return false;
 }
 
+/* Will its end, this reference being the last one? Own exporters wait for nobody; a listener's driver may. */
+static bool may_wait_for_somebody(const struct stile_buffer *buffer) {
+	return buffer->backend == NULL || buffer_has_listeners(buffer);
+}
+
 void stile_buffer_unref(struct stile_buffer *buffer) {
 	if (buffer == NULL || drop_one_of_many(buffer)) {
 		return;
 	}
-	/* Own exporters wait for nobody. */
-	if (releases_elsewhere && buffer->backend == NULL) {
+	if (releases_elsewhere && may_wait_for_somebody(buffer)) {
 		buffer_unref_elsewhere(buffer);
 	} else if (buffer_table_drop(buffer)) {
 		buffer_free(buffer);

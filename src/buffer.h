@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <stile/buffer.h>
+#include <stile/buffer_listener.h>
 #include <stile/exporter.h>
 #include <stile/resv.h>
 
@@ -55,6 +56,8 @@ struct stile_buffer {
 	uint64_t
 		outside_context; /* the first of two, one for readers, one for writers: src/outside.c */
 	uint64_t outside_seqno; /* with the reservation locked */
+
+	struct stile_buffer_listener *listeners; /* src/buffer_listener.c */
 
 	/* With the reservation locked. */
 	struct stile_attachment *first_attachment;
@@ -156,6 +159,14 @@ bool buffer_try_ref(struct stile_buffer *buffer);
  * that can be found out.
  */
 uint64_t buffer_find_bytes(int fd, const struct stat *st);
+
+/* ---- buffer_listener.c --------------------------------------------------------------------- */
+
+/** Will somebody hear of its end? */
+bool buffer_has_listeners(const struct stile_buffer *buffer);
+
+/** The last reference is gone: tell them, with no lock held. */
+void buffer_tell_listeners(struct stile_buffer *buffer);
 
 /* ---- cpu_access.c -------------------------------------------------------------------------- */
 

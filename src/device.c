@@ -17,9 +17,9 @@
  *         > src/graph.c's         (a fence in its table goes; somebody begins or ends to wait)
  *         > src/check.c's         (the checker hears of locks wherever they are taken)
  *
- * Of buffers: a buffer's own lock > a bus's of swgpu (a cache is written back); all others, the table of
- * buffers, a device's table of them, frames, arenas, faults and traces of swgpu, are leaves. None of these
- * is taken with a fence's lock held.
+ * Of buffers: a buffer's own lock > a bus's of swgpu (a cache is written back); an adapter's cache of imports >
+ * the lock of all buffers' listeners; all others, the table of buffers, a device's table of them, frames,
+ * arenas, faults and traces of swgpu, are leaves. None of these is taken with a fence's lock held.
  *
  * Whose turn it is on a swgpu device without threads is a lock, too, outside of all fences', held while
  * commands are executed. Who waits for a fence, perhaps with reservations locked, only tries it.

@@ -732,6 +732,10 @@ const struct stile_image_info *stile_image_get_info(const struct stile_image *im
 	return &image->info;
 }
 
+uint32_t stile_image_get_usage(const struct stile_image *image) {
+	return image->allowed;
+}
+
 struct stile_buffer *stile_image_get_buffer(const struct stile_image *image, uint32_t plane) {
 	return image->buffers[plane];
 }

@@ -43,6 +43,13 @@ struct stile_egl_info {
 
 	stile_log_fn log; /**< receives messages; NULL: silent */
 	void *log_user;   /**< handed to log */
+
+	/**
+	 * How many images that were destroyed are kept for the next import of
+	 * the same memory: see stile_egl_import_image(). 0: 64; less than 0:
+	 * none, and each import makes an EGLImage of its own.
+	 */
+	int cached_images;
 };
 
 /** A DRM format as GL ES has it, in GL's numbers. */
@@ -109,12 +116,22 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
 
 /**
  * Make an EGLImage of an image. The driver gets descriptors of its own; the
- * picture is not copied. Needs no current context. Of YUV, textures are
+ * picture is not copied. Needs no current context.
+ *
+ * Importing the same memory in the same layout again, from this image or
+ * another one, gives the same pointer with one user more, and asks the driver
+ * nothing: it may be done for each frame. What nobody uses any more is kept for
+ * that, as many as info.cached_images says, the longest unused going first;
+ * it keeps no memory: the EGLImage goes with the last reference on a buffer
+ * of the image, in the thread that drops it, or with the context if that is lost.
+ *
+ * Of YUV, textures are
  * external ones (GL_OES_EGL_image_external), and what their colours are is left to
  * the driver: Mesa takes BT.601 in limited range.
  *
  * @param egl       borrowed
- * @param image     borrowed; a reference is kept
+ * @param image     borrowed; references on its buffers are kept until the
+ *                  EGLImage is destroyed
  * @param report    why not; may be NULL
  * @param[out] out  the EGLImage, the caller's; NULL on failure
  *
@@ -135,7 +152,9 @@ STILE_API STILE_MUST_CHECK int stile_egl_import_image(struct stile_egl *egl,
 	struct stile_egl_image **out);
 
 /**
- * Destroy the EGLImage. Textures made of it stay valid.
+ * Give the EGLImage up, once for each import that gave it; the driver's may stay
+ * for the next one: see stile_egl_import_image(). Textures made of it stay
+ * valid.
  *
  * @param image  the one to give up; NULL is ignored
  * @since 0.1

@@ -200,6 +200,14 @@ STILE_API const struct stile_image_info *stile_image_get_info(
 	const struct stile_image *image);
 
 /**
+ * What may be made of it: STILE_USAGE_* that the memory of all its planes, and the
+ * descriptors that they came by, allow.
+ *
+ * @since 0.1
+ */
+STILE_API uint32_t stile_image_get_usage(const struct stile_image *image);
+
+/**
  * The memory of a plane.
  *
  * @param image  borrowed

@@ -8,6 +8,7 @@
 #include <stile/array.h>
 #include <stile/attachment.h>
 #include <stile/buffer.h>
+#include <stile/buffer_listener.h>
 #include <stile/carrier.h>
 #include <stile/chain.h>
 #include <stile/check.h>

@@ -59,6 +59,13 @@ struct stile_vulkan_info {
 
 	stile_log_fn log; /**< receives messages; NULL: silent */
 	void *log_user;   /**< handed to log */
+
+	/**
+	 * How many images that were destroyed are kept for the next import of
+	 * the same memory: see stile_vulkan_import_image(). 0: 64; less than 0:
+	 * none, and each import makes a VkImage of its own.
+	 */
+	int cached_images;
 };
 
 /**
@@ -165,8 +172,17 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * others is VK_IMAGE_LAYOUT_GENERAL, its owner VK_QUEUE_FAMILY_FOREIGN_EXT:
  * see stile_vulkan_acquire() and stile_vulkan_release().
  *
+ * Importing the same memory in the same layout for the same usage again, from
+ * this image or another one, gives the same pointer with one user more, and
+ * asks the driver nothing: it may be done for each frame. What nobody uses any
+ * more is kept for that, as many as info.cached_images says, the longest
+ * unused going first; it keeps no memory: the VkImage goes with the last
+ * reference on a buffer of the image, in the thread that drops it, or when the
+ * device is found lost.
+ *
  * @param vulkan    borrowed
- * @param image     borrowed; a reference is kept
+ * @param image     borrowed; references on its buffers are kept until the
+ *                  VkImage is destroyed
  * @param usage     of the VkImage
  * @param report    why not; may be NULL
  * @param[out] out  the VkImage, the caller's; NULL on failure
@@ -192,8 +208,9 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_import_image(
 	struct stile_vulkan_image **out);
 
 /**
- * Destroy the VkImage and the driver's hold on the memory. The device must be
- * done with it.
+ * Give the VkImage up, once for each import that gave it, released (unless it
+ * was never acquired) and the device done with it: the driver's may stay for
+ * the next import, see stile_vulkan_import_image().
  *
  * @param image  the one to give up; NULL is ignored
  * @since 0.1

@@ -16,6 +16,7 @@ void interop_report(struct bench_row row) {
 int bench_interop(void) {
 	static int (*const parts[])(void) = {
 		interop_bench_negotiate,
+		interop_bench_import,
 	};
 	int ret = 0;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -11,5 +11,6 @@ void interop_report(struct bench_row row);
 
 /* The parts. 0, or -errno if it cannot run here. */
 int interop_bench_negotiate(void);
+int interop_bench_import(void);
 
 #endif

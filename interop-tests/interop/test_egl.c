@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
@@ -232,6 +233,127 @@ START_TEST(import_takes_all_single_plane_formats) {
 }
 END_TEST
 
+/* ---- Importing again ---------------------------------------------------------------------- */
+
+static unsigned images_made, images_destroyed;
+
+static EGLImage count_create(EGLDisplay display, EGLContext context, EGLenum target,
+	EGLClientBuffer buffer, const EGLAttrib *attributes) {
+	images_made++;
+	return eglCreateImage(display, context, target, buffer, attributes);
+}
+
+static EGLBoolean count_destroy(EGLDisplay display, EGLImage image) {
+	images_destroyed++;
+	return eglDestroyImage(display, image);
+}
+
+static stile_egl_proc counting_images(const char *name) {
+	if (strcmp(name, "eglCreateImage") == 0) {
+		images_made = images_destroyed = 0;
+		return (stile_egl_proc)count_create;
+	}
+	return strcmp(name, "eglDestroyImage") == 0 ? (stile_egl_proc)count_destroy
+						    : eglGetProcAddress(name);
+}
+
+static struct stile_egl_image *import_again(struct stile_egl *egl, struct stile_image *image) {
+	struct stile_egl_image *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(stile_egl_import_image(egl, image, &why, &imported), 0);
+	ck_assert_int_eq(why.error, 0);
+	return imported;
+}
+
+/* Wrong code: the driver asked for each frame; or its object kept when the memory has gone. */
+START_TEST(importing_again_asks_the_driver_once_as_long_as_the_memory_lives) {
+	struct stile_egl *egl = create_with(counting_images);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_image_info info = { .size = sizeof(info) };
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	struct stile_egl_image *first = import_again(egl, image);
+	for (int i = 0; i < 3; i++) {
+		struct stile_image *by_fd;
+		ck_assert_int_eq(stile_image_import(device, &info, NULL, &by_fd), 0);
+		struct stile_egl_image *again = import_again(egl, by_fd);
+		ck_assert_ptr_eq(again, first);
+		stile_egl_image_destroy(again);
+		stile_image_unref(by_fd);
+	}
+	stile_egl_image_destroy(first);
+	stile_egl_image_destroy(import_again(egl, image));
+	ck_assert_uint_eq(images_made, 1);
+	ck_assert_uint_eq(images_destroyed, 0);
+	stile_image_unref(image);
+	ck_assert_uint_eq(images_destroyed, 1);
+	close(info.planes[0].fd);
+	stile_egl_destroy(egl);
+	ck_assert_uint_eq(images_destroyed, 1);
+}
+END_TEST
+
+/* Wrong code: what was found for who may write given to who may only read. */
+START_TEST(a_read_only_image_is_refused_though_its_memory_is_imported) {
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_egl_image *imported = import_again(drawer.stile, image), *other;
+	struct stile_image *reopened = images_reopen_read_only(image);
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, reopened, NULL, &other), -EACCES);
+	ck_assert_ptr_null(other);
+	stile_image_unref(reopened);
+	stile_egl_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* What the next look at a sync, or the next image, fails with; EGL_SUCCESS: it is the driver's. */
+static atomic_int look_error;
+static _Thread_local EGLint last_error = EGL_SUCCESS;
+
+static EGLint tell_error(void) {
+	EGLint error = last_error;
+	last_error = EGL_SUCCESS;
+	return error != EGL_SUCCESS ? error : eglGetError();
+}
+
+static EGLImage lose_context(EGLDisplay display, EGLContext context, EGLenum target,
+	EGLClientBuffer buffer, const EGLAttrib *attributes) {
+	last_error = atomic_exchange(&look_error, EGL_SUCCESS);
+	return last_error == EGL_SUCCESS
+		? count_create(display, context, target, buffer, attributes)
+		: EGL_NO_IMAGE;
+}
+
+static stile_egl_proc losing_context(const char *name) {
+	if (strcmp(name, "eglCreateImage") == 0) {
+		counting_images(name);
+		return (stile_egl_proc)lose_context;
+	}
+	return strcmp(name, "eglGetError") == 0 ? (stile_egl_proc)tell_error
+						: counting_images(name);
+}
+
+/* Wrong code: images of a lost context given to who imports after it. */
+START_TEST(a_lost_context_s_images_are_not_given_again) {
+	struct stile_egl *egl = create_with(losing_context);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_image *other = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_egl_image *imported;
+	look_error = EGL_SUCCESS;
+	stile_egl_image_destroy(import_again(egl, image));
+	ck_assert_uint_eq(images_destroyed, 0);
+	look_error = EGL_CONTEXT_LOST;
+	ck_assert_int_eq(stile_egl_import_image(egl, other, NULL, &imported), -EIO);
+	ck_assert_uint_eq(images_destroyed, 1);
+	stile_egl_image_destroy(import_again(egl, image));
+	ck_assert_uint_eq(images_made, 2);
+	stile_image_unref(image);
+	stile_image_unref(other);
+	stile_egl_destroy(egl);
+}
+END_TEST
+
+/* ---- Drawing ------------------------------------------------------------------------------ */
+
 static void fill(struct stile_image *image, const struct picture *picture) {
 	struct stile_fence *done;
 	ck_assert_int_eq(stile_swgpu_upload(device, image, 0, picture->pixels,
@@ -396,10 +518,6 @@ START_TEST(destroy_cancels_the_fences_of_work_that_goes_on) {
 }
 END_TEST
 
-/* What the next look at a sync fails with; EGL_SUCCESS: it is the driver's. */
-static atomic_int look_error;
-static _Thread_local EGLint last_error = EGL_SUCCESS;
-
 static EGLint look_badly(EGLDisplay display, EGLSync sync, EGLint flags, EGLTime timeout) {
 	EGLint error = atomic_exchange(&look_error, EGL_SUCCESS);
 	if (error == EGL_SUCCESS) {
@@ -407,12 +525,6 @@ static EGLint look_badly(EGLDisplay display, EGLSync sync, EGLint flags, EGLTime
 	}
 	last_error = error;
 	return EGL_FALSE;
-}
-
-static EGLint tell_error(void) {
-	EGLint error = last_error;
-	last_error = EGL_SUCCESS;
-	return error != EGL_SUCCESS ? error : eglGetError();
 }
 
 static stile_egl_proc looking_badly(const char *name) {
@@ -473,6 +585,9 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, import_of_a_read_only_image_is_refused);
 	tcase_add_test(tcase, import_of_nv12_works_or_is_refused_with_the_driver_s_word);
 	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
+	tcase_add_test(tcase, importing_again_asks_the_driver_once_as_long_as_the_memory_lives);
+	tcase_add_test(tcase, a_read_only_image_is_refused_though_its_memory_is_imported);
+	tcase_add_test(tcase, a_lost_context_s_images_are_not_given_again);
 	tcase_add_test(tcase, any_layout_that_the_core_accepts_is_drawn_right);
 	tcase_add_test(tcase, a_thread_without_a_context_is_refused);
 	tcase_add_test(tcase, a_wait_ends_with_its_deadline);

@@ -56,6 +56,10 @@ START_TEST(a_picture_that_crosses_leaves_no_validation_message) {
 	ck_assert_int_eq(vulkan_drawer_init(&drawer, true), 0);
 	ck_assert_int_eq(vulkan_drawer_set_images(&drawer, job.a, job.b), 0);
 	draw_frames(&drawer);
+	/* Imported again, the VkImages are those of before. */
+	vulkan_drawer_drop_images(&drawer);
+	ck_assert_int_eq(vulkan_drawer_set_images(&drawer, job.a, job.b), 0);
+	draw_frames(&drawer);
 	/* Destroying what is in use is reported while it is being destroyed. */
 	vulkan_drawer_finish(&drawer);
 	ck_assert_uint_eq(drawer.messages, 0);

@@ -213,6 +213,76 @@ START_TEST(sealed_memory_never_reaches_the_driver) {
 }
 END_TEST
 
+static unsigned images_made, images_destroyed;
+
+static VKAPI_ATTR VkResult VKAPI_CALL count_image(VkDevice vk_device, const VkImageCreateInfo *info,
+	const VkAllocationCallbacks *allocator, VkImage *image) {
+	images_made++;
+	return vkCreateImage(vk_device, info, allocator, image);
+}
+
+static VKAPI_ATTR void VKAPI_CALL count_destroyed(
+	VkDevice vk_device, VkImage image, const VkAllocationCallbacks *allocator) {
+	images_destroyed += image != VK_NULL_HANDLE;
+	vkDestroyImage(vk_device, image, allocator);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_images_device_proc(
+	VkDevice vk_device, const char *name) {
+	if (strcmp(name, "vkCreateImage") == 0) {
+		return (PFN_vkVoidFunction)count_image;
+	}
+	return strcmp(name, "vkDestroyImage") == 0 ? (PFN_vkVoidFunction)count_destroyed
+						   : vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_images_instance_proc(
+	VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0
+		? (PFN_vkVoidFunction)counting_images_device_proc
+		: vkGetInstanceProcAddr(instance, name);
+}
+
+static struct stile_vulkan_image *import_again(
+	struct stile_vulkan *vulkan, struct stile_image *image, VkImageUsageFlags usage) {
+	struct stile_vulkan_image *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, usage, &why, &imported), 0);
+	ck_assert_int_eq(why.error, 0);
+	return imported;
+}
+
+/* Wrong code: the driver asked for each frame, its object kept without its memory, or for other uses. */
+START_TEST(importing_again_asks_the_driver_once_as_long_as_the_memory_lives) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct stile_vulkan *vulkan;
+	VkImageUsageFlags sampled = VK_IMAGE_USAGE_SAMPLED_BIT;
+	info.get_instance_proc_addr = counting_images_instance_proc;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	images_made = images_destroyed = 0;
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_vulkan_image *first = import_again(vulkan, image, sampled);
+	ck_assert_ptr_eq(import_again(vulkan, image, sampled), first);
+	stile_vulkan_image_destroy(first);
+	stile_vulkan_image_destroy(first);
+	stile_vulkan_image_destroy(import_again(vulkan, image, sampled));
+	ck_assert_uint_eq(images_made, 1);
+	stile_vulkan_image_destroy(
+		import_again(vulkan, image, sampled | VK_IMAGE_USAGE_TRANSFER_SRC_BIT));
+	ck_assert_uint_eq(images_made, 2);
+	ck_assert_uint_eq(images_destroyed, 0);
+	/* Rights are an image's, not its memory's. */
+	struct stile_image *reopened = images_reopen_read_only(image);
+	struct stile_vulkan_image *refused;
+	ck_assert_int_eq(
+		stile_vulkan_import_image(vulkan, reopened, sampled, NULL, &refused), -EACCES);
+	stile_image_unref(reopened);
+	stile_image_unref(image);
+	ck_assert_uint_eq(images_destroyed, 2);
+	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
 /* ---- Fences into Vulkan ------------------------------------------------------------------- */
 
 static bool is_reached(const struct stile_vulkan_wait *wait, uint64_t timeout_ns) {
@@ -611,6 +681,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, import_takes_all_single_plane_formats, 0, 5);
 	tcase_add_loop_test(tcase, failed_import_neither_leaks_nor_closes_twice, 0, 2);
 	tcase_add_loop_test(tcase, sealed_memory_never_reaches_the_driver, 0, 2);
+	tcase_add_test(tcase, importing_again_asks_the_driver_once_as_long_as_the_memory_lives);
 	tcase_add_test(tcase, a_signalled_fence_needs_no_semaphore);
 	tcase_add_test(tcase, an_errored_fence_still_lets_the_device_go_on);
 	tcase_add_test(tcase, fences_of_many_contexts_cross_in_any_order);

@@ -120,11 +120,13 @@ int stile_egl_create(
 	egl->refs = 1;
 	pthread_mutex_init(&egl->lock, NULL);
 	pthread_cond_init(&egl->changed, NULL);
+	import_cache_init(&egl->imports, egl->info.cached_images, egl_image_destroy);
 
 	ret = egl_init(egl, &why);
 	if (ret < 0) {
 		report_give(report, &why);
 		egl_log(egl, STILE_LOG_ERROR, "EGL adapter: %s", why.text);
+		import_cache_finish(&egl->imports);
 		egl_unref(egl);
 		return ret;
 	}
@@ -150,6 +152,7 @@ void stile_egl_destroy(struct stile_egl *egl) {
 	pthread_mutex_unlock(&egl->lock);
 	pthread_join(egl->waiter, NULL);
 	egl_fences_cancel(egl);
+	import_cache_finish(&egl->imports);
 	egl_unref(egl);
 }
 

@@ -10,6 +10,8 @@
 
 #include <stile/egl.h>
 
+#include "src/import_cache.h"
+
 /* The entry points, by their names without "egl", and their types. */
 #define EGL_PROCS(X) \
 	X(ClientWaitSync, PFNEGLCLIENTWAITSYNCPROC) \
@@ -37,6 +39,7 @@ struct stile_egl {
 	struct egl_procs egl;
 	uint64_t context; /* of the fences made of GL work */
 	uint32_t refs;    /* the owner's, and one for each fence that is still out */
+	struct import_cache imports;
 
 	pthread_t waiter;
 	pthread_mutex_t lock;
@@ -59,6 +62,9 @@ void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char
 	STILE_PRINTF(3, 4);
 bool egl_is_current(const struct stile_egl *egl);
 void egl_unref(struct stile_egl *egl);
+
+/* image.c */
+void egl_image_destroy(struct import_entry *entry);
 
 /* fence.c */
 void *egl_waiter_run(void *arg);

@@ -111,6 +111,9 @@ static bool waiter_look(struct stile_egl *egl, struct egl_fence *fence, bool old
 			nanosleep(&pause, NULL);
 			return false;
 		}
+		if (error == EGL_CONTEXT_LOST) {
+			import_cache_clear(&egl->imports);
+		}
 		egl_log(egl, STILE_LOG_ERROR, "eglClientWaitSync: %s", egl_error_name(error));
 		stile_fence_set_error(&fence->base, -EIO);
 	}

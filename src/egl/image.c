@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,10 +11,16 @@
 #include "src/report.h"
 
 struct stile_egl_image {
+	struct import_entry entry; /* the first member */
 	struct stile_egl *egl;     /* outlives it */
-	struct stile_image *image; /* a reference */
 	EGLImage handle;
 };
+
+static_assert(offsetof(struct stile_egl_image, entry) == 0, "as the cache has it");
+
+static struct stile_egl_image *image_of_entry(struct import_entry *entry) {
+	return (struct stile_egl_image *)(void *)entry;
+}
 
 /* EGL names the attributes of each plane apart. */
 static const struct {
@@ -133,6 +140,11 @@ static int check_display(
 	return check_modifier(egl, info, why);
 }
 
+/* What was found before was found for who may write: another descriptor of the memory may allow less. */
+static bool may_be_written(const struct stile_image *image) {
+	return (stile_image_get_usage(image) & STILE_USAGE_WRITE) != 0;
+}
+
 /* ---- Making one --------------------------------------------------------------------------- */
 
 enum { MAX_ATTRIBUTES = 2 * (3 + 5 * STILE_MAX_PLANES) + 1 };
@@ -168,14 +180,15 @@ static void fill_attributes(const struct stile_image_info *info, EGLAttrib *at) 
 	*at = EGL_NONE;
 }
 
-static int image_import(struct stile_egl_image *self, struct stile_report *why) {
+static int image_import(
+	struct stile_egl_image *self, struct stile_image *image, struct stile_report *why) {
 	struct stile_egl *egl = self->egl;
-	int ret = check_display(egl, self->image, why);
+	int ret = check_display(egl, image, why);
 	if (ret < 0) {
 		return ret;
 	}
 	struct stile_image_info info = { .size = sizeof(info) };
-	ret = stile_image_export(self->image, &info);
+	ret = stile_image_export(image, &info);
 	if (ret < 0) {
 		return report_refuse(why, ret,
 			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
@@ -192,6 +205,9 @@ static int image_import(struct stile_egl_image *self, struct stile_report *why) 
 			STILE_REASON_DRIVER, 0, 0, (uint64_t)error,
 			"eglCreateImage of %s: %s (0x%x)", stile_format_get(info.fourcc)->name,
 			egl_error_name(error), error);
+		if (error == EGL_CONTEXT_LOST) {
+			import_cache_clear(&egl->imports);
+		}
 	}
 	/* EGL borrows descriptors: it has its own by now. */
 	for (uint32_t i = 0; i < info.plane_count; i++) {
@@ -200,44 +216,58 @@ static int image_import(struct stile_egl_image *self, struct stile_report *why) 
 	return ret;
 }
 
+/* Make one that nobody knows yet. */
+static int image_create(struct stile_egl *egl, struct stile_image *image,
+	const struct import_key *key, struct stile_report *why, struct stile_egl_image **out) {
+	struct stile_egl_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return report_refuse(
+			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	}
+	self->egl = egl;
+	int ret = image_import(self, image, why);
+	if (ret < 0) {
+		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
+			stile_image_get_info(image)->name, why->text);
+		free(self);
+		return ret;
+	}
+	*out = image_of_entry(import_cache_add(&egl->imports, key, &self->entry));
+	return 0;
+}
+
 int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
 	struct stile_report *report, struct stile_egl_image **out) {
 	*out = NULL;
 	if (report_begin(report) < 0) {
 		return -EINVAL;
 	}
-	struct stile_egl_image *self = calloc(1, sizeof(*self));
-	struct stile_report why;
-	if (self == NULL) {
-		int ret = report_refuse(
-			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
-		report_give(report, &why);
-		return ret;
+	struct import_key key;
+	import_key_of_image(&key, image, 0);
+	if (may_be_written(image)) {
+		*out = image_of_entry(import_cache_get(&egl->imports, &key));
 	}
-	self->egl = egl;
-	self->image = stile_image_ref(image);
-
-	int ret = image_import(self, &why);
+	if (*out != NULL) {
+		return 0;
+	}
+	struct stile_report why;
+	int ret = image_create(egl, image, &key, &why, out);
 	if (ret < 0) {
 		report_give(report, &why);
-		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
-			stile_image_get_info(image)->name, why.text);
-		stile_image_unref(self->image);
-		free(self);
-		return ret;
 	}
-	*out = self;
-	return 0;
+	return ret;
 }
 
 void stile_egl_image_destroy(struct stile_egl_image *image) {
-	if (image == NULL) {
-		return;
+	if (image != NULL) {
+		import_cache_put(&image->entry);
 	}
+}
+
+void egl_image_destroy(struct import_entry *entry) {
+	struct stile_egl_image *image = image_of_entry(entry);
 	struct stile_egl *egl = image->egl;
 	egl->egl.DestroyImage(egl->info.display, image->handle);
-	stile_image_unref(image->image);
-	free(image);
 }
 
 EGLImage stile_egl_image_get_handle(const struct stile_egl_image *image) {

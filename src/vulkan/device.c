@@ -191,11 +191,13 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	pthread_cond_init(&vulkan->waiter_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_told, NULL);
+	import_cache_init(&vulkan->imports, known.cached_images, vulkan_image_destroy);
 
 	ret = vulkan_init(vulkan, &why);
 	if (ret < 0) {
 		report_give(report, &why);
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan adapter: %s", why.text);
+		import_cache_finish(&vulkan->imports);
 		vulkan_unref(vulkan);
 		return ret;
 	}
@@ -246,6 +248,7 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 	}
 	vulkan_fences_cancel(vulkan);
 	vulkan_bridge_free(vulkan);
+	import_cache_finish(&vulkan->imports);
 	vulkan_destroy_semaphore(vulkan, vulkan->kick);
 	vulkan_destroy_semaphore(vulkan, vulkan->work);
 	vulkan_unref(vulkan);

@@ -125,6 +125,7 @@ static void waiter_fail(struct stile_vulkan *vulkan, VkResult result) {
 		return;
 	}
 	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the queue: %s", vulkan_result_name(result));
+	import_cache_clear(&vulkan->imports);
 	fences_finish(waiter_take(vulkan, UINT64_MAX), -EIO);
 }
 

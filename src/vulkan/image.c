@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,12 +8,19 @@
 #include "src/vulkan/vulkan.h"
 
 struct stile_vulkan_image {
+	struct import_entry entry;   /* the first member */
 	struct stile_vulkan *vulkan; /* outlives it */
-	struct stile_image *image;   /* a reference */
+	struct stile_image *image;   /* borrowed while it is being made */
 	VkFormat format;
 	VkImage handle;
 	VkDeviceMemory memory;
 };
+
+static_assert(offsetof(struct stile_vulkan_image, entry) == 0, "as the cache has it");
+
+static struct stile_vulkan_image *image_of_entry(struct import_entry *entry) {
+	return (struct stile_vulkan_image *)(void *)entry;
+}
 
 /* ---- Would the device take it? ------------------------------------------------------------ */
 
@@ -184,47 +192,74 @@ static int image_import(
 	return ret;
 }
 
+static void image_finish(struct stile_vulkan_image *self) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	vulkan->vk.DestroyImage(vulkan->info.device, self->handle, NULL);
+	vulkan->vk.FreeMemory(vulkan->info.device, self->memory, NULL);
+}
+
+/* Make one that nobody knows yet. */
+static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
+	const struct import_key *key, VkImageUsageFlags usage, struct stile_report *why,
+	struct stile_vulkan_image **out) {
+	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return report_refuse(
+			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	}
+	self->vulkan = vulkan;
+	self->image = image;
+	struct stile_vulkan_format format = { .size = sizeof(format) };
+	int ret = stile_vulkan_format_get(stile_image_get_info(image)->fourcc, &format);
+	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
+
+	ret = image_import(self, usage, why);
+	if (ret < 0) {
+		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
+			stile_image_get_info(image)->name, why->text);
+		image_finish(self);
+		free(self);
+		if (ret == -EIO) {
+			import_cache_clear(&vulkan->imports);
+		}
+		return ret;
+	}
+	self->image = NULL;
+	*out = image_of_entry(import_cache_add(&vulkan->imports, key, &self->entry));
+	return 0;
+}
+
 int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *image,
 	VkImageUsageFlags usage, struct stile_report *report, struct stile_vulkan_image **out) {
 	*out = NULL;
 	if (report_begin(report) < 0) {
 		return -EINVAL;
 	}
-	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
-	struct stile_report why;
-	if (self == NULL) {
-		int ret = report_refuse(
-			&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
-		report_give(report, &why);
-		return ret;
+	struct import_key key;
+	import_key_of_image(&key, image, usage);
+	/* What was found before was found for who may write: this image may be for less. */
+	if ((vulkan->limits.usage & ~stile_image_get_usage(image)) == 0) {
+		*out = image_of_entry(import_cache_get(&vulkan->imports, &key));
 	}
-	self->vulkan = vulkan;
-	self->image = stile_image_ref(image);
-	struct stile_vulkan_format format = { .size = sizeof(format) };
-	int ret = stile_vulkan_format_get(stile_image_get_info(image)->fourcc, &format);
-	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
-
-	ret = image_import(self, usage, &why);
+	if (*out != NULL) {
+		return 0;
+	}
+	struct stile_report why;
+	int ret = image_make(vulkan, image, &key, usage, &why, out);
 	if (ret < 0) {
 		report_give(report, &why);
-		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
-			stile_image_get_info(image)->name, why.text);
-		stile_vulkan_image_destroy(self);
-		return ret;
 	}
-	*out = self;
-	return 0;
+	return ret;
 }
 
 void stile_vulkan_image_destroy(struct stile_vulkan_image *image) {
-	if (image == NULL) {
-		return;
+	if (image != NULL) {
+		import_cache_put(&image->entry);
 	}
-	struct stile_vulkan *vulkan = image->vulkan;
-	vulkan->vk.DestroyImage(vulkan->info.device, image->handle, NULL);
-	vulkan->vk.FreeMemory(vulkan->info.device, image->memory, NULL);
-	stile_image_unref(image->image);
-	free(image);
+}
+
+void vulkan_image_destroy(struct import_entry *entry) {
+	image_finish(image_of_entry(entry));
 }
 
 VkImage stile_vulkan_image_get_handle(const struct stile_vulkan_image *image) {

@@ -7,6 +7,8 @@
 
 #include <stile/vulkan.h>
 
+#include "src/import_cache.h"
+
 /* The device-level entry points, by their names without "vk". */
 #define VULKAN_DEVICE_PROCS(X) \
 	X(AllocateMemory) \
@@ -44,6 +46,7 @@ struct stile_vulkan {
 	uint32_t foreign; /* the queue family that stands for others */
 	uint64_t context; /* of the fences made of the queue's work */
 	uint32_t refs;    /* the owner's, and one for each fence that is still out */
+	struct import_cache imports;
 
 	/* Under the queue's lock. */
 	VkSemaphore work; /* rises with each fence made of the queue's work */
@@ -86,6 +89,9 @@ void vulkan_unref(struct stile_vulkan *vulkan);
 /* format.c */
 /** Are its components where those of its VkFormat are, but for X? */
 bool vulkan_format_is_in_order(uint32_t fourcc);
+
+/* image.c */
+void vulkan_image_destroy(struct import_entry *entry);
 
 /* memory.c */
 #define VULKAN_DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
