@@ -25,6 +25,7 @@
 #include <stile/merge.h>
 #include <stile/negotiate.h>
 #include <stile/notify.h>
+#include <stile/opaque.h>
 #include <stile/party.h>
 #include <stile/report.h>
 #include <stile/resv.h>

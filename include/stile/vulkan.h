@@ -40,10 +40,12 @@ struct stile_vulkan_info {
 	VkInstance instance;
 	VkPhysicalDevice physical_device;
 	/**
-	 * Created with the feature timelineSemaphore and the extensions below, of
-	 * which VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are
-	 * needed; VK_EXT_queue_family_foreign is used if it is there, and
-	 * VK_KHR_external_semaphore_fd for fences that the kernel has.
+	 * Created with the feature timelineSemaphore, in Vulkan 1.1 with
+	 * VK_KHR_timeline_semaphore for it, and the extensions below.
+	 * VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are needed
+	 * for images; VK_EXT_queue_family_foreign is used if it is there,
+	 * VK_KHR_external_semaphore_fd for fences that the kernel has,
+	 * VK_EXT_external_memory_host for buffers (<stile/vulkan_memory.h>).
 	 */
 	VkDevice device;
 	/** The device extensions that were enabled. */
@@ -142,7 +144,8 @@ STILE_API uint32_t stile_vulkan_format_get_fourcc(VkFormat format);
  * @retval -EINVAL  something is missing in info, or a size is impossible
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
- * @retval -EOPNOTSUPP  an extension or entry point that is needed is missing
+ * @retval -EOPNOTSUPP  an entry point that is needed is missing: Vulkan 1.1, or
+ *                  timeline semaphores
  * @retval -EAGAIN  the system refused a thread
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
@@ -193,8 +196,8 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  *                  sealed against writing
  * @retval -ERANGE  the image is too large for the device, or its memory too
  *                  small for what the driver needs
- * @retval -EOPNOTSUPP  the device does not take this format, modifier, usage,
- *                  pitch or offset; the format is YUV; or its components
+ * @retval -EOPNOTSUPP  an extension is not enabled; the device does not take this
+ *                  format, modifier, usage, pitch or offset; the format is YUV; or its components
  *                  are in another order than Vulkan's, and the usage is one
  *                  that no view can put in order (attachments, storage)
  * @retval -EMFILE  the process has no descriptor left

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,17 +45,20 @@ static int vulkan_check_info(const struct stile_vulkan *vulkan, struct stile_rep
 			"get_instance_proc_addr, instance, physical_device, device and queue are all "
 			"needed, lock_queue and unlock_queue both or neither");
 	}
-	static const char *const needed[] = {
-		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
-		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
-	};
-	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
-		if (!vulkan_has_extension(vulkan, needed[i])) {
-			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
-				"the device was created without %s", needed[i]);
-		}
-	}
 	return 0;
+}
+
+/* Timeline semaphores are of Vulkan 1.2, or of an extension to 1.1, whose names end otherwise. */
+static PFN_vkVoidFunction get_device_proc(const struct stile_vulkan *vulkan, const char *name) {
+	PFN_vkGetDeviceProcAddr get = vulkan->vk.GetDeviceProcAddr;
+	PFN_vkVoidFunction proc = get(vulkan->info.device, name);
+	if (proc == NULL &&
+		vulkan_has_extension(vulkan, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME)) {
+		char khr[64];
+		snprintf(khr, sizeof(khr), "%sKHR", name);
+		proc = get(vulkan->info.device, khr);
+	}
+	return proc;
 }
 
 static int vulkan_load(struct stile_vulkan *vulkan, struct stile_report *why) {
@@ -66,19 +70,23 @@ static int vulkan_load(struct stile_vulkan *vulkan, struct stile_report *why) {
 	vk->name = (PFN_vk##name)get(instance, "vk" #name); \
 	missing = vk->name == NULL ? "vk" #name : missing
 	LOAD_INSTANCE(GetDeviceProcAddr);
+	LOAD_INSTANCE(GetPhysicalDeviceExternalBufferProperties);
 	LOAD_INSTANCE(GetPhysicalDeviceImageFormatProperties2);
 	LOAD_INSTANCE(GetPhysicalDeviceProperties);
+	LOAD_INSTANCE(GetPhysicalDeviceProperties2);
 #undef LOAD_INSTANCE
 	if (missing == NULL) {
 #define X(name) \
-	vk->name = (PFN_vk##name)vk->GetDeviceProcAddr(vulkan->info.device, "vk" #name); \
+	vk->name = (PFN_vk##name)get_device_proc(vulkan, "vk" #name); \
 	missing = vk->name == NULL ? "vk" #name : missing;
 		VULKAN_DEVICE_PROCS(X)
 #undef X
 	}
 	if (missing != NULL) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
-			"the device has no %s: Vulkan 1.2 is needed", missing);
+			"the device has no %s: Vulkan 1.2 is needed, or 1.1 with "
+			"VK_KHR_timeline_semaphore",
+			missing);
 	}
 	return 0;
 }
@@ -144,6 +152,7 @@ static int vulkan_init(struct stile_vulkan *vulkan, struct stile_report *why) {
 	}
 	vulkan_find_limits(vulkan);
 	vulkan_sync_fd_find(vulkan);
+	vulkan_memory_find(vulkan);
 
 	ret = vulkan_create_semaphore(vulkan, &vulkan->work);
 	if (ret < 0) {

@@ -176,7 +176,10 @@ static int image_import(
 			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
 	}
 	*why = (struct stile_report){ .size = sizeof(*why) };
-	int ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
+	int ret = vulkan_memory_need_dma_buf(vulkan, why);
+	if (ret == 0) {
+		ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
+	}
 	if (ret == 0) {
 		ret = check_format(vulkan, info, self->format, usage, why);
 	}

@@ -1,21 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <stile/party.h>
+#include <stile/vulkan_memory.h>
+
+#include "src/driver_fd.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
-/*
- * A descriptor for the driver, which takes it over if it succeeds. If it fails, the specification
- * leaves the descriptor to us, but lavapipe up to Mesa 25 closes it. So it gets a high number,
- * which nobody else is given by chance, and after a failure is closed only if it is still the
- * same file.
- */
-enum { DRIVER_FD_MIN = 512 };
+void vulkan_memory_find(struct stile_vulkan *vulkan) {
+	struct vulkan_procs *vk = &vulkan->vk;
+#define FIND(extension, name) \
+	if (vulkan_has_extension(vulkan, extension)) { \
+		vk->name = (PFN_vk##name)vk->GetDeviceProcAddr(vulkan->info.device, "vk" #name); \
+	}
+	FIND(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, GetMemoryFdKHR)
+	FIND(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, GetMemoryFdPropertiesKHR)
+	FIND(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, GetMemoryHostPointerPropertiesEXT)
+	FIND(VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
+		GetImageDrmFormatModifierPropertiesEXT)
+#undef FIND
+}
+
+int vulkan_memory_need(
+	const struct stile_vulkan *vulkan, const char *extension, struct stile_report *why) {
+	if (vulkan_has_extension(vulkan, extension)) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+		"the device was created without %s", extension);
+}
+
+int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_report *why) {
+	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
+	return ret < 0
+		? ret
+		: vulkan_memory_need(vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
+}
+
+uint32_t stile_vulkan_get_peer_family(const struct stile_vulkan *vulkan, uint32_t memory) {
+	switch (memory) {
+	case STILE_MEMORY_HOST_POINTER:
+		return VK_QUEUE_FAMILY_IGNORED;
+	case STILE_MEMORY_OPAQUE_FD:
+		return VK_QUEUE_FAMILY_EXTERNAL;
+	default:
+		return vulkan->foreign;
+	}
+}
 
 static int driver_fd_open(struct stile_buffer *buffer) {
 	int fd;
@@ -23,25 +59,24 @@ static int driver_fd_open(struct stile_buffer *buffer) {
 	if (ret < 0) {
 		return ret;
 	}
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, DRIVER_FD_MIN);
-	if (high < 0) {
-		/* The limit is lower than that. */
-		high = fd;
-	} else {
-		close(fd);
-	}
-	return high;
+	return driver_fd_move(fd);
 }
 
-static void driver_fd_close_after_failure(int fd, const struct stat *identity) {
-	struct stat now;
-	if (fstat(fd, &now) == 0 && now.st_dev == identity->st_dev &&
-		now.st_ino == identity->st_ino) {
-		close(fd);
+/* The lowest memory type that both the object and the memory allow. */
+static int choose_type(
+	uint32_t object_types, uint32_t memory_types, uint32_t *type, struct stile_report *why) {
+	uint32_t types = object_types & memory_types;
+	if (types == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, object_types,
+			memory_types,
+			"no memory type fits both what is made of the memory (0x%x) and the memory "
+			"(0x%x)",
+			object_types, memory_types);
 	}
+	*type = (uint32_t)__builtin_ctz(types);
+	return 0;
 }
 
-/* The lowest memory type that both the object and the descriptor allow. */
 static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t object_types,
 	uint32_t *type, struct stile_report *why) {
 	VkMemoryFdPropertiesKHR properties = {
@@ -52,15 +87,7 @@ static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t obje
 	if (result != VK_SUCCESS) {
 		return vulkan_refuse(why, "vkGetMemoryFdPropertiesKHR", result);
 	}
-	uint32_t types = properties.memoryTypeBits & object_types;
-	if (types == 0) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, object_types,
-			properties.memoryTypeBits,
-			"no memory type fits both the image (0x%x) and the memory (0x%x)",
-			object_types, properties.memoryTypeBits);
-	}
-	*type = (uint32_t)__builtin_ctz(types);
-	return 0;
+	return choose_type(object_types, properties.memoryTypeBits, type, why);
 }
 
 /* Takes the descriptor over. */
@@ -112,4 +139,53 @@ int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffe
 			"no descriptor for the driver: %s", strerror(-fd));
 	}
 	return memory_allocate(vulkan, fd, needs, dedicated, memory, why);
+}
+
+static uint64_t host_pointer_alignment(const struct stile_vulkan *vulkan) {
+	VkPhysicalDeviceExternalMemoryHostPropertiesEXT host = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT,
+	};
+	VkPhysicalDeviceProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+		.pNext = &host,
+	};
+	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
+	return host.minImportedHostPointerAlignment;
+}
+
+int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64_t mapped,
+	const VkMemoryRequirements *needs, VkDeviceMemory *memory, struct stile_report *why) {
+	uint64_t align = host_pointer_alignment(vulkan);
+	uint64_t bytes = (needs->size + align - 1) & ~(align - 1);
+	if ((uintptr_t)address % align != 0 || bytes > mapped) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, bytes, mapped,
+			"the driver needs %" PRIu64 " bytes from a multiple of %" PRIu64
+			" on, %" PRIu64 " are mapped at %p",
+			bytes, align, mapped, address);
+	}
+	VkMemoryHostPointerPropertiesEXT properties = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT,
+	};
+	VkResult result = vulkan->vk.GetMemoryHostPointerPropertiesEXT(
+		vulkan->info.device, VULKAN_HOST_POINTER, address, &properties);
+	if (result != VK_SUCCESS) {
+		return vulkan_refuse(why, "vkGetMemoryHostPointerPropertiesEXT", result);
+	}
+	VkImportMemoryHostPointerInfoEXT import = {
+		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+		.handleType = VULKAN_HOST_POINTER,
+		.pHostPointer = address,
+	};
+	VkMemoryAllocateInfo allocate = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+		.pNext = &import,
+		.allocationSize = bytes,
+	};
+	int ret = choose_type(
+		needs->memoryTypeBits, properties.memoryTypeBits, &allocate.memoryTypeIndex, why);
+	if (ret < 0) {
+		return ret;
+	}
+	result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, memory);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkAllocateMemory", result);
 }

@@ -12,15 +12,18 @@
 /* The device-level entry points, by their names without "vk". */
 #define VULKAN_DEVICE_PROCS(X) \
 	X(AllocateMemory) \
+	X(BindBufferMemory) \
 	X(BindImageMemory) \
+	X(CreateBuffer) \
 	X(CreateImage) \
 	X(CreateSemaphore) \
+	X(DestroyBuffer) \
 	X(DestroyImage) \
 	X(DestroySemaphore) \
 	X(FreeMemory) \
+	X(GetBufferMemoryRequirements2) \
 	X(GetImageMemoryRequirements2) \
 	X(GetImageSubresourceLayout) \
-	X(GetMemoryFdPropertiesKHR) \
 	X(QueueSubmit) \
 	X(QueueWaitIdle) \
 	X(SignalSemaphore) \
@@ -29,14 +32,21 @@
 
 struct vulkan_procs {
 	PFN_vkGetDeviceProcAddr GetDeviceProcAddr;
+	PFN_vkGetPhysicalDeviceExternalBufferProperties GetPhysicalDeviceExternalBufferProperties;
 	PFN_vkGetPhysicalDeviceImageFormatProperties2 GetPhysicalDeviceImageFormatProperties2;
 	PFN_vkGetPhysicalDeviceProperties GetPhysicalDeviceProperties;
+	PFN_vkGetPhysicalDeviceProperties2 GetPhysicalDeviceProperties2;
 #define X(name) PFN_vk##name name;
 	VULKAN_DEVICE_PROCS(X)
 #undef X
 	/* NULL where the driver has no SYNC_FD in that direction, or its extension is not enabled. */
 	PFN_vkImportSemaphoreFdKHR ImportSemaphoreFdKHR;
 	PFN_vkGetSemaphoreFdKHR GetSemaphoreFdKHR;
+	/* NULL where their extension is not enabled. */
+	PFN_vkGetMemoryFdKHR GetMemoryFdKHR;
+	PFN_vkGetMemoryFdPropertiesKHR GetMemoryFdPropertiesKHR;
+	PFN_vkGetMemoryHostPointerPropertiesEXT GetMemoryHostPointerPropertiesEXT;
+	PFN_vkGetImageDrmFormatModifierPropertiesEXT GetImageDrmFormatModifierPropertiesEXT;
 };
 
 struct stile_vulkan {
@@ -95,6 +105,14 @@ void vulkan_image_destroy(struct import_entry *entry);
 
 /* memory.c */
 #define VULKAN_DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
+#define VULKAN_OPAQUE_FD VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
+#define VULKAN_HOST_POINTER VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
+/** Find the entry points of the extensions that are enabled. */
+void vulkan_memory_find(struct stile_vulkan *vulkan);
+/** Is the extension enabled, those for importing dma-bufs? 0, or why not. */
+int vulkan_memory_need(
+	const struct stile_vulkan *vulkan, const char *extension, struct stile_report *why);
+int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_report *why);
 /**
  * The beginning of a buffer as memory for an object of the driver, as large as the object needs. The
  * driver has a descriptor of its own; `dedicated` says for which object, or is NULL.
@@ -102,6 +120,10 @@ void vulkan_image_destroy(struct import_entry *entry);
 int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
 	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
 	VkDeviceMemory *memory, struct stile_report *why);
+
+/** The same of whole pages that are mapped. They stay mapped as long as the memory is used. */
+int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64_t mapped,
+	const VkMemoryRequirements *needs, VkDeviceMemory *memory, struct stile_report *why);
 
 /* fence.c: work of the queue becomes a fence. */
 /**

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vulkan's memory in other ways than a picture that came as a dma-buf: buffers, host pointers, images that the
+ * application itself has made; and Vulkan 1.1.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <stile/wait.h>
+
+#include "demos/job.h"
+#include "interop-tests/interop/gate.h"
+#include "interop-tests/interop/images.h"
+#include "interop-tests/interop/own_vulkan.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/runner.h"
+#include "interop-tests/support/test_exporter.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define WRITABLE ((uint32_t)(STILE_USAGE_READ | STILE_USAGE_WRITE))
+
+static struct own_vulkan own;
+static struct stile_vulkan *vulkan;
+static struct stile_device *device;
+
+static struct stile_vulkan *create_adapter(const struct stile_vulkan_info *info) {
+	struct stile_vulkan *made;
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_vulkan_create(info, &why, &made);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return made;
+}
+
+static void start(void) {
+	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
+	const struct stile_vulkan_info info = own_vulkan_describe(&own);
+	vulkan = create_adapter(&info);
+	device = images_open_device();
+}
+
+static void stop(void) {
+	stile_device_destroy(device);
+	stile_vulkan_destroy(vulkan);
+	own_vulkan_finish(&own);
+}
+
+/* For what drivers keep. */
+static void warm_up(void) {
+	start();
+	stop();
+}
+
+/* ---- Vulkan 1.1 ----------------------------------------------------------------------------- */
+
+/* Wrong code: entry points of Vulkan 1.2 demanded where an extension to 1.1 has them. */
+START_TEST(vulkan_1_1_with_timeline_semaphores_has_fences_and_images) {
+	struct own_vulkan old;
+	own_vulkan_init(&old, VK_API_VERSION_1_1, OWN_VULKAN_EXTENSIONS, true);
+	/* The driver does not know of the core's names there. */
+	ck_assert(vkGetDeviceProcAddr(old.device, "vkWaitSemaphores") == NULL);
+	const struct stile_vulkan_info info = own_vulkan_describe(&old);
+	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence;
+	struct gate gate;
+	gate_init(&gate);
+	ck_assert_int_eq(stile_vulkan_wait_fence(adapter, gate.fence, &path, &wait), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_BRIDGE);
+	ck_assert_int_eq(stile_vulkan_fence_create(adapter, &fence), 0);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 adapter, image, VK_IMAGE_USAGE_SAMPLED_BIT, NULL, &imported),
+		0);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+	stile_fence_unref(fence);
+	stile_fence_unref(gate.fence);
+	stile_vulkan_destroy(adapter);
+	own_vulkan_finish(&old);
+}
+END_TEST
+
+/* Wrong code: a NULL entry point called; or a sentence that does not name what would help. */
+START_TEST(vulkan_1_1_without_timeline_semaphores_is_refused) {
+	struct own_vulkan old;
+	own_vulkan_init(&old, VK_API_VERSION_1_1, 2, false);
+	const struct stile_vulkan_info info = own_vulkan_describe(&old);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan *adapter;
+	ck_assert_int_eq(stile_vulkan_create(&info, &why, &adapter), -EOPNOTSUPP);
+	ck_assert_ptr_null(adapter);
+	ck_assert_ptr_nonnull(strstr(why.text, "VK_KHR_timeline_semaphore"));
+	own_vulkan_finish(&old);
+}
+END_TEST
+
+/* Wrong code: an application that wants fences only sent away; or an entry point that is not there called. */
+START_TEST(what_needs_an_extension_is_refused_by_its_name) {
+	static const struct {
+		uint32_t count;
+		const char *image, *buffer, *opaque;
+	} cases[] = {
+		{ 0, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+			VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+			VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME },
+		{ 1, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+			VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, NULL },
+	};
+	struct stile_vulkan_info info = own_vulkan_describe(&own);
+	info.extension_count = cases[_i].count;
+	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_vulkan_own_image made = own_vulkan_create_image(
+		&own, DRM_FORMAT_ABGR8888, 64, 64, VK_IMAGE_TILING_LINEAR, OWN_OPAQUE_FD);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	struct stile_vulkan_buffer *buffer;
+	struct stile_opaque_image opaque = { .size = sizeof(opaque) };
+	struct stile_image *exported;
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 adapter, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
+		-EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].image));
+	ck_assert_int_eq(stile_vulkan_import_buffer(adapter, stile_image_get_buffer(image, 0),
+				 VK_BUFFER_USAGE_TRANSFER_SRC_BIT, 0, &why, &buffer),
+		-EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].buffer));
+	ck_assert_int_eq(
+		stile_vulkan_export_image(adapter, &made, device, &why, &exported), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].image));
+	int ret = stile_vulkan_export_opaque(adapter, &made, &why, &opaque);
+	ck_assert_int_eq(ret, cases[_i].opaque == NULL ? 0 : -EOPNOTSUPP);
+	if (ret < 0) {
+		ck_assert_ptr_nonnull(strstr(why.text, cases[_i].opaque));
+		ck_assert_int_eq(opaque.fd, -1);
+	} else {
+		close(opaque.fd);
+	}
+	own_vulkan_destroy_image(&own, &made);
+	stile_image_unref(image);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+/* Wrong code: EXTERNAL for who is not the same driver, or a transfer of what has no owner. */
+START_TEST(each_kind_of_memory_has_its_queue_family) {
+	struct stile_vulkan_info info = own_vulkan_describe(&own);
+	info.extension_count = 2;
+	struct stile_vulkan *adapter = create_adapter(&info);
+	ck_assert_uint_eq(stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_DMA_BUF),
+		VK_QUEUE_FAMILY_FOREIGN_EXT);
+	ck_assert_uint_eq(stile_vulkan_get_peer_family(adapter, STILE_MEMORY_DMA_BUF),
+		VK_QUEUE_FAMILY_EXTERNAL);
+	ck_assert_uint_eq(stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_OPAQUE_FD),
+		VK_QUEUE_FAMILY_EXTERNAL);
+	ck_assert_uint_eq(stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_HOST_POINTER),
+		VK_QUEUE_FAMILY_IGNORED);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+/* ---- Buffers -------------------------------------------------------------------------------- */
+
+enum { BUFFER_BYTES = 3 * 4096 };
+
+static struct stile_buffer *create_buffer(void) {
+	struct stile_buffer_info info = { .size = sizeof(info), .bytes = BUFFER_BYTES };
+	struct stile_buffer *buffer;
+	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), 0);
+	return buffer;
+}
+
+static void copy(VkBuffer from, VkBuffer to) {
+	const VkBufferCopy region = { .size = BUFFER_BYTES };
+	own_vulkan_begin(&own);
+	vkCmdCopyBuffer(own.commands, from, to, 1, &region);
+	own_vulkan_submit(&own);
+}
+
+/* What the CPU writes, Vulkan reads, and the reverse. Wrong code: a copy; or a hold on the memory that stays. */
+static void check_shared(struct stile_buffer *buffer, uint32_t memory, uint32_t expected) {
+	struct own_buffer other = own_vulkan_create_buffer(&own, BUFFER_BYTES);
+	struct stile_vulkan_buffer *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	void *address;
+	int ret = stile_vulkan_import_buffer(vulkan, buffer,
+		VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT, memory, &why,
+		&imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_uint_eq(stile_vulkan_buffer_get_memory(imported), expected);
+	ck_assert_int_eq(stile_buffer_mmap(buffer, WRITABLE, &address), 0);
+	memset(address, 0x35, BUFFER_BYTES);
+	memset(other.address, 0, BUFFER_BYTES);
+	copy(stile_vulkan_buffer_get_handle(imported), other.handle);
+	ck_assert_int_eq(memcmp(other.address, address, BUFFER_BYTES), 0);
+	memset(other.address, 0x7c, BUFFER_BYTES);
+	copy(other.handle, stile_vulkan_buffer_get_handle(imported));
+	ck_assert_int_eq(memcmp(other.address, address, BUFFER_BYTES), 0);
+	stile_buffer_munmap(buffer, address);
+	stile_vulkan_buffer_destroy(imported);
+	own_vulkan_destroy_buffer(&own, &other);
+}
+
+START_TEST(a_buffer_is_shared_with_vulkan_in_both_ways) {
+	static const uint32_t kinds[] = { 0, STILE_MEMORY_DMA_BUF, STILE_MEMORY_HOST_POINTER };
+	struct stile_buffer *buffer = create_buffer();
+	check_shared(buffer, kinds[_i], kinds[_i] == 0 ? STILE_MEMORY_DMA_BUF : kinds[_i]);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
+/* An exporter without descriptors. Wrong code: the second way not tried, or its hold on the memory left. */
+START_TEST(memory_without_descriptors_goes_by_host_pointer) {
+	struct test_exporter exporter;
+	test_exporter_init(&exporter, BUFFER_BYTES);
+	exporter.ops.export_fd = NULL;
+	struct stile_buffer *buffer = test_exporter_export(&exporter);
+	struct stile_vulkan_buffer *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(
+		stile_vulkan_import_buffer(vulkan, buffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+			STILE_MEMORY_DMA_BUF, &why, &imported),
+		-EOPNOTSUPP);
+	ck_assert_ptr_null(imported);
+	check_shared(buffer, 0, STILE_MEMORY_HOST_POINTER);
+	stile_buffer_unref(buffer);
+	test_exporter_finish(&exporter);
+}
+END_TEST
+
+static int open_memory(uint64_t bytes) {
+	int fd = memfd_create("export", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)bytes), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return fd;
+}
+
+static struct stile_buffer *open_read_only(void) {
+	int fd = open_memory(BUFFER_BYTES);
+	char path[64];
+	struct stile_buffer *buffer;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int reopened = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(reopened, 0);
+	ck_assert_int_eq(
+		stile_buffer_import_fd(device, reopened, STILE_USAGE_READ, NULL, &buffer), 0);
+	close(reopened);
+	close(fd);
+	return buffer;
+}
+
+/* Wrong code: memory given to a driver that it crashes on; or a hold on it left after a refusal. */
+START_TEST(buffers_are_refused_with_the_numbers) {
+	static const VkBufferUsageFlags source = VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
+	struct stile_buffer *buffer = create_buffer(), *read_only = open_read_only();
+	const struct {
+		struct stile_buffer *buffer;
+		VkBufferUsageFlags usage;
+		uint32_t memory;
+		int error;
+		enum stile_reason reason;
+	} cases[] = {
+		{ buffer, 0, 0, -EINVAL, STILE_REASON_USAGE },
+		{ buffer, source, STILE_MEMORY_OPAQUE_FD, -EINVAL, STILE_REASON_USAGE },
+		{ buffer, source, UINT32_C(1) << 31, -EINVAL, STILE_REASON_USAGE },
+		{ read_only, source, 0, -EACCES, STILE_REASON_FD_ACCESS },
+		{ read_only, source, STILE_MEMORY_HOST_POINTER, -EACCES, STILE_REASON_FD_ACCESS },
+	};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_vulkan_buffer *imported;
+		ck_assert_int_eq(stile_vulkan_import_buffer(vulkan, cases[i].buffer, cases[i].usage,
+					 cases[i].memory, &why, &imported),
+			cases[i].error);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.reason, cases[i].reason);
+		ck_assert_int_eq(why.error, cases[i].error);
+	}
+	stile_buffer_unref(read_only);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
+/* ---- The application's own, as dma-bufs ----------------------------------------------------- */
+
+enum { WIDTH = 67, HEIGHT = 45 };
+
+/* A driver that exports dma-bufs: files in memory stand for them. */
+static int fake_fd;
+static VkResult fake_result;
+static VkExternalMemoryFeatureFlags fake_features;
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_get_fd(
+	VkDevice vk_device, const VkMemoryGetFdInfoKHR *info, int *fd) {
+	(void)vk_device;
+	ck_assert_int_eq(info->handleType, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	/* As lavapipe: not CLOEXEC. */
+	*fd = fake_fd < 0 ? fake_fd : dup(fake_fd);
+	return fake_result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_image_properties(VkPhysicalDevice physical_device,
+	const VkPhysicalDeviceImageFormatInfo2 *info, VkImageFormatProperties2 *answer) {
+	(void)physical_device;
+	(void)info;
+	VkExternalImageFormatProperties *external = answer->pNext;
+	external->externalMemoryProperties.externalMemoryFeatures = fake_features;
+	return VK_SUCCESS;
+}
+
+static VKAPI_ATTR void VKAPI_CALL fake_buffer_properties(VkPhysicalDevice physical_device,
+	const VkPhysicalDeviceExternalBufferInfo *info, VkExternalBufferProperties *answer) {
+	(void)physical_device;
+	(void)info;
+	answer->externalMemoryProperties.externalMemoryFeatures = fake_features;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL exporting_device_proc(
+	VkDevice vk_device, const char *name) {
+	return strcmp(name, "vkGetMemoryFdKHR") == 0 ? (PFN_vkVoidFunction)fake_get_fd
+						     : vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL exporting_instance_proc(
+	VkInstance instance, const char *name) {
+	if (strcmp(name, "vkGetPhysicalDeviceImageFormatProperties2") == 0) {
+		return (PFN_vkVoidFunction)fake_image_properties;
+	}
+	if (strcmp(name, "vkGetPhysicalDeviceExternalBufferProperties") == 0) {
+		return (PFN_vkVoidFunction)fake_buffer_properties;
+	}
+	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)exporting_device_proc
+							: vkGetInstanceProcAddr(instance, name);
+}
+
+static struct stile_vulkan *create_exporting(void) {
+	struct stile_vulkan_info info = own_vulkan_describe(&own);
+	info.get_instance_proc_addr = exporting_instance_proc;
+	fake_result = VK_SUCCESS;
+	fake_features = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT;
+	return create_adapter(&info);
+}
+
+/* Wrong code: the driver's pitch or the place where the image is bound left out. */
+START_TEST(an_exported_image_is_where_the_driver_says) {
+	struct stile_vulkan *adapter = create_exporting();
+	struct stile_vulkan_own_image made = own_vulkan_create_image(
+		&own, DRM_FORMAT_XRGB8888, WIDTH, HEIGHT, VK_IMAGE_TILING_LINEAR, OWN_OPAQUE_FD);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_image *image;
+	const VkImageSubresource plane = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT };
+	VkSubresourceLayout layout;
+	vkGetImageSubresourceLayout(own.device, made.image, &plane, &layout);
+	made.offset = 4096;
+	fake_fd = open_memory(4096 + made.bytes);
+	int ret = stile_vulkan_export_image(adapter, &made, device, &why, &image);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	const struct stile_image_info *info = stile_image_get_info(image);
+	ck_assert_uint_eq(info->width, WIDTH);
+	ck_assert_uint_eq(info->height, HEIGHT);
+	ck_assert_uint_eq(info->fourcc, DRM_FORMAT_XRGB8888);
+	ck_assert_uint_eq(info->modifier, DRM_FORMAT_MOD_LINEAR);
+	ck_assert_uint_eq(info->planes[0].pitch, layout.rowPitch);
+	ck_assert_uint_eq(info->planes[0].offset, 4096 + layout.offset);
+	ck_assert_str_eq(info->name, "own");
+	stile_image_unref(image);
+	close(fake_fd);
+	own_vulkan_destroy_image(&own, &made);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+enum { NO_FEATURE, NO_FD, DRIVER_FAILS, OPTIMAL, TOO_SMALL, NO_IMAGE, EXPORT_CASES };
+
+/* Wrong code: what the driver does not give taken for a descriptor; or one left open after a refusal. */
+START_TEST(exports_that_cannot_be_are_refused_with_a_reason) {
+	static const struct {
+		int error;
+		enum stile_reason reason;
+		const char *text;
+	} expected[EXPORT_CASES] = {
+		[NO_FEATURE] = { -EOPNOTSUPP, STILE_REASON_DRIVER, "exports no XRGB8888" },
+		[NO_FD] = { -EOPNOTSUPP, STILE_REASON_DRIVER, "no descriptor" },
+		[DRIVER_FAILS] = { -ENOMEM, STILE_REASON_DRIVER, "OUT_OF_HOST_MEMORY" },
+		[OPTIMAL] = { -EOPNOTSUPP, STILE_REASON_MODIFIER, "OPAQUE_FD" },
+		[TOO_SMALL] = { -ERANGE, STILE_REASON_BOUNDS, "bytes" },
+		[NO_IMAGE] = { -EINVAL, STILE_REASON_USAGE, "needed" },
+	};
+	struct stile_vulkan *adapter = create_exporting();
+	struct stile_vulkan_own_image made = own_vulkan_create_image(
+		&own, DRM_FORMAT_XRGB8888, WIDTH, HEIGHT, VK_IMAGE_TILING_LINEAR, OWN_OPAQUE_FD);
+	struct stile_vulkan_own_image said = made;
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_image *image;
+	int memory = open_memory(_i == TOO_SMALL ? 4096 : made.bytes);
+	fake_fd = _i == NO_FD || _i == DRIVER_FAILS ? -1 : memory;
+	fake_features =
+		_i == NO_FEATURE ? VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT : fake_features;
+	fake_result = _i == DRIVER_FAILS ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_SUCCESS;
+	said.tiling = _i == OPTIMAL ? VK_IMAGE_TILING_OPTIMAL : made.tiling;
+	said.image = _i == NO_IMAGE ? VK_NULL_HANDLE : made.image;
+	ck_assert_int_eq(stile_vulkan_export_image(adapter, &said, device, &why, &image),
+		expected[_i].error);
+	ck_assert_ptr_null(image);
+	ck_assert_int_eq(why.error, expected[_i].error);
+	ck_assert_int_eq(why.reason, expected[_i].reason);
+	ck_assert_ptr_nonnull(strstr(why.text, expected[_i].text));
+	close(memory);
+	own_vulkan_destroy_image(&own, &made);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+/* Wrong code: another file than the driver gave; or the wrong question asked. */
+START_TEST(exported_memory_is_a_buffer) {
+	struct stile_vulkan *adapter = create_exporting();
+	struct own_buffer buffer = own_vulkan_create_buffer(&own, BUFFER_BYTES);
+	struct stile_buffer *exported, *again;
+	struct stile_report why = { .size = sizeof(why) };
+	fake_fd = open_memory(BUFFER_BYTES);
+	ck_assert_int_eq(
+		stile_vulkan_export_memory(adapter, buffer.memory, device, &why, &exported), 0);
+	ck_assert_int_eq(stile_buffer_import_fd(device, fake_fd, WRITABLE, NULL, &again), 0);
+	ck_assert_ptr_eq(exported, again);
+	ck_assert_uint_eq(stile_buffer_get_bytes(exported), BUFFER_BYTES);
+	stile_buffer_unref(exported);
+	stile_buffer_unref(again);
+	fake_features = 0;
+	ck_assert_int_eq(
+		stile_vulkan_export_memory(adapter, buffer.memory, device, &why, &exported),
+		-EOPNOTSUPP);
+	ck_assert_ptr_null(exported);
+	ck_assert_int_eq(why.reason, STILE_REASON_DRIVER);
+	close(fake_fd);
+	own_vulkan_destroy_buffer(&own, &buffer);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+/* --------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("memory");
+	TCase *tcase = tcase_create("memory");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, warm_up, NULL);
+	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
+	tcase_add_checked_fixture(tcase, start, stop);
+	tcase_add_test(tcase, vulkan_1_1_with_timeline_semaphores_has_fences_and_images);
+	tcase_add_test(tcase, vulkan_1_1_without_timeline_semaphores_is_refused);
+	tcase_add_loop_test(tcase, what_needs_an_extension_is_refused_by_its_name, 0, 2);
+	tcase_add_test(tcase, each_kind_of_memory_has_its_queue_family);
+	tcase_add_loop_test(tcase, a_buffer_is_shared_with_vulkan_in_both_ways, 0, 3);
+	tcase_add_test(tcase, memory_without_descriptors_goes_by_host_pointer);
+	tcase_add_test(tcase, buffers_are_refused_with_the_numbers);
+	tcase_add_test(tcase, an_exported_image_is_where_the_driver_says);
+	tcase_add_loop_test(
+		tcase, exports_that_cannot_be_are_refused_with_a_reason, 0, EXPORT_CASES);
+	tcase_add_test(tcase, exported_memory_is_a_buffer);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	const char *missing = own_vulkan_find_missing();
+	if (missing != NULL) {
+		printf("skipped: Vulkan on the CPU has no %s\n", missing);
+		return RUNNER_SKIP;
+	}
+	return runner_main(argc, argv, make_suite, NULL);
+}

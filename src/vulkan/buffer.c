@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <stile/party.h>
+#include <stile/vulkan_memory.h>
+
+#include "src/os.h"
+#include "src/report.h"
+#include "src/vulkan/vulkan.h"
+
+struct stile_vulkan_buffer {
+	struct stile_vulkan *vulkan; /* outlives it */
+	struct stile_buffer *buffer; /* a reference */
+	uint32_t kind;               /* STILE_MEMORY_* */
+	VkBuffer handle;
+	VkDeviceMemory memory;
+	void *address; /* of a host pointer: the buffer's mapping */
+};
+
+/* Some drivers answer without features: the bits are what counts. */
+static int check_importable(struct stile_vulkan *vulkan,
+	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage,
+	struct stile_report *why) {
+	VkPhysicalDeviceExternalBufferInfo ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+		.usage = usage,
+		.handleType = handle_type,
+	};
+	VkExternalBufferProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES,
+	};
+	vulkan->vk.GetPhysicalDeviceExternalBufferProperties(
+		vulkan->info.physical_device, &ask, &answer);
+	VkExternalMemoryFeatureFlags features =
+		answer.externalMemoryProperties.externalMemoryFeatures;
+	if ((features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) != 0) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, features,
+		"the device imports no %s for a VkBuffer of usage 0x%x (features 0x%x)",
+		handle_type == VULKAN_DMA_BUF ? "dma-buf" : "host pointer", usage, features);
+}
+
+static int create_handle(struct stile_vulkan_buffer *self,
+	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage,
+	VkMemoryRequirements *needs, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	VkExternalMemoryBufferCreateInfo external = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+		.handleTypes = handle_type,
+	};
+	VkBufferCreateInfo create = {
+		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+		.pNext = &external,
+		.size = stile_buffer_get_bytes(self->buffer),
+		.usage = usage,
+		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+	};
+	int ret = check_importable(vulkan, handle_type, usage, why);
+	if (ret < 0) {
+		return ret;
+	}
+	VkResult result =
+		vulkan->vk.CreateBuffer(vulkan->info.device, &create, NULL, &self->handle);
+	if (result != VK_SUCCESS) {
+		return vulkan_refuse(why, "vkCreateBuffer", result);
+	}
+	VkBufferMemoryRequirementsInfo2 ask = {
+		.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
+		.buffer = self->handle,
+	};
+	VkMemoryRequirements2 answer = { .sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2 };
+	vulkan->vk.GetBufferMemoryRequirements2(vulkan->info.device, &ask, &answer);
+	*needs = answer.memoryRequirements;
+	return 0;
+}
+
+static int import_dma_buf(
+	struct stile_vulkan_buffer *self, VkBufferUsageFlags usage, struct stile_report *why) {
+	VkMemoryRequirements needs;
+	int ret = vulkan_memory_need_dma_buf(self->vulkan, why);
+	if (ret == 0) {
+		ret = create_handle(self, VULKAN_DMA_BUF, usage, &needs, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+		.buffer = self->handle,
+	};
+	return vulkan_memory_import(
+		self->vulkan, self->buffer, &needs, &dedicated, &self->memory, why);
+}
+
+static int import_host_pointer(
+	struct stile_vulkan_buffer *self, VkBufferUsageFlags usage, struct stile_report *why) {
+	VkMemoryRequirements needs;
+	int ret = vulkan_memory_need(self->vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, why);
+	if (ret == 0) {
+		ret = create_handle(self, VULKAN_HOST_POINTER, usage, &needs, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	ret = stile_buffer_mmap(self->buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &self->address);
+	if (ret < 0) {
+		return report_refuse(why, ret,
+			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
+			"the buffer cannot be mapped: %s", strerror(-ret));
+	}
+	uint64_t page = os_page_size();
+	uint64_t mapped = (stile_buffer_get_bytes(self->buffer) + page - 1) / page * page;
+	return vulkan_memory_import_host(
+		self->vulkan, self->address, mapped, &needs, &self->memory, why);
+}
+
+static int bind(struct stile_vulkan_buffer *self, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	VkResult result =
+		vulkan->vk.BindBufferMemory(vulkan->info.device, self->handle, self->memory, 0);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindBufferMemory", result);
+}
+
+/* All but the struct, which may be filled again. */
+static void give_up(struct stile_vulkan_buffer *self) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	vulkan->vk.DestroyBuffer(vulkan->info.device, self->handle, NULL);
+	vulkan->vk.FreeMemory(vulkan->info.device, self->memory, NULL);
+	if (self->address != NULL) {
+		stile_buffer_munmap(self->buffer, self->address);
+	}
+	self->handle = VK_NULL_HANDLE;
+	self->memory = VK_NULL_HANDLE;
+	self->address = NULL;
+}
+
+static const struct way {
+	uint32_t kind;
+	int (*import)(struct stile_vulkan_buffer *self, VkBufferUsageFlags usage,
+		struct stile_report *why);
+} ways[] = {
+	{ STILE_MEMORY_DMA_BUF, import_dma_buf },
+	{ STILE_MEMORY_HOST_POINTER, import_host_pointer },
+};
+
+enum { WAYS = 2, KINDS = STILE_MEMORY_DMA_BUF | STILE_MEMORY_HOST_POINTER };
+
+/* The ways in turn; why the first one that may be taken failed, if all do. */
+static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags usage,
+	uint32_t memory, struct stile_report *why) {
+	uint32_t kinds = memory == 0 ? KINDS : memory;
+	if (usage == 0 || (kinds & ~(uint32_t)KINDS) != 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, KINDS, kinds,
+			"usage 0x%x, memory 0x%x: a usage is needed, and memory of kinds 0x%x",
+			usage, kinds, KINDS);
+	}
+	struct stile_report next;
+	int ret = 1;
+	for (size_t i = 0; i < WAYS && ret != 0; i++) {
+		if ((kinds & ways[i].kind) == 0) {
+			continue;
+		}
+		self->kind = ways[i].kind;
+		int failed = ways[i].import(self, usage, ret < 0 ? &next : why);
+		failed = failed == 0 ? bind(self, ret < 0 ? &next : why) : failed;
+		if (failed < 0) {
+			give_up(self);
+		}
+		ret = failed == 0 || ret == 1 ? failed : ret;
+	}
+	return ret;
+}
+
+int stile_vulkan_import_buffer(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
+	VkBufferUsageFlags usage, uint32_t memory, struct stile_report *report,
+	struct stile_vulkan_buffer **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_vulkan_buffer *self = calloc(1, sizeof(*self));
+	struct stile_report why;
+	int ret = -ENOMEM;
+	if (self == NULL) {
+		report_refuse(&why, ret, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	} else {
+		self->vulkan = vulkan;
+		self->buffer = stile_buffer_ref(buffer);
+		ret = buffer_import(self, usage, memory, &why);
+	}
+	if (ret < 0) {
+		report_give(report, &why);
+		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of a buffer: %s", why.text);
+		stile_vulkan_buffer_destroy(self);
+		return ret;
+	}
+	*out = self;
+	return 0;
+}
+
+void stile_vulkan_buffer_destroy(struct stile_vulkan_buffer *buffer) {
+	if (buffer != NULL) {
+		give_up(buffer);
+		stile_buffer_unref(buffer->buffer);
+		free(buffer);
+	}
+}
+
+VkBuffer stile_vulkan_buffer_get_handle(const struct stile_vulkan_buffer *buffer) {
+	return buffer->handle;
+}
+
+uint32_t stile_vulkan_buffer_get_memory(const struct stile_vulkan_buffer *buffer) {
+	return buffer->kind;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* The application's own images and memory, for others: as dma-bufs, or for the same driver only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <stile/vulkan_memory.h>
+
+#include "src/abi.h"
+#include "src/macros.h"
+#include "src/report.h"
+#include "src/vulkan/vulkan.h"
+
+/* A descriptor of the memory, CLOEXEC. */
+static int get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
+	VkExternalMemoryHandleTypeFlagBits handle_type, int *fd, struct stile_report *why) {
+	VkMemoryGetFdInfoKHR info = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR,
+		.memory = memory,
+		.handleType = handle_type,
+	};
+	*fd = -1;
+	VkResult result = vulkan->vk.GetMemoryFdKHR(vulkan->info.device, &info, fd);
+	if (result != VK_SUCCESS) {
+		*fd = -1;
+		return vulkan_refuse(why, "vkGetMemoryFdKHR", result);
+	}
+	/* lavapipe 25 gives one that is not. */
+	if (*fd < 0 || fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0) {
+		*fd = -1;
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+			"vkGetMemoryFdKHR succeeds and gives no descriptor");
+	}
+	return 0;
+}
+
+static bool exports(VkExternalMemoryProperties properties) {
+	return (properties.externalMemoryFeatures & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
+}
+
+/* ---- Images -------------------------------------------------------------------------------- */
+
+static int check_own(
+	const struct stile_vulkan_own_image *own, VkFormat *format, struct stile_report *why) {
+	struct stile_vulkan_format known = { .size = sizeof(known) };
+	if (own->image == VK_NULL_HANDLE || own->memory == VK_NULL_HANDLE) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 0, 0,
+			"image and memory are both needed");
+	}
+	if (stile_vulkan_format_get(own->fourcc, &known) < 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, own->fourcc,
+			"there is no VkFormat for 0x%08x", own->fourcc);
+	}
+	*format = known.format;
+	return 0;
+}
+
+/* Does the driver export such an image as this kind of memory? */
+static int check_exportable(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	VkFormat format, uint64_t modifier, VkExternalMemoryHandleTypeFlagBits handle_type,
+	struct stile_report *why) {
+	VkPhysicalDeviceImageDrmFormatModifierInfoEXT tiled = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
+		.drmFormatModifier = modifier,
+		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+	};
+	VkPhysicalDeviceExternalImageFormatInfo external = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
+		.pNext = own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT ? &tiled : NULL,
+		.handleType = handle_type,
+	};
+	VkPhysicalDeviceImageFormatInfo2 ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
+		.pNext = &external,
+		.format = format,
+		.type = VK_IMAGE_TYPE_2D,
+		.tiling = own->tiling,
+		.usage = own->usage,
+	};
+	VkExternalImageFormatProperties external_answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
+	};
+	VkImageFormatProperties2 answer = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2,
+		.pNext = &external_answer,
+	};
+	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
+		vulkan->info.physical_device, &ask, &answer);
+	if (result == VK_SUCCESS && exports(external_answer.externalMemoryProperties)) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, own->fourcc,
+		"the driver exports no %s image of tiling %d, usage 0x%x as %s (%s, features 0x%x)",
+		stile_format_get(own->fourcc)->name, own->tiling, own->usage,
+		handle_type == VULKAN_DMA_BUF ? "a dma-buf" : "OPAQUE_FD",
+		vulkan_result_name(result),
+		external_answer.externalMemoryProperties.externalMemoryFeatures);
+}
+
+static int get_modifier(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	uint64_t *modifier, struct stile_report *why) {
+	*modifier = DRM_FORMAT_MOD_LINEAR;
+	if (own->tiling == VK_IMAGE_TILING_LINEAR) {
+		return 0;
+	}
+	if (own->tiling != VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0,
+			(uint64_t)own->tiling,
+			"optimal tiling has no name by which others could read it: create the image "
+			"linear or with a modifier, or share it with the same driver as OPAQUE_FD");
+	}
+	if (vulkan->vk.GetImageDrmFormatModifierPropertiesEXT == NULL) {
+		return vulkan_memory_need(
+			vulkan, VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME, why);
+	}
+	VkImageDrmFormatModifierPropertiesEXT properties = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_PROPERTIES_EXT,
+	};
+	VkResult result = vulkan->vk.GetImageDrmFormatModifierPropertiesEXT(
+		vulkan->info.device, own->image, &properties);
+	if (result != VK_SUCCESS) {
+		return vulkan_refuse(why, "vkGetImageDrmFormatModifierPropertiesEXT", result);
+	}
+	*modifier = properties.drmFormatModifier;
+	return 0;
+}
+
+static VkImageAspectFlagBits get_aspect(
+	const struct stile_vulkan_own_image *own, uint32_t plane_count, uint32_t plane) {
+	static const VkImageAspectFlagBits memory_planes[STILE_MAX_PLANES] = {
+		VK_IMAGE_ASPECT_MEMORY_PLANE_0_BIT_EXT,
+		VK_IMAGE_ASPECT_MEMORY_PLANE_1_BIT_EXT,
+		VK_IMAGE_ASPECT_MEMORY_PLANE_2_BIT_EXT,
+		VK_IMAGE_ASPECT_MEMORY_PLANE_3_BIT_EXT,
+	};
+	static const VkImageAspectFlagBits planes[STILE_MAX_PLANES] = {
+		VK_IMAGE_ASPECT_PLANE_0_BIT,
+		VK_IMAGE_ASPECT_PLANE_1_BIT,
+		VK_IMAGE_ASPECT_PLANE_2_BIT,
+	};
+	if (own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		return memory_planes[plane];
+	}
+	return plane_count == 1 ? VK_IMAGE_ASPECT_COLOR_BIT : planes[plane];
+}
+
+/* Where the driver has put the planes, in the memory behind the descriptor. */
+static int describe_planes(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	int fd, struct stile_image_info *info, struct stile_report *why) {
+	uint32_t count = stile_format_get(own->fourcc)->plane_count;
+	bool tiled = own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT;
+	info->plane_count = tiled && own->plane_count != 0 ? own->plane_count : count;
+	if (info->plane_count > STILE_MAX_PLANES) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, STILE_MAX_PLANES,
+			info->plane_count, "an image has at most %d planes, not %u",
+			STILE_MAX_PLANES, info->plane_count);
+	}
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		VkImageSubresource plane = {
+			.aspectMask = get_aspect(own, info->plane_count, i),
+		};
+		VkSubresourceLayout layout;
+		vulkan->vk.GetImageSubresourceLayout(
+			vulkan->info.device, own->image, &plane, &layout);
+		if (layout.rowPitch > UINT32_MAX) {
+			return report_refuse(why, -ERANGE, STILE_REASON_PITCH, i, UINT32_MAX,
+				layout.rowPitch, "plane %u: the driver's pitch is too large", i);
+		}
+		info->planes[i] = (struct stile_image_plane){
+			.fd = fd,
+			.pitch = (uint32_t)layout.rowPitch,
+			.offset = own->offset + layout.offset,
+		};
+		/* lavapipe 25 says so of NV12. */
+		if (i > 0 && info->planes[i].offset == info->planes[i - 1].offset) {
+			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, i, 0,
+				info->planes[i].offset,
+				"plane %u: the driver says that it begins where plane %u does", i,
+				i - 1);
+		}
+	}
+	return 0;
+}
+
+static int export_image(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	struct stile_device *device, struct stile_report *why, struct stile_image **out) {
+	struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = own->width,
+		.height = own->height,
+		.fourcc = own->fourcc,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.name = own->name,
+	};
+	VkFormat format = VK_FORMAT_UNDEFINED;
+	int fd = -1;
+	int ret = vulkan_memory_need_dma_buf(vulkan, why);
+	if (ret == 0) {
+		ret = check_own(own, &format, why);
+	}
+	if (ret == 0) {
+		ret = get_modifier(vulkan, own, &info.modifier, why);
+	}
+	if (ret == 0) {
+		ret = check_exportable(vulkan, own, format, info.modifier, VULKAN_DMA_BUF, why);
+	}
+	if (ret == 0) {
+		ret = get_fd(vulkan, own->memory, VULKAN_DMA_BUF, &fd, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	ret = describe_planes(vulkan, own, fd, &info, why);
+	if (ret == 0) {
+		why->size = sizeof(*why);
+		ret = stile_image_import(device, &info, why, out);
+	}
+	close(fd);
+	return ret;
+}
+
+static int refuse(struct stile_vulkan *vulkan, const char *what, const struct stile_report *why,
+	struct stile_report *report) {
+	report_give(report, why);
+	vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan export of %s: %s", what, why->text);
+	return why->error;
+}
+
+int stile_vulkan_export_image(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	struct stile_device *device, struct stile_report *report, struct stile_image **out) {
+	*out = NULL;
+	struct stile_vulkan_own_image known;
+	int ret = report_copy_in(report, &known, sizeof(known), own);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = export_image(vulkan, &known, device, &why, out);
+	return ret < 0 ? refuse(vulkan, "an image", &why, report) : 0;
+}
+
+/* ---- Memory -------------------------------------------------------------------------------- */
+
+static int export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memory,
+	struct stile_device *device, struct stile_report *why, struct stile_buffer **out) {
+	VkPhysicalDeviceExternalBufferInfo ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+		.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+		.handleType = VULKAN_DMA_BUF,
+	};
+	VkExternalBufferProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES,
+	};
+	int fd;
+	if (memory == VK_NULL_HANDLE) {
+		return report_refuse(
+			why, -EINVAL, STILE_REASON_USAGE, 0, 0, 0, "no memory was given");
+	}
+	int ret = vulkan_memory_need_dma_buf(vulkan, why);
+	if (ret < 0) {
+		return ret;
+	}
+	vulkan->vk.GetPhysicalDeviceExternalBufferProperties(
+		vulkan->info.physical_device, &ask, &answer);
+	if (!exports(answer.externalMemoryProperties)) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
+			answer.externalMemoryProperties.externalMemoryFeatures,
+			"the driver exports no memory as a dma-buf (features 0x%x)",
+			answer.externalMemoryProperties.externalMemoryFeatures);
+	}
+	ret = get_fd(vulkan, memory, VULKAN_DMA_BUF, &fd, why);
+	if (ret < 0) {
+		return ret;
+	}
+	why->size = sizeof(*why);
+	ret = stile_buffer_import_fd(device, fd, STILE_USAGE_READ | STILE_USAGE_WRITE, why, out);
+	close(fd);
+	return ret;
+}
+
+int stile_vulkan_export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memory,
+	struct stile_device *device, struct stile_report *report, struct stile_buffer **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_report why;
+	int ret = export_memory(vulkan, memory, device, &why, out);
+	return ret < 0 ? refuse(vulkan, "memory", &why, report) : 0;
+}
+
+/* ---- For the same driver -------------------------------------------------------------------- */
+
+static void get_uuids(const struct stile_vulkan *vulkan, struct stile_opaque_image *out) {
+	VkPhysicalDeviceIDProperties id = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+	};
+	VkPhysicalDeviceProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+		.pNext = &id,
+	};
+	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
+	memcpy(out->device_uuid, id.deviceUUID, sizeof(out->device_uuid));
+	memcpy(out->driver_uuid, id.driverUUID, sizeof(out->driver_uuid));
+}
+
+static int export_opaque(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	struct stile_report *why, struct stile_opaque_image *out) {
+	VkFormat format = VK_FORMAT_UNDEFINED;
+	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
+	if (ret == 0) {
+		ret = check_own(own, &format, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	if (own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0,
+			(uint64_t)own->tiling,
+			"tiling by modifier is for dma-bufs: OPAQUE_FD is linear or optimal");
+	}
+	ret = check_exportable(vulkan, own, format, 0, VULKAN_OPAQUE_FD, why);
+	if (ret < 0) {
+		return ret;
+	}
+	*out = (struct stile_opaque_image){
+		.size = sizeof(*out),
+		.flags = (own->tiling == VK_IMAGE_TILING_OPTIMAL ? STILE_OPAQUE_OPTIMAL : 0u) |
+			(own->dedicated ? STILE_OPAQUE_DEDICATED : 0u),
+		.bytes = own->bytes,
+		.offset = own->offset,
+		.width = own->width,
+		.height = own->height,
+		.fourcc = own->fourcc,
+	};
+	get_uuids(vulkan, out);
+	return get_fd(vulkan, own->memory, VULKAN_OPAQUE_FD, &out->fd, why);
+}
+
+int stile_vulkan_export_opaque(struct stile_vulkan *vulkan,
+	const struct stile_vulkan_own_image *own, struct stile_report *report,
+	struct stile_opaque_image *out) {
+	struct stile_opaque_image made = { .size = sizeof(made), .fd = -1 };
+	struct stile_vulkan_own_image known;
+	/* A descriptor that the caller has no room for would be lost. */
+	if (abi_check_out(out) < 0 || out->size < sizeof(made)) {
+		return -EINVAL;
+	}
+	out->fd = -1;
+	int ret = report_copy_in(report, &known, sizeof(known), own);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = export_opaque(vulkan, &known, &why, &made);
+	if (ret < 0) {
+		return refuse(vulkan, "an image", &why, report);
+	}
+	abi_copy_out(out, &made, sizeof(made));
+	return 0;
+}
