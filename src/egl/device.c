@@ -32,6 +32,11 @@ static bool list_has(const char *list, const char *name) {
 	return false;
 }
 
+bool egl_has_extension(const struct stile_egl *egl, const char *name) {
+	const char *list = egl->egl.QueryString(egl->info.display, EGL_EXTENSIONS);
+	return list != NULL && list_has(list, name);
+}
+
 /* An entry point may be found without the extension being there, and crash: ask for both. */
 static int egl_check_extensions(struct stile_egl *egl, struct stile_report *why) {
 	static const char *const needed[] = {

@@ -60,6 +60,7 @@ const char *egl_error_name(EGLint error);
 /* device.c */
 void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char *fmt, ...)
 	STILE_PRINTF(3, 4);
+bool egl_has_extension(const struct stile_egl *egl, const char *name);
 bool egl_is_current(const struct stile_egl *egl);
 void egl_unref(struct stile_egl *egl);
 
