@@ -224,6 +224,13 @@ struct import_entry *import_cache_add(
 	return entry;
 }
 
+void import_cache_hold(struct import_cache *cache, struct import_entry *entry) {
+	entry->cache = cache;
+	entry->refs = 1;
+	entry->users = 1;
+	key_begin(&entry->key, 0, 0);
+}
+
 void import_cache_put(struct import_entry *entry) {
 	struct import_cache *cache = entry->cache;
 	struct import_entry *over = NULL;

@@ -93,6 +93,9 @@ struct import_entry *import_cache_get(struct import_cache *cache, const struct i
 struct import_entry *import_cache_add(
 	struct import_cache *cache, const struct import_key *key, struct import_entry *entry);
 
+/** The same for what nobody is to find, and that is of no buffers. */
+void import_cache_hold(struct import_cache *cache, struct import_entry *entry);
+
 /** One user less. */
 void import_cache_put(struct import_entry *entry);
 

@@ -37,6 +37,9 @@ struct stile_opaque_image {
 	uint32_t width;  /**< pixels */
 	uint32_t height; /**< pixels */
 	uint32_t fourcc; /**< DRM_FORMAT_* */
+	uint32_t usage;  /**< VkImageUsageFlags that it was created with */
+	/** The memoryTypeIndex that the memory was allocated with. */
+	uint32_t memory_type;
 	/** Whose memory it is: both have to be the importer's. */
 	uint8_t device_uuid[STILE_UUID_BYTES];
 	uint8_t driver_uuid[STILE_UUID_BYTES];

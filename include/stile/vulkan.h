@@ -27,7 +27,7 @@ STILE_BEGIN_DECLS
 struct stile_vulkan;
 
 /**
- * A VkImage whose memory is a stile_image's, without a copy.
+ * A VkImage whose memory is somebody else's too, without a copy.
  *
  * Thread-safety: immutable.
  */

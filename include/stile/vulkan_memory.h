@@ -112,9 +112,10 @@ struct stile_vulkan_own_image {
 
 	/** Allocated with VkExportMemoryAllocateInfo, for that kind, too. */
 	VkDeviceMemory memory;
-	VkDeviceSize bytes;  /**< its allocationSize */
-	VkDeviceSize offset; /**< where the image is bound */
-	VkBool32 dedicated;  /**< allocated for this image only */
+	VkDeviceSize bytes;   /**< its allocationSize */
+	uint32_t memory_type; /**< its memoryTypeIndex */
+	VkDeviceSize offset;  /**< where the image is bound */
+	VkBool32 dedicated;   /**< allocated for this image only */
 
 	const char *name; /**< for debugging tools; borrowed; may be NULL */
 };
@@ -207,6 +208,37 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_export_memory(
 STILE_API STILE_MUST_CHECK int stile_vulkan_export_opaque(
 	struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	struct stile_report *report, struct stile_opaque_image *out);
+
+/**
+ * Make a VkImage of one that another VkDevice of the same driver, perhaps in
+ * another process, has described, without a copy. It has the usage that it was
+ * created with there. Its layout towards others is VK_IMAGE_LAYOUT_GENERAL, its
+ * owner VK_QUEUE_FAMILY_EXTERNAL: stile_vulkan_acquire() and
+ * stile_vulkan_release() say so. May block as a Vulkan call may.
+ *
+ * @param vulkan    borrowed
+ * @param image     borrowed, its descriptor too: as stile_vulkan_export_opaque()
+ *                  gave it
+ * @param report    why not; may be NULL
+ * @param[out] out  the VkImage, the caller's, who gives it up with
+ *                  stile_vulkan_image_destroy(); NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  a size is impossible
+ * @retval -E2BIG   image is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EBADF   the descriptor is not open
+ * @retval -EOPNOTSUPP  an extension is not enabled; the memory is another
+ *                  device's or driver's; the driver does not take such an
+ *                  image
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_import_opaque(
+	struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	struct stile_report *report, struct stile_vulkan_image **out);
 
 STILE_END_DECLS
 

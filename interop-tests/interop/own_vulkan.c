@@ -139,6 +139,10 @@ void own_vulkan_submit(struct own_vulkan *own) {
 	require(vkQueueWaitIdle(own->queue) == VK_SUCCESS);
 }
 
+static uint32_t choose_type(const VkMemoryRequirements *needs) {
+	return (uint32_t)__builtin_ctz(needs->memoryTypeBits);
+}
+
 static VkDeviceMemory allocate(struct own_vulkan *own, const VkMemoryRequirements *needs,
 	VkExternalMemoryHandleTypeFlags handle_type) {
 	VkExportMemoryAllocateInfo exported = {
@@ -149,7 +153,7 @@ static VkDeviceMemory allocate(struct own_vulkan *own, const VkMemoryRequirement
 		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
 		.pNext = handle_type != 0 ? &exported : NULL,
 		.allocationSize = needs->size,
-		.memoryTypeIndex = (uint32_t)__builtin_ctz(needs->memoryTypeBits),
+		.memoryTypeIndex = choose_type(needs),
 	};
 	VkDeviceMemory memory;
 	require(vkAllocateMemory(own->device, &info, NULL, &memory) == VK_SUCCESS);
@@ -191,6 +195,7 @@ struct stile_vulkan_own_image own_vulkan_create_image(struct own_vulkan *own, ui
 	require(vkCreateImage(own->device, &info, NULL, &image.image) == VK_SUCCESS);
 	vkGetImageMemoryRequirements(own->device, image.image, &needs);
 	image.bytes = needs.size;
+	image.memory_type = choose_type(&needs);
 	image.memory = allocate(own, &needs, handle_type);
 	require(vkBindImageMemory(own->device, image.image, image.memory, 0) == VK_SUCCESS);
 	return image;

@@ -448,6 +448,119 @@ START_TEST(exported_memory_is_a_buffer) {
 }
 END_TEST
 
+/* ---- The same driver twice ------------------------------------------------------------------ */
+
+static struct stile_vulkan_own_image create_opaque(void) {
+	return own_vulkan_create_image(
+		&own, DRM_FORMAT_ARGB8888, WIDTH, HEIGHT, VK_IMAGE_TILING_OPTIMAL, OWN_OPAQUE_FD);
+}
+
+static struct stile_opaque_image export_opaque(const struct stile_vulkan_own_image *image) {
+	struct stile_opaque_image opaque = { .size = sizeof(opaque) };
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_vulkan_export_opaque(vulkan, image, &why, &opaque);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_int_eq(fcntl(opaque.fd, F_GETFD), FD_CLOEXEC);
+	return opaque;
+}
+
+static void record_barrier(struct own_vulkan *with, const VkImageMemoryBarrier *barrier) {
+	vkCmdPipelineBarrier(with->commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, barrier);
+}
+
+/* Wrong code: another tiling, a copy, or a transfer from those who are of another driver. */
+START_TEST(one_device_s_image_of_any_tiling_is_another_one_s) {
+	struct own_vulkan other;
+	own_vulkan_init(&other, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
+	const struct stile_vulkan_info info = own_vulkan_describe(&other);
+	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan_own_image image = create_opaque();
+	struct stile_opaque_image opaque = export_opaque(&image);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_opaque(adapter, &opaque, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	close(opaque.fd);
+
+	uint32_t peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_OPAQUE_FD);
+	const VkClearColorValue colour = { .float32 = { 0.2f, 0.4f, 0.6f, 0.8f } };
+	const VkImageSubresourceRange range = {
+		.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT, .levelCount = 1, .layerCount = 1
+	};
+	own_vulkan_begin(&own);
+	own_vulkan_transfer(&own, image.image, VK_IMAGE_LAYOUT_UNDEFINED, VK_QUEUE_FAMILY_IGNORED,
+		VK_IMAGE_LAYOUT_GENERAL, VK_QUEUE_FAMILY_IGNORED);
+	vkCmdClearColorImage(
+		own.commands, image.image, VK_IMAGE_LAYOUT_GENERAL, &colour, 1, &range);
+	own_vulkan_transfer(
+		&own, image.image, VK_IMAGE_LAYOUT_GENERAL, 0, VK_IMAGE_LAYOUT_GENERAL, peer);
+	own_vulkan_submit(&own);
+
+	VkImageMemoryBarrier acquire = stile_vulkan_acquire(
+		imported, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, VK_ACCESS_TRANSFER_READ_BIT);
+	ck_assert_uint_eq(acquire.srcQueueFamilyIndex, VK_QUEUE_FAMILY_EXTERNAL);
+	VkImageMemoryBarrier release = stile_vulkan_release(
+		imported, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, VK_ACCESS_TRANSFER_READ_BIT);
+	ck_assert_uint_eq(release.dstQueueFamilyIndex, VK_QUEUE_FAMILY_EXTERNAL);
+	struct own_buffer buffer =
+		own_vulkan_create_buffer(&other, (VkDeviceSize)WIDTH * HEIGHT * 4);
+	const VkBufferImageCopy region = {
+		.imageSubresource = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT, .layerCount = 1 },
+		.imageExtent = { WIDTH, HEIGHT, 1 },
+	};
+	own_vulkan_begin(&other);
+	record_barrier(&other, &acquire);
+	vkCmdCopyImageToBuffer(other.commands, stile_vulkan_image_get_handle(imported),
+		VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, buffer.handle, 1, &region);
+	record_barrier(&other, &release);
+	own_vulkan_submit(&other);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		ck_assert_uint_eq(((uint32_t *)buffer.address)[i], 0xcc336699);
+	}
+	own_vulkan_destroy_buffer(&other, &buffer);
+	stile_vulkan_image_destroy(imported);
+	own_vulkan_destroy_image(&own, &image);
+	stile_vulkan_destroy(adapter);
+	own_vulkan_finish(&other);
+}
+END_TEST
+
+/* Wrong code: memory of another driver believed; a descriptor or an image left after a refusal. */
+START_TEST(opaque_memory_of_others_is_refused) {
+	struct stile_vulkan_own_image image = create_opaque();
+	const struct stile_opaque_image opaque = export_opaque(&image);
+	struct stile_opaque_image other_driver = opaque, other_device = opaque, closed = opaque,
+				  no_format = opaque;
+	other_driver.driver_uuid[0] ^= 1;
+	other_device.device_uuid[15] ^= 1;
+	closed.fd = -1;
+	no_format.fourcc = 0x3f3f3f3f;
+	const struct {
+		const struct stile_opaque_image *image;
+		int error;
+		enum stile_reason reason;
+	} cases[] = {
+		{ &other_driver, -EOPNOTSUPP, STILE_REASON_DEVICE },
+		{ &other_device, -EOPNOTSUPP, STILE_REASON_DEVICE },
+		{ &closed, -EBADF, STILE_REASON_FD_CLOSED },
+		{ &no_format, -EOPNOTSUPP, STILE_REASON_FORMAT },
+	};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_vulkan_image *imported;
+		ck_assert_int_eq(
+			stile_vulkan_import_opaque(vulkan, cases[i].image, &why, &imported),
+			cases[i].error);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.reason, cases[i].reason);
+		ck_assert_uint_gt(strlen(why.text), 0);
+	}
+	close(opaque.fd);
+	own_vulkan_destroy_image(&own, &image);
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------------------- */
 
 static Suite *make_suite(void) {
@@ -468,6 +581,8 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(
 		tcase, exports_that_cannot_be_are_refused_with_a_reason, 0, EXPORT_CASES);
 	tcase_add_test(tcase, exported_memory_is_a_buffer);
+	tcase_add_test(tcase, one_device_s_image_of_any_tiling_is_another_one_s);
+	tcase_add_test(tcase, opaque_memory_of_others_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

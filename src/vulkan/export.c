@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The application's own images and memory, for others: as dma-bufs, or for the same driver only. */
+/* The application's own images and memory, for others, as dma-bufs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "src/vulkan/vulkan.h"
 
 /* A descriptor of the memory, CLOEXEC. */
-static int get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
+int vulkan_memory_get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 	VkExternalMemoryHandleTypeFlagBits handle_type, int *fd, struct stile_report *why) {
 	VkMemoryGetFdInfoKHR info = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR,
@@ -42,25 +42,28 @@ static bool exports(VkExternalMemoryProperties properties) {
 
 /* ---- Images -------------------------------------------------------------------------------- */
 
-static int check_own(
-	const struct stile_vulkan_own_image *own, VkFormat *format, struct stile_report *why) {
+int vulkan_check_fourcc(uint32_t fourcc, VkFormat *format, struct stile_report *why) {
 	struct stile_vulkan_format known = { .size = sizeof(known) };
-	if (own->image == VK_NULL_HANDLE || own->memory == VK_NULL_HANDLE) {
-		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 0, 0,
-			"image and memory are both needed");
-	}
-	if (stile_vulkan_format_get(own->fourcc, &known) < 0) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, own->fourcc,
-			"there is no VkFormat for 0x%08x", own->fourcc);
+	if (stile_vulkan_format_get(fourcc, &known) < 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, fourcc,
+			"there is no VkFormat for 0x%08x", fourcc);
 	}
 	*format = known.format;
 	return 0;
 }
 
-/* Does the driver export such an image as this kind of memory? */
-static int check_exportable(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+int vulkan_check_own(
+	const struct stile_vulkan_own_image *own, VkFormat *format, struct stile_report *why) {
+	if (own->image == VK_NULL_HANDLE || own->memory == VK_NULL_HANDLE) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 0, 0,
+			"image and memory are both needed");
+	}
+	return vulkan_check_fourcc(own->fourcc, format, why);
+}
+
+int vulkan_check_external(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, uint64_t modifier, VkExternalMemoryHandleTypeFlagBits handle_type,
-	struct stile_report *why) {
+	VkExternalMemoryFeatureFlagBits wanted, struct stile_report *why) {
 	VkPhysicalDeviceImageDrmFormatModifierInfoEXT tiled = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
 		.drmFormatModifier = modifier,
@@ -88,15 +91,17 @@ static int check_exportable(struct stile_vulkan *vulkan, const struct stile_vulk
 	};
 	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
 		vulkan->info.physical_device, &ask, &answer);
-	if (result == VK_SUCCESS && exports(external_answer.externalMemoryProperties)) {
+	VkExternalMemoryFeatureFlags features =
+		external_answer.externalMemoryProperties.externalMemoryFeatures;
+	if (result == VK_SUCCESS && (features & wanted) != 0) {
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, own->fourcc,
-		"the driver exports no %s image of tiling %d, usage 0x%x as %s (%s, features 0x%x)",
+		"the driver %s no %s image of tiling %d, usage 0x%x as %s (%s, features 0x%x)",
+		wanted == VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT ? "exports" : "imports",
 		stile_format_get(own->fourcc)->name, own->tiling, own->usage,
 		handle_type == VULKAN_DMA_BUF ? "a dma-buf" : "OPAQUE_FD",
-		vulkan_result_name(result),
-		external_answer.externalMemoryProperties.externalMemoryFeatures);
+		vulkan_result_name(result), features);
 }
 
 static int get_modifier(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
@@ -198,16 +203,17 @@ static int export_image(struct stile_vulkan *vulkan, const struct stile_vulkan_o
 	int fd = -1;
 	int ret = vulkan_memory_need_dma_buf(vulkan, why);
 	if (ret == 0) {
-		ret = check_own(own, &format, why);
+		ret = vulkan_check_own(own, &format, why);
 	}
 	if (ret == 0) {
 		ret = get_modifier(vulkan, own, &info.modifier, why);
 	}
 	if (ret == 0) {
-		ret = check_exportable(vulkan, own, format, info.modifier, VULKAN_DMA_BUF, why);
+		ret = vulkan_check_external(vulkan, own, format, info.modifier, VULKAN_DMA_BUF,
+			VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT, why);
 	}
 	if (ret == 0) {
-		ret = get_fd(vulkan, own->memory, VULKAN_DMA_BUF, &fd, why);
+		ret = vulkan_memory_get_fd(vulkan, own->memory, VULKAN_DMA_BUF, &fd, why);
 	}
 	if (ret < 0) {
 		return ret;
@@ -221,8 +227,8 @@ static int export_image(struct stile_vulkan *vulkan, const struct stile_vulkan_o
 	return ret;
 }
 
-static int refuse(struct stile_vulkan *vulkan, const char *what, const struct stile_report *why,
-	struct stile_report *report) {
+int vulkan_refuse_export(struct stile_vulkan *vulkan, const char *what,
+	const struct stile_report *why, struct stile_report *report) {
 	report_give(report, why);
 	vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan export of %s: %s", what, why->text);
 	return why->error;
@@ -238,7 +244,7 @@ int stile_vulkan_export_image(struct stile_vulkan *vulkan, const struct stile_vu
 	}
 	struct stile_report why;
 	ret = export_image(vulkan, &known, device, &why, out);
-	return ret < 0 ? refuse(vulkan, "an image", &why, report) : 0;
+	return ret < 0 ? vulkan_refuse_export(vulkan, "an image", &why, report) : 0;
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -270,7 +276,7 @@ static int export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 			"the driver exports no memory as a dma-buf (features 0x%x)",
 			answer.externalMemoryProperties.externalMemoryFeatures);
 	}
-	ret = get_fd(vulkan, memory, VULKAN_DMA_BUF, &fd, why);
+	ret = vulkan_memory_get_fd(vulkan, memory, VULKAN_DMA_BUF, &fd, why);
 	if (ret < 0) {
 		return ret;
 	}
@@ -288,76 +294,5 @@ int stile_vulkan_export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memor
 	}
 	struct stile_report why;
 	int ret = export_memory(vulkan, memory, device, &why, out);
-	return ret < 0 ? refuse(vulkan, "memory", &why, report) : 0;
-}
-
-/* ---- For the same driver -------------------------------------------------------------------- */
-
-static void get_uuids(const struct stile_vulkan *vulkan, struct stile_opaque_image *out) {
-	VkPhysicalDeviceIDProperties id = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
-	};
-	VkPhysicalDeviceProperties2 properties = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-		.pNext = &id,
-	};
-	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
-	memcpy(out->device_uuid, id.deviceUUID, sizeof(out->device_uuid));
-	memcpy(out->driver_uuid, id.driverUUID, sizeof(out->driver_uuid));
-}
-
-static int export_opaque(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
-	struct stile_report *why, struct stile_opaque_image *out) {
-	VkFormat format = VK_FORMAT_UNDEFINED;
-	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
-	if (ret == 0) {
-		ret = check_own(own, &format, why);
-	}
-	if (ret < 0) {
-		return ret;
-	}
-	if (own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0,
-			(uint64_t)own->tiling,
-			"tiling by modifier is for dma-bufs: OPAQUE_FD is linear or optimal");
-	}
-	ret = check_exportable(vulkan, own, format, 0, VULKAN_OPAQUE_FD, why);
-	if (ret < 0) {
-		return ret;
-	}
-	*out = (struct stile_opaque_image){
-		.size = sizeof(*out),
-		.flags = (own->tiling == VK_IMAGE_TILING_OPTIMAL ? STILE_OPAQUE_OPTIMAL : 0u) |
-			(own->dedicated ? STILE_OPAQUE_DEDICATED : 0u),
-		.bytes = own->bytes,
-		.offset = own->offset,
-		.width = own->width,
-		.height = own->height,
-		.fourcc = own->fourcc,
-	};
-	get_uuids(vulkan, out);
-	return get_fd(vulkan, own->memory, VULKAN_OPAQUE_FD, &out->fd, why);
-}
-
-int stile_vulkan_export_opaque(struct stile_vulkan *vulkan,
-	const struct stile_vulkan_own_image *own, struct stile_report *report,
-	struct stile_opaque_image *out) {
-	struct stile_opaque_image made = { .size = sizeof(made), .fd = -1 };
-	struct stile_vulkan_own_image known;
-	/* A descriptor that the caller has no room for would be lost. */
-	if (abi_check_out(out) < 0 || out->size < sizeof(made)) {
-		return -EINVAL;
-	}
-	out->fd = -1;
-	int ret = report_copy_in(report, &known, sizeof(known), own);
-	if (ret < 0) {
-		return ret;
-	}
-	struct stile_report why;
-	ret = export_opaque(vulkan, &known, &why, &made);
-	if (ret < 0) {
-		return refuse(vulkan, "an image", &why, report);
-	}
-	abi_copy_out(out, &made, sizeof(made));
-	return 0;
+	return ret < 0 ? vulkan_refuse_export(vulkan, "memory", &why, report) : 0;
 }

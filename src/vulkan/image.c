@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <stile/party.h>
+#include <stile/vulkan_memory.h>
+
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -14,6 +17,7 @@ struct stile_vulkan_image {
 	VkFormat format;
 	VkImage handle;
 	VkDeviceMemory memory;
+	uint32_t peer; /* the queue family that stands for the others */
 };
 
 static_assert(offsetof(struct stile_vulkan_image, entry) == 0, "as the cache has it");
@@ -211,6 +215,7 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
 	}
 	self->vulkan = vulkan;
+	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_DMA_BUF);
 	self->image = image;
 	struct stile_vulkan_format format = { .size = sizeof(format) };
 	int ret = stile_vulkan_format_get(stile_image_get_info(image)->fourcc, &format);
@@ -229,6 +234,23 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 	}
 	self->image = NULL;
 	*out = image_of_entry(import_cache_add(&vulkan->imports, key, &self->entry));
+	return 0;
+}
+
+int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why) {
+	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return report_refuse(
+			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	}
+	self->vulkan = vulkan;
+	self->format = format;
+	self->handle = own->image;
+	self->memory = own->memory;
+	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_OPAQUE_FD);
+	import_cache_hold(&vulkan->imports, &self->entry);
+	*out = self;
 	return 0;
 }
 
@@ -292,7 +314,7 @@ VkImageMemoryBarrier stile_vulkan_acquire(
 	barrier.oldLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.newLayout = layout;
 	barrier.dstAccessMask = access;
-	barrier.srcQueueFamilyIndex = image->vulkan->foreign;
+	barrier.srcQueueFamilyIndex = image->peer;
 	barrier.dstQueueFamilyIndex = image->vulkan->info.queue_family;
 	return barrier;
 }
@@ -304,6 +326,6 @@ VkImageMemoryBarrier stile_vulkan_release(
 	barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.srcAccessMask = access;
 	barrier.srcQueueFamilyIndex = image->vulkan->info.queue_family;
-	barrier.dstQueueFamilyIndex = image->vulkan->foreign;
+	barrier.dstQueueFamilyIndex = image->peer;
 	return barrier;
 }

@@ -100,8 +100,29 @@ void vulkan_unref(struct stile_vulkan *vulkan);
 /** Are its components where those of its VkFormat are, but for X? */
 bool vulkan_format_is_in_order(uint32_t fourcc);
 
+struct stile_vulkan_own_image;
+
 /* image.c */
 void vulkan_image_destroy(struct import_entry *entry);
+/** Take image and memory over, of OPAQUE_FD: it is found by nobody else. 0 or -ENOMEM. */
+int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why);
+
+/* export.c */
+int vulkan_check_fourcc(uint32_t fourcc, VkFormat *format, struct stile_report *why);
+/** Is it complete? Then its format. */
+int vulkan_check_own(
+	const struct stile_vulkan_own_image *own, VkFormat *format, struct stile_report *why);
+/** Does the driver export, or import, such an image as this kind of memory? */
+int vulkan_check_external(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	VkFormat format, uint64_t modifier, VkExternalMemoryHandleTypeFlagBits handle_type,
+	VkExternalMemoryFeatureFlagBits wanted, struct stile_report *why);
+/** A new descriptor of the memory, CLOEXEC. */
+int vulkan_memory_get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
+	VkExternalMemoryHandleTypeFlagBits handle_type, int *fd, struct stile_report *why);
+/** Tell the caller and the log. The errno. */
+int vulkan_refuse_export(struct stile_vulkan *vulkan, const char *what,
+	const struct stile_report *why, struct stile_report *report);
 
 /* memory.c */
 #define VULKAN_DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT

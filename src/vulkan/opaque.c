@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* Images in memory that the driver shares with itself: OPAQUE_FD. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stile/vulkan_memory.h>
+
+#include "src/abi.h"
+#include "src/driver_fd.h"
+#include "src/os.h"
+#include "src/report.h"
+#include "src/vulkan/vulkan.h"
+
+/* ---- Out ------------------------------------------------------------------------------------ */
+
+static void get_uuids(const struct stile_vulkan *vulkan, struct stile_opaque_image *out) {
+	VkPhysicalDeviceIDProperties id = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+	};
+	VkPhysicalDeviceProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+		.pNext = &id,
+	};
+	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
+	memcpy(out->device_uuid, id.deviceUUID, sizeof(out->device_uuid));
+	memcpy(out->driver_uuid, id.driverUUID, sizeof(out->driver_uuid));
+}
+
+static int export_opaque(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	struct stile_report *why, struct stile_opaque_image *out) {
+	VkFormat format = VK_FORMAT_UNDEFINED;
+	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
+	if (ret == 0) {
+		ret = vulkan_check_own(own, &format, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	if (own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0,
+			(uint64_t)own->tiling,
+			"tiling by modifier is for dma-bufs: OPAQUE_FD is linear or optimal");
+	}
+	ret = vulkan_check_external(vulkan, own, format, 0, VULKAN_OPAQUE_FD,
+		VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT, why);
+	if (ret < 0) {
+		return ret;
+	}
+	*out = (struct stile_opaque_image){
+		.size = sizeof(*out),
+		.flags = (own->tiling == VK_IMAGE_TILING_OPTIMAL ? STILE_OPAQUE_OPTIMAL : 0u) |
+			(own->dedicated ? STILE_OPAQUE_DEDICATED : 0u),
+		.bytes = own->bytes,
+		.offset = own->offset,
+		.width = own->width,
+		.height = own->height,
+		.fourcc = own->fourcc,
+		.usage = own->usage,
+		.memory_type = own->memory_type,
+	};
+	get_uuids(vulkan, out);
+	return vulkan_memory_get_fd(vulkan, own->memory, VULKAN_OPAQUE_FD, &out->fd, why);
+}
+
+int stile_vulkan_export_opaque(struct stile_vulkan *vulkan,
+	const struct stile_vulkan_own_image *own, struct stile_report *report,
+	struct stile_opaque_image *out) {
+	struct stile_opaque_image made = { .size = sizeof(made), .fd = -1 };
+	struct stile_vulkan_own_image known;
+	/* A descriptor that the caller has no room for would be lost. */
+	if (abi_check_out(out) < 0 || out->size < sizeof(made)) {
+		return -EINVAL;
+	}
+	out->fd = -1;
+	int ret = report_copy_in(report, &known, sizeof(known), own);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = export_opaque(vulkan, &known, &why, &made);
+	if (ret < 0) {
+		return vulkan_refuse_export(vulkan, "an image", &why, report);
+	}
+	abi_copy_out(out, &made, sizeof(made));
+	return 0;
+}
+
+/* ---- In ------------------------------------------------------------------------------------- */
+
+/* Of another driver, or another version of it, the bytes could mean anything. */
+static int check_uuids(const struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	struct stile_report *why) {
+	struct stile_opaque_image ours;
+	get_uuids(vulkan, &ours);
+	bool same_driver = memcmp(ours.driver_uuid, image->driver_uuid, STILE_UUID_BYTES) == 0;
+	if (same_driver && memcmp(ours.device_uuid, image->device_uuid, STILE_UUID_BYTES) == 0) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DEVICE, 0, 0, 0,
+		"the memory is of another %s than the adapter's, which cannot understand it; a "
+		"dma-buf may do",
+		same_driver ? "device" : "driver");
+}
+
+static int create_image(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
+	VkFormat format, VkImage *image, struct stile_report *why) {
+	VkExternalMemoryImageCreateInfo external = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+		.handleTypes = VULKAN_OPAQUE_FD,
+	};
+	VkImageCreateInfo create = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+		.pNext = &external,
+		.imageType = VK_IMAGE_TYPE_2D,
+		.format = format,
+		.extent = { own->width, own->height, 1 },
+		.mipLevels = 1,
+		.arrayLayers = 1,
+		.samples = VK_SAMPLE_COUNT_1_BIT,
+		.tiling = own->tiling,
+		.usage = own->usage,
+	};
+	VkResult result = vulkan->vk.CreateImage(vulkan->info.device, &create, NULL, image);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkCreateImage", result);
+}
+
+static int import_memory(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	struct stile_vulkan_own_image *own, struct stile_report *why) {
+	int fd = os_dup(image->fd);
+	if (fd < 0) {
+		return report_refuse(why, fd,
+			fd == -EBADF ? STILE_REASON_FD_CLOSED : STILE_REASON_RESOURCES, 0, 0, 0,
+			"descriptor %d: %s", image->fd, strerror(-fd));
+	}
+	fd = driver_fd_move(fd);
+	struct stat identity;
+	fstat(fd, &identity);
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+		.image = own->image,
+	};
+	VkImportMemoryFdInfoKHR import = {
+		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
+		.pNext = own->dedicated ? &dedicated : NULL,
+		.handleType = VULKAN_OPAQUE_FD,
+		.fd = fd,
+	};
+	/* Size and type have to be those of the allocation that it was. */
+	VkMemoryAllocateInfo allocate = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+		.pNext = &import,
+		.allocationSize = image->bytes,
+		.memoryTypeIndex = image->memory_type,
+	};
+	VkResult result =
+		vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &own->memory);
+	if (result != VK_SUCCESS) {
+		driver_fd_close_after_failure(fd, &identity);
+		return vulkan_refuse(why, "vkAllocateMemory", result);
+	}
+	result = vulkan->vk.BindImageMemory(
+		vulkan->info.device, own->image, own->memory, image->offset);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory", result);
+}
+
+static int import_opaque(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	struct stile_report *why, struct stile_vulkan_image **out) {
+	struct stile_vulkan_own_image own = {
+		.fourcc = image->fourcc,
+		.width = image->width,
+		.height = image->height,
+		.tiling = (image->flags & STILE_OPAQUE_OPTIMAL) != 0 ? VK_IMAGE_TILING_OPTIMAL
+								     : VK_IMAGE_TILING_LINEAR,
+		.usage = image->usage,
+		.dedicated = (image->flags & STILE_OPAQUE_DEDICATED) != 0,
+	};
+	VkFormat format = VK_FORMAT_UNDEFINED;
+	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
+	if (ret == 0) {
+		ret = check_uuids(vulkan, image, why);
+	}
+	if (ret == 0) {
+		ret = vulkan_check_fourcc(image->fourcc, &format, why);
+	}
+	if (ret == 0) {
+		ret = vulkan_check_external(vulkan, &own, format, 0, VULKAN_OPAQUE_FD,
+			VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT, why);
+	}
+	if (ret == 0) {
+		ret = create_image(vulkan, &own, format, &own.image, why);
+	}
+	if (ret == 0) {
+		ret = import_memory(vulkan, image, &own, why);
+	}
+	if (ret == 0) {
+		ret = vulkan_image_adopt(vulkan, &own, format, out, why);
+	}
+	if (ret < 0) {
+		vulkan->vk.DestroyImage(vulkan->info.device, own.image, NULL);
+		vulkan->vk.FreeMemory(vulkan->info.device, own.memory, NULL);
+	}
+	return ret;
+}
+
+int stile_vulkan_import_opaque(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	struct stile_report *report, struct stile_vulkan_image **out) {
+	*out = NULL;
+	struct stile_opaque_image known;
+	int ret = report_copy_in(report, &known, sizeof(known), image);
+	if (ret < 0) {
+		return ret;
+	}
+	struct stile_report why;
+	ret = import_opaque(vulkan, &known, &why, out);
+	if (ret < 0) {
+		report_give(report, &why);
+		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of OPAQUE_FD: %s", why.text);
+	}
+	return ret;
+}
