@@ -149,6 +149,10 @@ START_TEST(what_vulkan_draws_gl_reads_by_opaque_fd) {
 	close(opaque.fd);
 	/* After the import: it is the same memory. */
 	copy_image(&image, buffer.handle, true, VK_IMAGE_LAYOUT_UNDEFINED);
+	GLint tiling;
+	glBindTexture(GL_TEXTURE_2D, texture);
+	glGetTexParameteriv(GL_TEXTURE_2D, GL_TEXTURE_TILING_EXT, &tiling);
+	ck_assert_int_eq(tiling, _i == 0 ? GL_LINEAR_TILING_EXT : GL_OPTIMAL_TILING_EXT);
 	GLuint framebuffer = create_framebuffer(texture);
 	glReadPixels(0, 0, WIDTH, HEIGHT, GL_RGBA, GL_UNSIGNED_BYTE, pixels);
 	check_pixels(pixels);
@@ -320,15 +324,21 @@ START_TEST(without_a_context_there_is_no_texture) {
 }
 END_TEST
 
-/* What GL imports next fails; and the driver has closed the descriptor, or has not. */
+/*
+ * What GL imports next fails; and the driver has closed the descriptor, whose number somebody else has
+ * been given since, or has not.
+ */
 static bool driver_closes;
+static int reused_fd;
 
 static void fail_to_import(GLuint memory, GLuint64 size, GLenum type, GLint fd) {
 	(void)memory;
 	(void)size;
 	(void)type;
 	if (driver_closes) {
-		close(fd);
+		int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		reused_fd = dup2(other, fd);
+		close(other);
 	}
 }
 
@@ -363,6 +373,9 @@ START_TEST(a_failed_import_leaves_nothing_behind) {
 		ck_assert_uint_eq(texture, 0);
 		ck_assert_int_eq(why.reason, STILE_REASON_DRIVER);
 		ck_assert_uint_eq(glGetError(), GL_NO_ERROR);
+		if (driver_closes) {
+			ck_assert_int_eq(close(reused_fd), 0);
+		}
 	}
 	close(opaque.fd);
 	own_vulkan_destroy_image(&own, &image);
