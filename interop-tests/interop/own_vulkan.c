@@ -11,6 +11,7 @@ static const char *const extensions[] = {
 	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
 	VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME,
 	VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME,
+	VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
 };
 
 static VkInstance create_instance(uint32_t version) {
@@ -41,7 +42,7 @@ static VkPhysicalDevice find_device(VkInstance instance) {
 	return VK_NULL_HANDLE;
 }
 
-const char *own_vulkan_find_missing(void) {
+const char *own_vulkan_find_missing(uint32_t count) {
 	VkInstance instance = create_instance(VK_API_VERSION_1_1);
 	VkPhysicalDevice device = find_device(instance);
 	VkExtensionProperties properties[512];
@@ -50,7 +51,7 @@ const char *own_vulkan_find_missing(void) {
 	if (n > 0) {
 		vkEnumerateDeviceExtensionProperties(device, NULL, &n, properties);
 	}
-	for (uint32_t i = 0; i < OWN_VULKAN_EXTENSIONS && missing == NULL; i++) {
+	for (uint32_t i = 0; i < count && missing == NULL; i++) {
 		missing = extensions[i];
 		for (uint32_t k = 0; k < n; k++) {
 			missing = strcmp(properties[k].extensionName, extensions[i]) == 0 ? NULL
@@ -175,8 +176,15 @@ struct stile_vulkan_own_image own_vulkan_create_image(struct own_vulkan *own, ui
 			VK_IMAGE_USAGE_TRANSFER_DST_BIT | VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT,
 		.name = "own",
 	};
+	const uint64_t linear = DRM_FORMAT_MOD_LINEAR;
+	VkImageDrmFormatModifierListCreateInfoEXT modifiers = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_LIST_CREATE_INFO_EXT,
+		.drmFormatModifierCount = 1,
+		.pDrmFormatModifiers = &linear,
+	};
 	VkExternalMemoryImageCreateInfo external = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+		.pNext = tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT ? &modifiers : NULL,
 		.handleTypes = handle_type,
 	};
 	VkImageCreateInfo info = {

@@ -27,11 +27,11 @@ struct own_vulkan {
 };
 
 /**
- * Memory by descriptor, dma-bufs, FOREIGN, host pointers, timeline semaphores, in this order: what of it the
- * driver that draws on the CPU lacks; NULL: nothing.
+ * Memory by descriptor, dma-bufs, FOREIGN, host pointers, timeline semaphores, modifiers, in this order: what of
+ * the first `count` the driver that draws on the CPU lacks; NULL: nothing.
  */
-enum { OWN_VULKAN_EXTENSIONS = 5 };
-const char *own_vulkan_find_missing(void);
+enum { OWN_VULKAN_EXTENSIONS = 5, OWN_VULKAN_WITH_MODIFIERS };
+const char *own_vulkan_find_missing(uint32_t count);
 
 /** On that driver, with so many of them. `timeline` asks for the feature timelineSemaphore. */
 void own_vulkan_init(
@@ -43,7 +43,10 @@ struct stile_vulkan_info own_vulkan_describe(const struct own_vulkan *own);
 void own_vulkan_begin(struct own_vulkan *own);
 void own_vulkan_submit(struct own_vulkan *own);
 
-/** An image that can be sampled, drawn to and copied, exportable as this kind, unless it is 0. */
+/**
+ * An image that can be sampled, drawn to and copied, exportable as this kind, unless it is 0. Tiling by modifier is by
+ * LINEAR.
+ */
 struct stile_vulkan_own_image own_vulkan_create_image(struct own_vulkan *own, uint32_t fourcc,
 	uint32_t width, uint32_t height, VkImageTiling tiling,
 	VkExternalMemoryHandleTypeFlags handle_type);

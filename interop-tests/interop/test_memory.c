@@ -588,7 +588,7 @@ static Suite *make_suite(void) {
 }
 
 int main(int argc, char **argv) {
-	const char *missing = own_vulkan_find_missing();
+	const char *missing = own_vulkan_find_missing(OWN_VULKAN_EXTENSIONS);
 	if (missing != NULL) {
 		printf("skipped: Vulkan on the CPU has no %s\n", missing);
 		return RUNNER_SKIP;

@@ -29,8 +29,12 @@ static struct own_vulkan own;
 static struct stile_vulkan *vulkan;
 static struct stile_device *device;
 
+static bool has_modifiers;
+
 static void start(void) {
-	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
+	has_modifiers = own_vulkan_find_missing(OWN_VULKAN_WITH_MODIFIERS) == NULL;
+	own_vulkan_init(&own, VK_API_VERSION_1_2,
+		has_modifiers ? OWN_VULKAN_WITH_MODIFIERS : OWN_VULKAN_EXTENSIONS, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&own);
 	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
 	device = images_open_device();
@@ -88,12 +92,19 @@ static void draw(const struct stile_vulkan_own_image *image) {
 
 /* Wrong code: a layout other than the driver's, a copy, or memory that ends with the application's image. */
 START_TEST(an_image_of_the_applications_own_is_a_dma_buf_for_all) {
-	struct stile_vulkan_own_image made = own_vulkan_create_image(
-		&own, DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, VK_IMAGE_TILING_LINEAR, DMA_BUF);
+	VkImageTiling tiling =
+		_i == 0 ? VK_IMAGE_TILING_LINEAR : VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT;
+	if (_i == 1 && !has_modifiers) {
+		printf("left out: Vulkan on the CPU has no modifiers\n");
+		return;
+	}
+	struct stile_vulkan_own_image made =
+		own_vulkan_create_image(&own, DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, tiling, DMA_BUF);
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_image *image;
 	int ret = stile_vulkan_export_image(vulkan, &made, device, &why, &image);
 	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_uint_eq(stile_image_get_info(image)->modifier, DRM_FORMAT_MOD_LINEAR);
 	draw(&made);
 	/* The same driver takes it back as anybody's. */
 	struct stile_vulkan_image *imported;
@@ -205,7 +216,7 @@ static Suite *make_suite(void) {
 	tcase_add_unchecked_fixture(tcase, warm_up, NULL);
 	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
 	tcase_add_checked_fixture(tcase, start, stop);
-	tcase_add_test(tcase, an_image_of_the_applications_own_is_a_dma_buf_for_all);
+	tcase_add_loop_test(tcase, an_image_of_the_applications_own_is_a_dma_buf_for_all, 0, 2);
 	tcase_add_test(tcase, memory_of_the_applications_own_is_a_buffer_for_all);
 	suite_add_tcase(suite, tcase);
 	if (display_exports()) {
@@ -239,7 +250,7 @@ static bool driver_exports(void) {
 }
 
 int main(int argc, char **argv) {
-	const char *missing = own_vulkan_find_missing();
+	const char *missing = own_vulkan_find_missing(OWN_VULKAN_EXTENSIONS);
 	if (missing != NULL || !driver_exports()) {
 		printf("skipped: Vulkan on the CPU has no %s\n",
 			missing != NULL ? missing : "dma-bufs to give: is there a /dev/udmabuf?");
