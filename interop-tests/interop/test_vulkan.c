@@ -210,7 +210,7 @@ START_TEST(sealed_memory_never_reaches_the_driver) {
 }
 END_TEST
 
-static unsigned images_made, images_destroyed;
+static atomic_uint images_made, images_destroyed;
 
 static VKAPI_ATTR VkResult VKAPI_CALL count_image(VkDevice vk_device, const VkImageCreateInfo *info,
 	const VkAllocationCallbacks *allocator, VkImage *image) {
@@ -277,6 +277,74 @@ START_TEST(importing_again_asks_the_driver_once_as_long_as_the_memory_lives) {
 	stile_image_unref(image);
 	ck_assert_uint_eq(images_destroyed, 2);
 	stile_vulkan_destroy(vulkan);
+}
+END_TEST
+
+enum { IMPORTERS = 4, IMPORTS = 300, SHARED_IMAGES = 3 };
+
+static struct importers {
+	struct stile_vulkan *vulkan;
+	pthread_mutex_t lock;
+	struct stile_image *images[SHARED_IMAGES];
+} importers;
+
+struct importer {
+	pthread_t thread;
+	uint64_t random;
+};
+
+static void *import_by_chance(void *arg) {
+	struct importer *self = arg;
+	for (int i = 0; i < IMPORTS; i++) {
+		size_t slot = runner_random(&self->random) % SHARED_IMAGES;
+		struct stile_image *fresh = runner_random(&self->random) % 8 == 0
+			? images_create(device, 64, 64, DRM_FORMAT_ABGR8888)
+			: NULL;
+		pthread_mutex_lock(&importers.lock);
+		struct stile_image *before = importers.images[slot];
+		struct stile_image *image = stile_image_ref(before);
+		importers.images[slot] = fresh != NULL ? fresh : before;
+		pthread_mutex_unlock(&importers.lock);
+		stile_image_unref(fresh != NULL ? before : NULL);
+
+		struct stile_vulkan_image *imported;
+		runner_require(stile_vulkan_import_image(importers.vulkan, image,
+				       VK_IMAGE_USAGE_SAMPLED_BIT, NULL, &imported) == 0,
+			"an import");
+		stile_image_unref(image);
+		stile_vulkan_image_destroy(imported);
+	}
+	return NULL;
+}
+
+/* Wrong code: an object of the driver destroyed twice or never, or used by two who think it theirs alone. */
+START_TEST(threads_import_what_comes_and_goes) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct importer threads[IMPORTERS];
+	uint64_t seed = runner_seed();
+	info.get_instance_proc_addr = counting_images_instance_proc;
+	info.cached_images = 2;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &importers.vulkan), 0);
+	images_made = images_destroyed = 0;
+	pthread_mutex_init(&importers.lock, NULL);
+	for (size_t i = 0; i < SHARED_IMAGES; i++) {
+		importers.images[i] = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	}
+	for (size_t i = 0; i < IMPORTERS; i++) {
+		threads[i].random = runner_random(&seed);
+		ck_assert_int_eq(
+			pthread_create(&threads[i].thread, NULL, import_by_chance, &threads[i]), 0);
+	}
+	for (size_t i = 0; i < IMPORTERS; i++) {
+		pthread_join(threads[i].thread, NULL);
+	}
+	ck_assert_uint_le(images_made - images_destroyed, 2);
+	for (size_t i = 0; i < SHARED_IMAGES; i++) {
+		stile_image_unref(importers.images[i]);
+	}
+	ck_assert_uint_eq(images_made, images_destroyed);
+	stile_vulkan_destroy(importers.vulkan);
+	pthread_mutex_destroy(&importers.lock);
 }
 END_TEST
 
@@ -679,6 +747,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, failed_import_neither_leaks_nor_closes_twice, 0, 2);
 	tcase_add_loop_test(tcase, sealed_memory_never_reaches_the_driver, 0, 2);
 	tcase_add_test(tcase, importing_again_asks_the_driver_once_as_long_as_the_memory_lives);
+	tcase_add_test(tcase, threads_import_what_comes_and_goes);
 	tcase_add_test(tcase, a_signalled_fence_needs_no_semaphore);
 	tcase_add_test(tcase, an_errored_fence_still_lets_the_device_go_on);
 	tcase_add_test(tcase, fences_of_many_contexts_cross_in_any_order);
