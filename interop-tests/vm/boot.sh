@@ -111,16 +111,28 @@ done
 
 # Through pipes: what QEMU writes to has to be open for writing alone, which a terminal is not.
 exec 3> >(exec cat) 4> >(exec cat >&2)
-status=0
-timeout --kill-after=5 "$limit" qemu-system-x86_64 "${args[@]//[$'\n\t']/ }" </dev/null >"$scratch/qemu" 2>&1 &
-qemu=$!
-wait "$qemu" || status=$?
-qemu=''
+boot() {
+	status=0
+	timeout --kill-after=5 "$limit" qemu-system-x86_64 "${args[@]//[$'\n\t']/ }" </dev/null >"$scratch/qemu" 2>&1 &
+	qemu=$!
+	wait "$qemu" || status=$?
+	qemu=''
+}
+
+# What the guest tells: a line when the command begins, and one with its status.
+boot
+if [ ! -s "$scratch/status" ] && [ "$status" != 124 ] && [ "$status" != 137 ]; then
+	# Kernels change their own code while they boot, which QEMU's emulation of several processors gets wrong at times.
+	say "the guest did not boot (QEMU: $status), once more"
+	tail -q -n 5 "$scratch/console" >&2
+	boot
+fi
 exec 3>&- 4>&-
 wait
 
-if [ -s "$scratch/status" ]; then
-	exit "$(<"$scratch/status")"
+result=$(sed -n 2p "$scratch/status" 2>/dev/null || true)
+if [ -n "$result" ]; then
+	exit "$result"
 elif [ "$status" = 124 ] || [ "$status" = 137 ]; then
 	say "the guest was not done after $limit s"
 	status=124
