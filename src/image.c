@@ -12,6 +12,7 @@
 
 #include "src/abi.h"
 #include "src/buffer.h"
+#include "src/colour.h"
 #include "src/device.h"
 #include "src/format.h"
 #include "src/macros.h"
@@ -101,7 +102,10 @@ static int check_picture(const struct stile_device *device, const struct stile_i
 			info->width, "%u x %u pixels: %s needs a multiple of %u x %u", info->width,
 			info->height, format->name, format->hsub, format->vsub);
 	}
-	int ret = check_extent(info, limits, why);
+	int ret = colour_check(&info->colour, format, why);
+	if (ret == 0) {
+		ret = check_extent(info, limits, why);
+	}
 	if (ret == 0) {
 		ret = check_modifier(info->modifier, limits, why);
 	}
@@ -698,7 +702,7 @@ int stile_image_check_constraints(const struct stile_image *image,
 
 int stile_image_export(struct stile_image *image, struct stile_image_info *info) {
 	/* Descriptors that the caller has no room for would be lost. */
-	if (abi_check_out(info) < 0 || info->size < sizeof(*info)) {
+	if (abi_check_out(info) < 0 || info->size < offsetof(struct stile_image_info, colour)) {
 		return -EINVAL;
 	}
 	struct stile_image_info filled = image->info;

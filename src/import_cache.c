@@ -10,17 +10,19 @@
 
 /* ---- Keys ---------------------------------------------------------------------------------- */
 
-static_assert(offsetof(struct stile_image_info, planes) +
-			sizeof(((struct stile_image_info *)0)->planes) ==
+static_assert(offsetof(struct stile_image_info, colour) + sizeof(struct stile_colour) ==
 		sizeof(struct stile_image_info),
 	"what an image says beside its planes is a part of the key");
 
-static_assert(offsetof(struct import_key, planes) == 5 * sizeof(uint64_t) &&
+/* Words before those of the planes. */
+enum { KEY_HEAD = 6 };
+
+static_assert(offsetof(struct import_key, planes) == KEY_HEAD * sizeof(uint64_t) &&
 		sizeof(((struct import_key *)0)->planes) == sizeof(uint64_t) * 3 * STILE_MAX_PLANES,
 	"a key is words without padding, those of the planes last");
 
 static void key_begin(struct import_key *key, uint32_t plane_count, uint64_t how) {
-	key->words = 5 + 3 * plane_count;
+	key->words = KEY_HEAD + 3 * plane_count;
 	key->how = how;
 }
 
@@ -29,7 +31,18 @@ static size_t key_bytes(const struct import_key *key) {
 }
 
 static uint32_t key_planes(const struct import_key *key) {
-	return (uint32_t)(key->words - 5) / 3;
+	return (uint32_t)(key->words - KEY_HEAD) / 3;
+}
+
+/* All of it is below 32: that was checked with the image. */
+static uint64_t pack_colour(const struct stile_colour *colour) {
+	const uint32_t parts[] = { colour->primaries, colour->transfer, colour->matrix,
+		colour->range, colour->horizontal, colour->vertical };
+	uint64_t packed = 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+		packed = packed << 5 | parts[i];
+	}
+	return packed;
 }
 
 void import_key_of_image(struct import_key *key, const struct stile_image *image, uint64_t how) {
@@ -38,6 +51,7 @@ void import_key_of_image(struct import_key *key, const struct stile_image *image
 	key->head[0] = (uint64_t)info->width << 32 | info->height;
 	key->head[1] = info->fourcc;
 	key->head[2] = info->modifier;
+	key->head[3] = pack_colour(&info->colour);
 	for (uint32_t i = 0; i < info->plane_count; i++) {
 		key->planes[i].buffer = stile_image_get_buffer(image, i);
 		key->planes[i].offset = info->planes[i].offset;

@@ -18,7 +18,7 @@
 struct import_key {
 	uint64_t words; /* of the following, that are compared; this one, too */
 	uint64_t how;
-	uint64_t head[3];
+	uint64_t head[4];
 	struct {
 		struct stile_buffer *buffer;
 		uint64_t offset;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <stile/buffer.h>
+#include <stile/colour.h>
 #include <stile/constraints.h>
 #include <stile/format.h>
 #include <stile/macros.h>
@@ -45,6 +46,7 @@ struct stile_image_info {
 	                           modifier has metadata, as many again
 	                           behind them */
 	struct stile_image_plane planes[STILE_MAX_PLANES];
+	struct stile_colour colour; /**< all zero: not said */
 };
 
 /**
@@ -58,7 +60,8 @@ struct stile_image_info {
  *
  * @retval 0        *out is valid
  * @retval -EINVAL  info->size is impossible, zero extent, an odd extent of a
- *                  subsampled format, no or unknown usage, planes given
+ *                  subsampled format, no or unknown usage, planes given, a
+ *                  colour that is reserved or cannot be of this format
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -ERANGE  the extent is larger than the backend's limit
@@ -86,7 +89,8 @@ STILE_API STILE_MUST_CHECK int stile_image_create(struct stile_device *device,
  * @retval -EINVAL  a descriptor is not memory that this backend takes; wrong
  *                  plane count; zero extent, or odd for a subsampled format;
  *                  a pitch too small or misaligned, or not in whole tiles; an
- *                  offset misaligned; no or unknown usage; a size field is
+ *                  offset misaligned; no or unknown usage; a colour that is
+ *                  reserved or cannot be of this format; a size field is
  *                  impossible
  * @retval -EACCES  the usage writes, and a descriptor is read-only or its memory
  *                  sealed against writing, or the device does not write to

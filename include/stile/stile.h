@@ -12,6 +12,7 @@
 #include <stile/carrier.h>
 #include <stile/chain.h>
 #include <stile/check.h>
+#include <stile/colour.h>
 #include <stile/constraints.h>
 #include <stile/device.h>
 #include <stile/exec.h>

@@ -30,7 +30,7 @@ awk -v errors="$(cat docs/errors.md)" '
 			sub(/\).*/, "", list)
 			n = split(list, p, /,/)
 			for (i = 1; i <= n; i++) {
-				sub(/ *$/, "", p[i])
+				gsub(/\[[0-9]*\]| *$/, "", p[i])
 				match(p[i], /[a-z0-9_]+$/)
 				p[i] = substr(p[i], RSTART)
 				if (p[i] == "void") { continue }

@@ -905,7 +905,7 @@ END_TEST
 /* Wrong code: descriptors made that the caller's struct has no room for. */
 START_TEST(export_into_too_small_a_struct_is_einval) {
 	static const size_t sizes[] = { 0, 7, sizeof(size_t), 64,
-		sizeof(struct stile_image_info) - 1, SIZE_MAX };
+		offsetof(struct stile_image_info, colour) - 1, SIZE_MAX };
 	struct stile_image *image = create(NV12, 2, 2);
 	struct stile_image_info info = { .size = sizes[_i] };
 	ck_assert_int_eq(stile_image_export(image, &info), -EINVAL);
