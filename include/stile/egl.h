@@ -118,16 +118,17 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
  * Make an EGLImage of an image. The driver gets descriptors of its own; the
  * picture is not copied. Needs no current context.
  *
- * Importing the same memory in the same layout again, from this image or
- * another one, gives the same pointer with one user more, and asks the driver
+ * Importing the same memory in the same layout and colours again, from this
+ * image or another one, gives the same pointer with one user more, and asks the driver
  * nothing: it may be done for each frame. What nobody uses any more is kept for
  * that, as many as info.cached_images says, the longest unused going first;
  * it keeps no memory: the EGLImage goes with the last reference on a buffer
  * of the image, in the thread that drops it, or with the context if that is lost.
  *
- * Of YUV, textures are
- * external ones (GL_OES_EGL_image_external), and what their colours are is left to
- * the driver: Mesa takes BT.601 in limited range.
+ * Of YUV, textures are external ones (GL_OES_EGL_image_external); EGL is told
+ * what the image says of its matrix, range and chroma siting. What it does not say
+ * is left to the driver: Mesa takes BT.601 in limited range. Drivers may ignore
+ * what they are told: Mesa takes all chroma for sited in the middle.
  *
  * @param egl       borrowed
  * @param image     borrowed; references on its buffers are kept until the
@@ -141,7 +142,8 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
  * @retval -EACCES  the image came from a read-only descriptor, or its memory is
  *                  sealed against writing: drivers crash on both
  * @retval -ERANGE  an offset or a pitch is larger than EGL can say
- * @retval -EOPNOTSUPP  the display does not take this format or modifier
+ * @retval -EOPNOTSUPP  the display does not take this format or modifier, or
+ *                  EGL has no name for the matrix of YUV
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the context is lost

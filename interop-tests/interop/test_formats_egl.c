@@ -240,7 +240,7 @@ static bool check_external(const struct stile_format *format, const uint8_t colo
 	float rgba[CARD_PIXELS][4];
 	double expected[3];
 	fill_with(image, colour);
-	yuv_to_rgb(colour, expected);
+	yuv_to_rgb(&yuv_unsaid, 8, (const double[]){ colour[0], colour[1], colour[2] }, expected);
 	bool imported = read_image(image, GL_TEXTURE_EXTERNAL_OES, rgba);
 	ck_assert(is_listed(format->fourcc) || !imported);
 	for (size_t i = 0; imported && i < CARD_PIXELS; i++) {

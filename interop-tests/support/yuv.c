@@ -103,14 +103,51 @@ void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], ui
 	}
 }
 
-void yuv_to_rgb(const uint8_t colour[3], double rgb[3]) {
-	const double r = 0.299, b = 0.114, g = 1 - r - b;
-	double y = (colour[0] - 16) * 255.0 / 219;
-	double u = (colour[1] - 128) * 255.0 / 224, v = (colour[2] - 128) * 255.0 / 224;
+uint32_t yuv_bits(const struct yuv *yuv) {
+	return yuv->bits;
+}
+
+/* The sample of one letter, wherever it is. */
+static uint32_t get_sample(const struct yuv *yuv, char letter, const uint8_t *const planes[3],
+	const size_t pitches[3], const struct yuv_position *at) {
+	uint32_t plane = 0;
+	while (strchr(yuv->planes[plane], letter) == NULL) {
+		plane++;
+	}
+	const char *letters = yuv->planes[plane];
+	size_t across = at->x / (letter == 'Y' ? 1 : at->hsub), bytes = yuv->slot / 8;
+	size_t down = at->y / (letter == 'Y' ? 1 : at->vsub);
+	size_t slot = across * strlen(letters) + (size_t)(strchr(letters, letter) - letters);
+	const uint8_t *from = planes[plane] + down * pitches[plane] + slot * bytes;
+	uint32_t sample = bytes == 1 ? from[0] : (uint32_t)from[0] | (uint32_t)from[1] << 8;
+	return sample >> (yuv->slot - yuv->bits);
+}
+
+void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
+	const struct yuv_position *position, double numbers[3]) {
+	for (int i = 0; i < 3; i++) {
+		numbers[i] = get_sample(yuv, "YUV"[i], planes, pitches, position);
+	}
+}
+
+const struct yuv_meaning yuv_unsaid = { 0.299, 0.114, false };
+
+void yuv_to_rgb(
+	const struct yuv_meaning *meaning, uint32_t bits, const double numbers[3], double rgb[3]) {
+	const double r = meaning->r, b = meaning->b, g = 1 - r - b;
+	const double step = (double)(1u << (bits - 8)), most = 256 * step - 1;
+	double y = (numbers[0] - 16 * step) / (219 * step);
+	double u = (numbers[1] - 128 * step) / (224 * step);
+	double v = (numbers[2] - 128 * step) / (224 * step);
+	if (meaning->is_full) {
+		y = numbers[0] / most;
+		u = (numbers[1] - 128 * step) / most;
+		v = (numbers[2] - 128 * step) / most;
+	}
 	rgb[0] = y + 2 * (1 - r) * v;
 	rgb[1] = y - 2 * (1 - b) * b / g * u - 2 * (1 - r) * r / g * v;
 	rgb[2] = y + 2 * (1 - b) * u;
 	for (int i = 0; i < 3; i++) {
-		rgb[i] = rgb[i] < 0 ? 0 : rgb[i] > 255 ? 255 : rgb[i];
+		rgb[i] = rgb[i] < 0 ? 0 : rgb[i] > 1 ? 255 : 255 * rgb[i];
 	}
 }

@@ -2,6 +2,7 @@
 #ifndef SUPPORT_YUV_H
 #define SUPPORT_YUV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,20 @@
  */
 
 struct yuv;
+
+/** How numbers were made of colours. */
+struct yuv_meaning {
+	double r, b; /* how much of luma is red, and blue */
+	bool is_full;
+};
+
+/** BT.601 in limited range: what is taken where nothing is said. */
+extern const struct yuv_meaning yuv_unsaid;
+
+/** A pixel, and how many of them have one sample of chroma. */
+struct yuv_position {
+	uint32_t x, y, hsub, vsub;
+};
 
 /** NULL: it is not such a format. */
 const struct yuv *yuv_find(uint32_t fourcc);
@@ -22,7 +37,13 @@ uint32_t yuv_count_planes(const struct yuv *yuv);
 void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], uint8_t *bytes,
 	size_t byte_count);
 
-/** What such a colour is in BT.601 and limited range, from 0 to 255. */
-void yuv_to_rgb(const uint8_t colour[3], double rgb[3]);
+/** The numbers of Y, U and V that a pixel has; of formats with more than one plane, a sample of one slot each. */
+void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
+	const struct yuv_position *position, double numbers[3]);
+
+/** What numbers of so many bits are, clamped from 0 to 255. */
+void yuv_to_rgb(
+	const struct yuv_meaning *meaning, uint32_t bits, const double numbers[3], double rgb[3]);
+uint32_t yuv_bits(const struct yuv *yuv);
 
 #endif

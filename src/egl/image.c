@@ -39,6 +39,33 @@ static const struct {
 #undef PLANE
 };
 
+/* What EGL calls colours; 0: what is not said, is not said to it either. */
+static const EGLAttrib range_hints[] = { 0, EGL_YUV_NARROW_RANGE_EXT, EGL_YUV_FULL_RANGE_EXT };
+static const EGLAttrib siting_hints[] = { 0, EGL_YUV_CHROMA_SITING_0_EXT,
+	EGL_YUV_CHROMA_SITING_0_5_EXT };
+
+/* False: EGL has no name for it. */
+static bool find_space_hint(uint32_t matrix, EGLAttrib *hint) {
+	switch (matrix) {
+	case STILE_MATRIX_IDENTITY:
+	case STILE_MATRIX_NOT_SAID:
+		*hint = 0;
+		return true;
+	case STILE_MATRIX_BT709:
+		*hint = EGL_ITU_REC709_EXT;
+		return true;
+	case STILE_MATRIX_BT470BG:
+	case STILE_MATRIX_BT601:
+		*hint = EGL_ITU_REC601_EXT;
+		return true;
+	case STILE_MATRIX_BT2020:
+		*hint = EGL_ITU_REC2020_EXT;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* ---- Would the display take it? ----------------------------------------------------------- */
 
 static bool egl_has_format(struct stile_egl *egl, uint32_t fourcc) {
@@ -115,6 +142,18 @@ static int check_range(const struct stile_image_info *info, struct stile_report 
 	return 0;
 }
 
+/* Wrong colours are worse than none. Of RGB the numbers are shown as they are, whatever they mean. */
+static int check_colour(const struct stile_image_info *info, struct stile_report *why) {
+	EGLAttrib hint;
+	if (find_space_hint(info->colour.matrix, &hint)) {
+		return 0;
+	}
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_COLOUR, 0, 0, info->colour.matrix,
+		"EGL cannot say the matrix of this %s (%u of H.273): it has BT.601 (5, 6), BT.709 "
+		"(1) and BT.2020 (9)",
+		stile_format_get(info->fourcc)->name, info->colour.matrix);
+}
+
 static int check_display(
 	struct stile_egl *egl, struct stile_image *image, struct stile_report *why) {
 	/* With a read-only descriptor drivers do not fail: they crash when they draw. */
@@ -137,7 +176,8 @@ static int check_display(
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
 			"the display does not take %s", stile_format_get(info->fourcc)->name);
 	}
-	return check_modifier(egl, info, why);
+	ret = check_modifier(egl, info, why);
+	return ret < 0 ? ret : check_colour(info, why);
 }
 
 /* What was found before was found for who may write: another descriptor of the memory may allow less. */
@@ -147,7 +187,29 @@ static bool may_be_written(const struct stile_image *image) {
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
-enum { MAX_ATTRIBUTES = 2 * (3 + 5 * STILE_MAX_PLANES) + 1 };
+enum { MAX_ATTRIBUTES = 2 * (3 + 5 * STILE_MAX_PLANES + 4) + 1 };
+
+/* Of YUV only. Where the attributes go on. */
+static EGLAttrib *fill_hints(const struct stile_image_info *info, EGLAttrib *at) {
+	const struct stile_colour *colour = &info->colour;
+	EGLAttrib space = 0;
+	if (!stile_format_get(info->fourcc)->is_yuv || !find_space_hint(colour->matrix, &space)) {
+		return at;
+	}
+	const EGLAttrib hints[][2] = {
+		{ EGL_YUV_COLOR_SPACE_HINT_EXT, space },
+		{ EGL_SAMPLE_RANGE_HINT_EXT, range_hints[colour->range] },
+		{ EGL_YUV_CHROMA_HORIZONTAL_SITING_HINT_EXT, siting_hints[colour->horizontal] },
+		{ EGL_YUV_CHROMA_VERTICAL_SITING_HINT_EXT, siting_hints[colour->vertical] },
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(hints); i++) {
+		if (hints[i][1] != 0) {
+			*at++ = hints[i][0];
+			*at++ = hints[i][1];
+		}
+	}
+	return at;
+}
 
 static void fill_attributes(const struct stile_image_info *info, EGLAttrib *at) {
 	const EGLAttrib head[] = {
@@ -159,7 +221,7 @@ static void fill_attributes(const struct stile_image_info *info, EGLAttrib *at) 
 		(EGLAttrib)info->fourcc,
 	};
 	memcpy(at, head, sizeof(head));
-	at += ARRAY_LENGTH(head);
+	at = fill_hints(info, at + ARRAY_LENGTH(head));
 	for (uint32_t i = 0; i < info->plane_count; i++) {
 		const struct stile_image_plane *plane = &info->planes[i];
 		const EGLAttrib tail[] = {
