@@ -402,8 +402,7 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
-/* Without buffers yet. */
-static struct stile_image *image_alloc(
+struct stile_image *image_alloc(
 	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed) {
 	struct stile_image *image = calloc(1, sizeof(*image));
 	if (image == NULL) {

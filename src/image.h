@@ -40,6 +40,10 @@ struct image_plane {
 	struct image_meta meta;
 };
 
+/** A new reference to an image that has no buffers yet; what `info` says was checked. NULL: no memory. */
+struct stile_image *image_alloc(
+	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed);
+
 /** 0; -EINVAL: the format has no such plane (metadata is not one of its planes). */
 int image_get_plane(const struct stile_image *image, uint32_t plane, struct image_plane *out);
 

@@ -181,6 +181,32 @@ STILE_API STILE_MUST_CHECK int stile_image_check_constraints(
 STILE_API STILE_MUST_CHECK int stile_image_export(
 	struct stile_image *image, struct stile_image_info *info);
 
+/**
+ * Make an image of one plane of another one: the same memory, and the numbers in
+ * it without what they mean together. So whoever takes no image of YUV can have
+ * its planes, and a shader makes colours of them: stile_colour_get_matrix(). A plane
+ * of luma is R8 or R16, one of both chromas GR88 or GR1616, whose first one is
+ * the first of the two in memory; of 10 and 12 bits, the numbers are the highest
+ * bits. Its extent is that of the plane, and all zero is its colour. Who waits
+ * for whom is the buffer's, and so the same for both. Never blocks.
+ *
+ * @param image     borrowed; a reference to its buffer is kept
+ * @param plane     of the format, from 0
+ * @param report    why not; may be NULL
+ * @param[out] out  new reference, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  the format has no such plane, or only one; or report->size
+ *                  is impossible
+ * @retval -EOPNOTSUPP  the image is not linear, or the plane has several samples
+ *                  packed together
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_image_create_plane_view(
+	struct stile_image *image, uint32_t plane, struct stile_report *report,
+	struct stile_image **out);
+
 /** Take a reference. Returns image. Never blocks. @since 0.1 */
 STILE_API struct stile_image *stile_image_ref(struct stile_image *image);
 
