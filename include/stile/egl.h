@@ -171,6 +171,68 @@ STILE_API void stile_egl_image_destroy(struct stile_egl_image *image);
 STILE_API EGLImage stile_egl_image_get_handle(
 	const struct stile_egl_image *image);
 
+/** How an image of YUV got to GL. */
+enum stile_egl_yuv_path {
+	STILE_EGL_YUV_NONE = 0, /**< it did not */
+	/** As one external texture, of which the driver makes colours. */
+	STILE_EGL_YUV_EXTERNAL,
+	/** As a texture of each plane, of which a shader makes them. */
+	STILE_EGL_YUV_PLANES,
+};
+
+/** An image of YUV in GL, without a copy. */
+struct stile_egl_yuv {
+	size_t size; /**< sizeof(struct stile_egl_yuv) */
+	enum stile_egl_yuv_path path;
+	uint32_t image_count; /**< 1, or as many as there are planes */
+	struct stile_egl_image *images[STILE_MAX_PLANES];
+	/** What each is: R8, GR88, R16 or GR1616 of planes. */
+	uint32_t fourccs[STILE_MAX_PLANES];
+	/**
+	 * Of planes: what makes colours of their samples, as
+	 * stile_colour_get_matrix() does, but that samples are counted as they
+	 * come: those of the first image, of the second one its red and then its
+	 * green, and so on. So a shader need not know whether Cb or Cr comes
+	 * first.
+	 */
+	float rows[3][4];
+};
+
+/**
+ * Make EGLImages of an image of YUV: one for an external texture if the display
+ * takes it, or else, where it has several planes, one of each plane. Software
+ * drivers list NV12 and refuse it; a matrix that EGL has no name for is no
+ * obstacle for planes, either. Contexts of GL ES need GL_EXT_texture_norm16 for
+ * planes of more than 8 bits. Needs no current context.
+ *
+ * @param egl       borrowed
+ * @param image     borrowed; references are kept
+ * @param report    why not; where it is planes, why it is not an external
+ *                  texture, with error 0; may be NULL
+ * @param[out] out  filled in, the caller having set out->size; its images are
+ *                  the caller's: stile_egl_yuv_finish(); without images on
+ *                  failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  the image is not YUV; a pitch or offset is misaligned; or
+ *                  a size is impossible, or out has no room for the answer
+ * @retval -EOPNOTSUPP  the display takes neither of them, or no sum makes
+ *                  colours of the samples
+ * @retval other    as stile_egl_import_image()
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_import_yuv(struct stile_egl *egl,
+	struct stile_image *image, struct stile_report *report,
+	struct stile_egl_yuv *out);
+
+/**
+ * Destroy its EGLImages. Textures made of them stay valid.
+ *
+ * @param yuv  filled in by stile_egl_import_yuv(), or zeroed
+ * @since 0.1
+ */
+STILE_API void stile_egl_yuv_finish(struct stile_egl_yuv *yuv);
+
 /**
  * Have GL wait for a fence: what is drawn next with the calling thread's
  * context comes after it. A fence of GL work of this display is waited for by

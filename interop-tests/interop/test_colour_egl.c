@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Colours of YUV in GL: what EGL is told of them, and planes where it takes no such image. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
@@ -15,6 +17,7 @@
 #include "interop-tests/interop/gles_sampler.h"
 #include "interop-tests/interop/images.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/memory.h"
 #include "interop-tests/support/runner.h"
 #include "interop-tests/support/yuv.h"
 
@@ -76,6 +79,11 @@ static void check_pixels(float (*rgba)[4], const double expected[3], const char 
 	}
 }
 
+static void read_external(const struct stile_egl_image *image, float (*rgba)[4]) {
+	gles_sampler_draw(&sampler, image, GL_TEXTURE_EXTERNAL_OES);
+	gles_sampler_take(&sampler, rgba);
+}
+
 /* ---- What EGL is told --------------------------------------------------------------------- */
 
 /* By hand, of H.273. */
@@ -111,8 +119,7 @@ static bool check_external(uint32_t fourcc, size_t matrix, enum stile_colour_ran
 		fill_with(image, numbers);
 		yuv_to_rgb(&meaning, 8, (const double[]){ numbers[0], numbers[1], numbers[2] },
 			expected);
-		gles_sampler_draw(&sampler, imported, GL_TEXTURE_EXTERNAL_OES);
-		gles_sampler_take(&sampler, rgba);
+		read_external(imported, rgba);
 		check_pixels(rgba, expected, what);
 	}
 	stile_egl_image_destroy(imported);
@@ -227,6 +234,349 @@ START_TEST(matrix_that_egl_cannot_say_is_refused) {
 }
 END_TEST
 
+/* ---- However the display takes it --------------------------------------------------------- */
+
+/* A picture whose planes follow one another in memory, without gaps. */
+struct yuv_picture {
+	uint8_t bytes[3][CARD_PIXELS * 4];
+	const uint8_t *planes[3];
+	size_t pitches[3];
+};
+
+/* Random numbers in the highest bits; what is below them is nothing. */
+static void fill_randomly(struct yuv_picture *picture, const struct stile_format *format) {
+	uint64_t random = runner_seed();
+	for (uint32_t i = 0; i < format->plane_count; i++) {
+		const struct stile_format_plane *plane = &format->planes[i];
+		picture->planes[i] = picture->bytes[i];
+		picture->pitches[i] = (size_t)CARD_WIDTH / plane->hsub * plane->bytes;
+		for (size_t k = 0; k < sizeof(picture->bytes[i]); k++) {
+			picture->bytes[i][k] = (uint8_t)runner_random(&random);
+			if (format->bits > 8 && k % 2 == 0) {
+				picture->bytes[i][k] &= (uint8_t)(0xff << (16 - format->bits));
+			}
+		}
+	}
+}
+
+static void upload(struct stile_image *image, const struct yuv_picture *picture) {
+	for (uint32_t i = 0; i < stile_image_get_info(image)->plane_count; i++) {
+		card_upload(device, image, i, picture->bytes[i]);
+	}
+}
+
+static void check_picture(const struct yuv_picture *picture, const struct stile_format *format,
+	const struct yuv_meaning *meaning, float (*rgba)[4]) {
+	const struct yuv *yuv = yuv_find(format->fourcc);
+	for (uint32_t i = 0; i < CARD_PIXELS; i++) {
+		const struct yuv_position at = { i % CARD_WIDTH, i / CARD_WIDTH, format->hsub,
+			format->vsub };
+		double numbers[3], expected[3];
+		yuv_get(yuv, picture->planes, picture->pitches, &at, numbers);
+		yuv_to_rgb(meaning, yuv_bits(yuv), numbers, expected);
+		for (int k = 0; k < 3; k++) {
+			double is = (double)rgba[i][k] * 255;
+			is = is < 0 ? 0 : is > 255 ? 255 : is;
+			if (!(is > expected[k] - 0.1 && is < expected[k] + 0.1)) {
+				ck_abort_msg("%s: %c of pixel %u is %f, not %f", format->name,
+					"RGB"[k], i, is, expected[k]);
+			}
+		}
+	}
+}
+
+static const char combine_planes[] =
+	"#version 300 es\n"
+	"precision highp float;\n"
+	"uniform highp sampler2D picture[%u];\n"
+	"uniform vec4 rows[3];\n"
+	"out vec4 color;\n"
+	"void main() {\n"
+	"	ivec2 at = ivec2(gl_FragCoord.xy);\n"
+	"	ivec2 chroma = at * textureSize(picture[1], 0) / textureSize(picture[0], 0);\n"
+	"	vec4 samples = vec4(texelFetch(picture[0], at, 0).r,\n"
+	"		texelFetch(picture[1], chroma, 0).rg, 1.0);\n"
+	"	%s\n"
+	"	color = vec4(dot(rows[0], samples), dot(rows[1], samples), dot(rows[2], samples), 1.0);\n"
+	"}\n";
+
+static void use_program(const struct stile_egl_yuv *yuv) {
+	static const GLint units[] = { 0, 1, 2 };
+	char fragment[1024];
+	snprintf(fragment, sizeof(fragment), combine_planes, yuv->image_count,
+		yuv->image_count == 3 ? "samples.z = texelFetch(picture[2], chroma, 0).r;" : "");
+	GLuint program = gles_program_create(gles_fullscreen_vertex, fragment);
+	ck_assert_uint_ne(program, 0);
+	glUseProgram(program);
+	glUniform4fv(glGetUniformLocation(program, "rows"), 3, &yuv->rows[0][0]);
+	glUniform1iv(glGetUniformLocation(program, "picture"), 3, units);
+	/* It goes once it is no longer used. */
+	glDeleteProgram(program);
+}
+
+static void read_planes(const struct stile_egl_yuv *yuv, float (*rgba)[4]) {
+	PFNGLEGLIMAGETARGETTEXTURE2DOESPROC image_target_texture =
+		(PFNGLEGLIMAGETARGETTEXTURE2DOESPROC)eglGetProcAddress(
+			"glEGLImageTargetTexture2DOES");
+	GLuint textures[3];
+	for (uint32_t i = 0; i < yuv->image_count; i++) {
+		glActiveTexture(GL_TEXTURE0 + i);
+		textures[i] = gles_sampler_create_texture(GL_TEXTURE_2D);
+		image_target_texture(GL_TEXTURE_2D, stile_egl_image_get_handle(yuv->images[i]));
+	}
+	glActiveTexture(GL_TEXTURE0);
+	use_program(yuv);
+	glBindFramebuffer(GL_FRAMEBUFFER, sampler.framebuffer);
+	glViewport(0, 0, CARD_WIDTH, CARD_HEIGHT);
+	glDrawArrays(GL_TRIANGLES, 0, 3);
+	gles_sampler_take(&sampler, rgba);
+	glDeleteTextures((GLsizei)yuv->image_count, textures);
+	glUseProgram(0);
+}
+
+/* A driver that takes no image of several planes, whatever the real one does; and refuses the n-th image. */
+static int images_left, refuse_nth;
+
+static EGLImage create_single_planes(EGLDisplay display, EGLContext context, EGLenum target,
+	EGLClientBuffer buffer, const EGLAttrib *attributes) {
+	bool refused = --refuse_nth == 0;
+	for (size_t i = 0; attributes[i] != EGL_NONE; i += 2) {
+		refused = refused || attributes[i] == EGL_DMA_BUF_PLANE1_FD_EXT;
+	}
+	EGLImage image = refused ? EGL_NO_IMAGE
+				 : eglCreateImage(display, context, target, buffer, attributes);
+	images_left += image != EGL_NO_IMAGE;
+	return image;
+}
+
+static EGLBoolean destroy_image(EGLDisplay display, EGLImage image) {
+	images_left--;
+	return eglDestroyImage(display, image);
+}
+
+static EGLint get_error(void) {
+	EGLint error = eglGetError();
+	return error == EGL_SUCCESS ? EGL_BAD_ALLOC : error;
+}
+
+static stile_egl_proc find_single_plane_proc(const char *name) {
+	static const struct {
+		const char *name;
+		stile_egl_proc proc;
+	} own[] = {
+		{ "eglCreateImage", (stile_egl_proc)create_single_planes },
+		{ "eglDestroyImage", (stile_egl_proc)destroy_image },
+		{ "eglGetError", (stile_egl_proc)get_error },
+	};
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		if (strcmp(name, own[i].name) == 0) {
+			return own[i].proc;
+		}
+	}
+	return eglGetProcAddress(name);
+}
+
+static struct stile_egl *open_single_planes(void) {
+	struct stile_egl_info info = {
+		.size = sizeof(info),
+		.get_proc_address = find_single_plane_proc,
+		.display = drawer.display,
+		.cached_images = -1,
+	};
+	struct stile_egl *egl;
+	refuse_nth = 0;
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
+	return egl;
+}
+
+/* Samples that GL can read one by one. */
+static bool has_planes_to_take(const struct stile_format *format) {
+	return format->plane_count > 1 && format->planes[0].block == 1;
+}
+
+static void check_planes(struct stile_egl *egl, struct stile_image *image,
+	const struct yuv_picture *picture, const struct yuv_meaning *meaning) {
+	const struct stile_format *format = stile_format_get(stile_image_get_info(image)->fourcc);
+	struct stile_egl_yuv yuv = { .size = sizeof(yuv) };
+	struct stile_report why = { .size = sizeof(why) };
+	float rgba[CARD_PIXELS][4];
+	int ret = stile_egl_import_yuv(egl, image, &why, &yuv);
+	ck_assert_msg(ret == 0, "%s: %s", format->name, why.text);
+	ck_assert_int_eq(yuv.path, STILE_EGL_YUV_PLANES);
+	ck_assert_uint_eq(yuv.image_count, format->plane_count);
+	/* What kept it from being one texture is said all the same. */
+	ck_assert_int_eq(why.error, 0);
+	ck_assert_int_ne(why.reason, STILE_REASON_NONE);
+	ck_assert_ptr_nonnull(strstr(why.text, format->name));
+	read_planes(&yuv, rgba);
+	check_picture(picture, format, meaning, rgba);
+	stile_egl_yuv_finish(&yuv);
+	ck_assert_int_eq(yuv.path, STILE_EGL_YUV_NONE);
+}
+
+/*
+ * Wrong code: Cb and Cr the wrong way round, of one plane or of three; a plane of another's extent or offset; bits from
+ * the wrong end; numbers of 10 bits taken for parts of 65535.
+ */
+START_TEST(planes_have_the_colours_that_the_image_says) {
+	static const enum stile_colour_range ranges[] = { STILE_RANGE_LIMITED, STILE_RANGE_FULL };
+	struct stile_egl *egl = open_single_planes();
+	const struct stile_format *format;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		for (size_t r = 0; r < 2 && has_planes_to_take(format); r++) {
+			const struct stile_colour colour = { .matrix = matrices[_i].matrix,
+				.range = ranges[r] };
+			struct yuv_meaning meaning = matrices[_i].meaning;
+			struct yuv_picture picture;
+			struct stile_image *image = create(format->fourcc, colour);
+			meaning.is_full = ranges[r] == STILE_RANGE_FULL;
+			fill_randomly(&picture, format);
+			upload(image, &picture);
+			check_planes(egl, image, &picture, &meaning);
+			stile_image_unref(image);
+		}
+	}
+	stile_egl_destroy(egl);
+	ck_assert_int_eq(images_left, 0);
+}
+END_TEST
+
+/* An image in two files, chroma behind something else in its own. */
+static struct stile_image *import_apart(uint32_t fourcc) {
+	const struct stile_format *format = stile_format_get(fourcc);
+	struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = CARD_WIDTH,
+		.height = CARD_HEIGHT,
+		.fourcc = fourcc,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.plane_count = format->plane_count,
+	};
+	struct stile_image *image;
+	for (uint32_t i = 0; i < format->plane_count; i++) {
+		info.planes[i] = (struct stile_image_plane){
+			.fd = memory_create(16384, F_SEAL_SHRINK),
+			.pitch = 64 + 16 * i,
+			.offset = UINT64_C(4096) * i,
+		};
+	}
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &image), 0);
+	for (uint32_t i = 0; i < format->plane_count; i++) {
+		close(info.planes[i].fd);
+	}
+	return image;
+}
+
+/* Wrong code: all planes looked for in the memory of the first. */
+START_TEST(planes_in_several_buffers_have_their_colours) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YVU420, DRM_FORMAT_P010 };
+	struct stile_egl *egl = open_single_planes();
+	struct stile_image *image = import_apart(fourccs[_i]);
+	struct yuv_picture picture;
+	fill_randomly(&picture, stile_format_get(fourccs[_i]));
+	upload(image, &picture);
+	check_planes(egl, image, &picture, &yuv_unsaid);
+	stile_image_unref(image);
+	stile_egl_destroy(egl);
+}
+END_TEST
+
+/* With the real driver, whichever way. Wrong code: the way that was not taken told; a matrix that EGL has not, lost. */
+START_TEST(way_that_was_taken_is_told) {
+	static const uint8_t numbers[] = { 120, 150, 100 };
+	static const struct {
+		uint32_t fourcc, matrix;
+		struct yuv_meaning meaning;
+	} cases[] = {
+		{ DRM_FORMAT_NV12, 6, { 0.299, 0.114, false } },
+		{ DRM_FORMAT_NV12, 7, { 0.212, 0.087, false } },
+		{ DRM_FORMAT_YUYV, 1, { 0.2126, 0.0722, false } },
+	};
+	struct stile_image *image =
+		create(cases[_i].fourcc, (struct stile_colour){ .matrix = cases[_i].matrix });
+	struct stile_egl_yuv yuv = { .size = sizeof(yuv) };
+	float rgba[CARD_PIXELS][4];
+	double expected[3];
+	fill_with(image, numbers);
+	ck_assert_int_eq(stile_egl_import_yuv(drawer.stile, image, NULL, &yuv), 0);
+	ck_assert(cases[_i].matrix != 7 || yuv.path == STILE_EGL_YUV_PLANES);
+	ck_assert(cases[_i].fourcc != DRM_FORMAT_YUYV || yuv.path == STILE_EGL_YUV_EXTERNAL);
+	if (yuv.path == STILE_EGL_YUV_PLANES) {
+		ck_assert_uint_eq(yuv.fourccs[0], DRM_FORMAT_R8);
+		ck_assert_uint_eq(yuv.fourccs[1], DRM_FORMAT_GR88);
+		read_planes(&yuv, rgba);
+	} else {
+		ck_assert_uint_eq(yuv.image_count, 1);
+		ck_assert_uint_eq(yuv.fourccs[0], cases[_i].fourcc);
+		read_external(yuv.images[0], rgba);
+	}
+	yuv_to_rgb(&cases[_i].meaning, 8, (const double[]){ numbers[0], numbers[1], numbers[2] },
+		expected);
+	check_pixels(rgba, expected, stile_format_get(cases[_i].fourcc)->name);
+	stile_egl_yuv_finish(&yuv);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: what was imported before left behind; the reason of the first way lost; garbage to be destroyed. */
+START_TEST(failure_of_any_plane_leaves_nothing) {
+	for (int nth = 2; nth <= 4; nth++) {
+		struct stile_egl *egl = open_single_planes();
+		struct stile_image *image = create(DRM_FORMAT_YUV420, (struct stile_colour){ 0 });
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_egl_yuv yuv;
+		memset(&yuv, 0x55, sizeof(yuv));
+		yuv.size = sizeof(yuv);
+		char plane[32];
+		refuse_nth = nth;
+		ck_assert_int_eq(stile_egl_import_yuv(egl, image, &why, &yuv), -EOPNOTSUPP);
+		ck_assert_int_eq(why.error, -EOPNOTSUPP);
+		ck_assert_ptr_nonnull(strstr(why.text, "eglCreateImage of YUV420"));
+		snprintf(plane, sizeof(plane), "nor plane %d", nth - 2);
+		ck_assert_ptr_nonnull(strstr(why.text, plane));
+		ck_assert_ptr_nonnull(strstr(why.text, "eglCreateImage of R8"));
+		ck_assert_int_eq(images_left, 0);
+		ck_assert_uint_eq(yuv.image_count, 0);
+		ck_assert_int_eq(yuv.path, STILE_EGL_YUV_NONE);
+		stile_egl_yuv_finish(&yuv);
+		stile_image_unref(image);
+		stile_egl_destroy(egl);
+	}
+}
+END_TEST
+
+/* Wrong code: planes of RGB; a sum where there is none; images handed to who has no room for them. */
+START_TEST(what_no_way_takes_is_refused) {
+	static const struct {
+		uint32_t fourcc, matrix;
+		int ret;
+		enum stile_reason reason;
+		const char *text;
+	} cases[] = {
+		{ DRM_FORMAT_XRGB8888, 0, -EINVAL, STILE_REASON_FORMAT, "XRGB8888" },
+		{ DRM_FORMAT_NV12, 10, -EOPNOTSUPP, STILE_REASON_COLOUR, "matrix 10" },
+		{ DRM_FORMAT_YUYV, 7, -EOPNOTSUPP, STILE_REASON_COLOUR, "BT.601" },
+		{ DRM_FORMAT_NV15, 0, -EOPNOTSUPP, STILE_REASON_DRIVER, "nor plane 0" },
+	};
+	struct stile_egl *egl = open_single_planes();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct stile_image *image =
+			create(cases[i].fourcc, (struct stile_colour){ .matrix = cases[i].matrix });
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_egl_yuv yuv = { .size = sizeof(yuv) };
+		ck_assert_int_eq(stile_egl_import_yuv(egl, image, &why, &yuv), cases[i].ret);
+		ck_assert_ptr_nonnull(strstr(why.text, cases[i].text));
+		/* NV15 is not listed by all drivers. */
+		ck_assert(why.reason == cases[i].reason || cases[i].fourcc == DRM_FORMAT_NV15);
+		yuv.size = sizeof(yuv) - 1;
+		ck_assert_int_eq(stile_egl_import_yuv(egl, image, &why, &yuv), -EINVAL);
+		stile_image_unref(image);
+	}
+	stile_egl_destroy(egl);
+	ck_assert_int_eq(images_left, 0);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------- */
 
 static Suite *make_suite(void) {
@@ -241,6 +591,11 @@ static Suite *make_suite(void) {
 		tcase, external_texture_has_the_colours_that_the_image_says, 0, MATRICES);
 	tcase_add_loop_test(tcase, only_what_is_said_is_said_to_egl, 0, 8);
 	tcase_add_test(tcase, matrix_that_egl_cannot_say_is_refused);
+	tcase_add_loop_test(tcase, planes_have_the_colours_that_the_image_says, 0, MATRICES);
+	tcase_add_loop_test(tcase, planes_in_several_buffers_have_their_colours, 0, 3);
+	tcase_add_loop_test(tcase, way_that_was_taken_is_told, 0, 3);
+	tcase_add_test(tcase, failure_of_any_plane_leaves_nothing);
+	tcase_add_test(tcase, what_no_way_takes_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

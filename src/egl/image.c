@@ -289,13 +289,22 @@ static int image_create(struct stile_egl *egl, struct stile_image *image,
 	self->egl = egl;
 	int ret = image_import(self, image, why);
 	if (ret < 0) {
-		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
-			stile_image_get_info(image)->name, why->text);
 		free(self);
 		return ret;
 	}
 	*out = image_of_entry(import_cache_add(&egl->imports, key, &self->entry));
 	return 0;
+}
+
+int egl_image_create(struct stile_egl *egl, struct stile_image *image, struct stile_egl_image **out,
+	struct stile_report *why) {
+	*out = NULL;
+	struct import_key key;
+	import_key_of_image(&key, image, 0);
+	if (may_be_written(image)) {
+		*out = image_of_entry(import_cache_get(&egl->imports, &key));
+	}
+	return *out != NULL ? 0 : image_create(egl, image, &key, why, out);
 }
 
 int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
@@ -304,18 +313,12 @@ int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
 	if (report_begin(report) < 0) {
 		return -EINVAL;
 	}
-	struct import_key key;
-	import_key_of_image(&key, image, 0);
-	if (may_be_written(image)) {
-		*out = image_of_entry(import_cache_get(&egl->imports, &key));
-	}
-	if (*out != NULL) {
-		return 0;
-	}
 	struct stile_report why;
-	int ret = image_create(egl, image, &key, &why, out);
+	int ret = egl_image_create(egl, image, out, &why);
 	if (ret < 0) {
 		report_give(report, &why);
+		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
+			stile_image_get_info(image)->name, why.text);
 	}
 	return ret;
 }
