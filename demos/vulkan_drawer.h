@@ -28,6 +28,7 @@ struct vulkan_drawer {
 	VkQueue queue;
 	uint32_t queue_family;
 	uint32_t extension_count;
+	bool has_conversions; /* samplerYcbcrConversion, for images of YUV */
 	struct stile_vulkan *stile;
 
 	/* Binary semaphores for fences that the kernel has, used in turn; NULL if the driver has no such. */

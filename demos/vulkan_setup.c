@@ -23,6 +23,7 @@ static const char *const extensions[] = {
 	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
 	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
 	VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
+	VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
 };
 enum { NEEDED_EXTENSIONS = 3 };
 
@@ -108,15 +109,33 @@ static int choose_device(struct vulkan_drawer *drawer) {
 	return -ENODEV;
 }
 
+static bool has_conversions(VkPhysicalDevice device) {
+	VkPhysicalDeviceVulkan11Features features11 = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+	};
+	VkPhysicalDeviceFeatures2 features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+		.pNext = &features11,
+	};
+	vkGetPhysicalDeviceFeatures2(device, &features);
+	return features11.samplerYcbcrConversion;
+}
+
 static int create_device(struct vulkan_drawer *drawer) {
+	drawer->has_conversions = has_conversions(drawer->physical_device);
 	float priority = 1;
 	VkDeviceQueueCreateInfo queue = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
 		.queueCount = 1,
 		.pQueuePriorities = &priority,
 	};
+	VkPhysicalDeviceVulkan11Features features11 = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+		.samplerYcbcrConversion = drawer->has_conversions,
+	};
 	VkPhysicalDeviceVulkan12Features features12 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+		.pNext = &features11,
 		.timelineSemaphore = VK_TRUE,
 	};
 	VkPhysicalDeviceVulkan13Features features13 = {
@@ -159,6 +178,7 @@ struct stile_vulkan_info vulkan_drawer_describe(const struct vulkan_drawer *draw
 		.extension_count = drawer->extension_count,
 		.queue = drawer->queue,
 		.queue_family = drawer->queue_family,
+		.features = drawer->has_conversions ? STILE_VULKAN_YCBCR_CONVERSION : 0,
 	};
 }
 

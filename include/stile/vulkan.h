@@ -33,6 +33,12 @@ struct stile_vulkan;
  */
 struct stile_vulkan_image;
 
+/** Features that the VkDevice was created with. */
+enum stile_vulkan_features {
+	/** samplerYcbcrConversion: without it, images of YUV are not sampled. */
+	STILE_VULKAN_YCBCR_CONVERSION = 1 << 0,
+};
+
 /** What the application has. Everything is borrowed for the adapter's life. */
 struct stile_vulkan_info {
 	size_t size; /**< sizeof(struct stile_vulkan_info) */
@@ -45,7 +51,9 @@ struct stile_vulkan_info {
 	 * VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are needed
 	 * for images; VK_EXT_queue_family_foreign is used if it is there,
 	 * VK_KHR_external_semaphore_fd for fences that the kernel has,
-	 * VK_EXT_external_memory_host for buffers (<stile/vulkan_memory.h>).
+	 * VK_EXT_external_memory_host for buffers (<stile/vulkan_memory.h>),
+	 * and VK_EXT_image_drm_format_modifier for images whose layout is not
+	 * the one that the driver would choose.
 	 */
 	VkDevice device;
 	/** The device extensions that were enabled. */
@@ -68,6 +76,8 @@ struct stile_vulkan_info {
 	 * none, and each import makes a VkImage of its own.
 	 */
 	int cached_images;
+
+	uint32_t features; /**< enum stile_vulkan_features */
 };
 
 /**
@@ -175,6 +185,13 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * others is VK_IMAGE_LAYOUT_GENERAL, its owner VK_QUEUE_FAMILY_FOREIGN_EXT:
  * see stile_vulkan_acquire() and stile_vulkan_release().
  *
+ * With VK_EXT_image_drm_format_modifier, the modifier, pitches and offsets are
+ * given to the driver. Without it, or where the driver refuses them, the image has
+ * to be linear, with the driver's pitches and with offsets as aligned as the
+ * driver wants them; planes of YUV then are disjoint (VK_IMAGE_CREATE_DISJOINT_BIT),
+ * as they are where they are in several buffers. Images of YUV are sampled with a
+ * conversion: stile_vulkan_get_ycbcr_conversion().
+ *
  * Importing the same memory in the same layout for the same usage again, from
  * this image or another one, gives the same pointer with one user more, and
  * asks the driver nothing: it may be done for each frame. What nobody uses any
@@ -197,7 +214,9 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * @retval -ERANGE  the image is too large for the device, or its memory too
  *                  small for what the driver needs
  * @retval -EOPNOTSUPP  an extension is not enabled; the device does not take this
- *                  format, modifier, usage, pitch or offset; the format is YUV; or its components
+ *                  format, modifier, usage, pitch or offset; the format is YUV
+ *                  and the device was made without the feature
+ *                  samplerYcbcrConversion; or its components
  *                  are in another order than Vulkan's, and the usage is one
  *                  that no view can put in order (attachments, storage)
  * @retval -EMFILE  the process has no descriptor left
@@ -209,6 +228,39 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_import_image(
 	struct stile_vulkan *vulkan, struct stile_image *image,
 	VkImageUsageFlags usage, struct stile_report *report,
 	struct stile_vulkan_image **out);
+
+/**
+ * How a sampler makes colours of YUV: for VkSamplerCreateInfo and for the
+ * VkImageViewCreateInfo of the image, whose components are identity. Made once for
+ * each that differs, and kept. What the colour does not say is taken as BT.601, in
+ * limited range, with chroma on the left and between two rows, as far as the
+ * device can. Needs no image: pipelines are made before there is one. Does not
+ * block; any thread.
+ *
+ * @param vulkan    borrowed
+ * @param fourcc    DRM_FORMAT_* of luma and chroma
+ * @param colour    of the image; borrowed
+ * @param filter    of chroma: VK_FILTER_NEAREST or VK_FILTER_LINEAR. The sampler's
+ *                  own two have to be the same, unless the device has
+ *                  SAMPLED_IMAGE_YCBCR_CONVERSION_SEPARATE_RECONSTRUCTION_FILTER
+ * @param report    why not; may be NULL
+ * @param[out] out  borrowed, valid as long as the adapter; VK_NULL_HANDLE on
+ *                  failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  report->size is impossible
+ * @retval -EOPNOTSUPP  Vulkan has no such format or no name for this matrix; the
+ *                  device was made without samplerYcbcrConversion; or it cannot
+ *                  convert this format, filter its chroma, or take it for sited
+ *                  as the colour says
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the driver failed for no reason that it names
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_get_ycbcr_conversion(
+	struct stile_vulkan *vulkan, uint32_t fourcc,
+	const struct stile_colour *colour, VkFilter filter,
+	struct stile_report *report, VkSamplerYcbcrConversion *out);
 
 /**
  * Give the VkImage up, once for each import that gave it, released (unless it
@@ -225,8 +277,9 @@ STILE_API VkImage stile_vulkan_image_get_handle(
 	const struct stile_vulkan_image *image);
 
 /**
- * The VkFormat of its only plane. A view to sample it by needs the components of
- * stile_vulkan_format_get(), too.
+ * Its VkFormat. A view to sample RGB by needs the components of
+ * stile_vulkan_format_get(), too; one of YUV needs its conversion, and no
+ * components.
  *
  * @since 0.1
  */
@@ -240,7 +293,7 @@ STILE_API VkFormat stile_vulkan_image_get_format(
  * @param image   borrowed
  * @param layout  the layout that the use needs
  * @param access  what the use does
- * @return a barrier for vkCmdPipelineBarrier(); its source stage is the one
+ * @return of all planes, a barrier for vkCmdPipelineBarrier(); its source stage is the one
  *         that the submission's semaphore wait names, so that it comes after
  *         the wait; VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT only where nothing is
  *         waited for

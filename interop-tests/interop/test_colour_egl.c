@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Colours of YUV in GL: what EGL is told of them, and planes where it takes no such image. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
@@ -16,8 +14,8 @@
 #include "interop-tests/interop/card.h"
 #include "interop-tests/interop/gles_sampler.h"
 #include "interop-tests/interop/images.h"
+#include "interop-tests/interop/yuv_picture.h"
 #include "interop-tests/support/ledger.h"
-#include "interop-tests/support/memory.h"
 #include "interop-tests/support/runner.h"
 #include "interop-tests/support/yuv.h"
 
@@ -236,55 +234,6 @@ END_TEST
 
 /* ---- However the display takes it --------------------------------------------------------- */
 
-/* A picture whose planes follow one another in memory, without gaps. */
-struct yuv_picture {
-	uint8_t bytes[3][CARD_PIXELS * 4];
-	const uint8_t *planes[3];
-	size_t pitches[3];
-};
-
-/* Random numbers in the highest bits; what is below them is nothing. */
-static void fill_randomly(struct yuv_picture *picture, const struct stile_format *format) {
-	uint64_t random = runner_seed();
-	for (uint32_t i = 0; i < format->plane_count; i++) {
-		const struct stile_format_plane *plane = &format->planes[i];
-		picture->planes[i] = picture->bytes[i];
-		picture->pitches[i] = (size_t)CARD_WIDTH / plane->hsub * plane->bytes;
-		for (size_t k = 0; k < sizeof(picture->bytes[i]); k++) {
-			picture->bytes[i][k] = (uint8_t)runner_random(&random);
-			if (format->bits > 8 && k % 2 == 0) {
-				picture->bytes[i][k] &= (uint8_t)(0xff << (16 - format->bits));
-			}
-		}
-	}
-}
-
-static void upload(struct stile_image *image, const struct yuv_picture *picture) {
-	for (uint32_t i = 0; i < stile_image_get_info(image)->plane_count; i++) {
-		card_upload(device, image, i, picture->bytes[i]);
-	}
-}
-
-static void check_picture(const struct yuv_picture *picture, const struct stile_format *format,
-	const struct yuv_meaning *meaning, float (*rgba)[4]) {
-	const struct yuv *yuv = yuv_find(format->fourcc);
-	for (uint32_t i = 0; i < CARD_PIXELS; i++) {
-		const struct yuv_position at = { i % CARD_WIDTH, i / CARD_WIDTH, format->hsub,
-			format->vsub };
-		double numbers[3], expected[3];
-		yuv_get(yuv, picture->planes, picture->pitches, &at, numbers);
-		yuv_to_rgb(meaning, yuv_bits(yuv), numbers, expected);
-		for (int k = 0; k < 3; k++) {
-			double is = (double)rgba[i][k] * 255;
-			is = is < 0 ? 0 : is > 255 ? 255 : is;
-			if (!(is > expected[k] - 0.1 && is < expected[k] + 0.1)) {
-				ck_abort_msg("%s: %c of pixel %u is %f, not %f", format->name,
-					"RGB"[k], i, is, expected[k]);
-			}
-		}
-	}
-}
-
 static const char combine_planes[] =
 	"#version 300 es\n"
 	"precision highp float;\n"
@@ -409,7 +358,7 @@ static void check_planes(struct stile_egl *egl, struct stile_image *image,
 	ck_assert_int_ne(why.reason, STILE_REASON_NONE);
 	ck_assert_ptr_nonnull(strstr(why.text, format->name));
 	read_planes(&yuv, rgba);
-	check_picture(picture, format, meaning, rgba);
+	yuv_picture_check(picture, format, meaning, (struct yuv_siting){ 0 }, 0.1, rgba);
 	stile_egl_yuv_finish(&yuv);
 	ck_assert_int_eq(yuv.path, STILE_EGL_YUV_NONE);
 }
@@ -430,8 +379,8 @@ START_TEST(planes_have_the_colours_that_the_image_says) {
 			struct yuv_picture picture;
 			struct stile_image *image = create(format->fourcc, colour);
 			meaning.is_full = ranges[r] == STILE_RANGE_FULL;
-			fill_randomly(&picture, format);
-			upload(image, &picture);
+			yuv_picture_fill(&picture, format);
+			yuv_picture_upload(device, image, &picture);
 			check_planes(egl, image, &picture, &meaning);
 			stile_image_unref(image);
 		}
@@ -441,40 +390,14 @@ START_TEST(planes_have_the_colours_that_the_image_says) {
 }
 END_TEST
 
-/* An image in two files, chroma behind something else in its own. */
-static struct stile_image *import_apart(uint32_t fourcc) {
-	const struct stile_format *format = stile_format_get(fourcc);
-	struct stile_image_info info = {
-		.size = sizeof(info),
-		.width = CARD_WIDTH,
-		.height = CARD_HEIGHT,
-		.fourcc = fourcc,
-		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
-		.plane_count = format->plane_count,
-	};
-	struct stile_image *image;
-	for (uint32_t i = 0; i < format->plane_count; i++) {
-		info.planes[i] = (struct stile_image_plane){
-			.fd = memory_create(16384, F_SEAL_SHRINK),
-			.pitch = 64 + 16 * i,
-			.offset = UINT64_C(4096) * i,
-		};
-	}
-	ck_assert_int_eq(stile_image_import(device, &info, NULL, &image), 0);
-	for (uint32_t i = 0; i < format->plane_count; i++) {
-		close(info.planes[i].fd);
-	}
-	return image;
-}
-
 /* Wrong code: all planes looked for in the memory of the first. */
 START_TEST(planes_in_several_buffers_have_their_colours) {
 	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YVU420, DRM_FORMAT_P010 };
 	struct stile_egl *egl = open_single_planes();
-	struct stile_image *image = import_apart(fourccs[_i]);
+	struct stile_image *image = yuv_picture_import_apart(device, fourccs[_i]);
 	struct yuv_picture picture;
-	fill_randomly(&picture, stile_format_get(fourccs[_i]));
-	upload(image, &picture);
+	yuv_picture_fill(&picture, stile_format_get(fourccs[_i]));
+	yuv_picture_upload(device, image, &picture);
 	check_planes(egl, image, &picture, &yuv_unsaid);
 	stile_image_unref(image);
 	stile_egl_destroy(egl);

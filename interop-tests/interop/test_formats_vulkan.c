@@ -77,10 +77,14 @@ static struct stile_vulkan_image *import(struct stile_image *image, VkImageUsage
 
 /* Wrong code: two components swapped; bits from the wrong end; X taken for alpha; luma taken for green. */
 static unsigned check_sampling(const struct stile_format *format) {
+	if (format->is_yuv) {
+		/* test_colour_vulkan.c */
+		return 0;
+	}
 	struct stile_vulkan_format vk = { .size = sizeof(vk) };
 	struct stile_image *image = images_create(device, CARD_WIDTH, CARD_HEIGHT, format->fourcc);
 	struct stile_vulkan_image *imported = import(image, VK_IMAGE_USAGE_SAMPLED_BIT);
-	bool expected = !format->is_yuv && stile_vulkan_format_get(format->fourcc, &vk) == 0 &&
+	bool expected = stile_vulkan_format_get(format->fourcc, &vk) == 0 &&
 		is_importable(vk.format, VK_IMAGE_USAGE_SAMPLED_BIT);
 	ck_assert_msg((imported != NULL) == expected, "%s", format->name);
 	if (imported != NULL) {

@@ -5,15 +5,35 @@
 
 #include "interop-tests/interop/require.h"
 #include "sample.comp.h"
+#include "sample_converted.comp.h"
 
 #define CALL(call) require((call) == VK_SUCCESS)
 
 /* ---- Life --------------------------------------------------------------------------------- */
 
+static VkSamplerYcbcrConversionInfo describe_conversion(const struct vulkan_sampler *self) {
+	return (VkSamplerYcbcrConversionInfo){
+		.sType = VK_STRUCTURE_TYPE_SAMPLER_YCBCR_CONVERSION_INFO,
+		.conversion = self->conversion,
+	};
+}
+
+static void create_sampler(struct vulkan_sampler *self, VkFilter filter) {
+	const VkSamplerYcbcrConversionInfo conversion = describe_conversion(self);
+	const VkSamplerCreateInfo sampler = {
+		.sType = VK_STRUCTURE_TYPE_SAMPLER_CREATE_INFO,
+		.pNext = self->conversion == VK_NULL_HANDLE ? NULL : &conversion,
+		.magFilter = filter,
+		.minFilter = filter,
+		.addressModeU = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+		.addressModeV = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+		.addressModeW = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+	};
+	CALL(vkCreateSampler(self->drawer->device, &sampler, NULL, &self->sampler));
+}
+
 static void create_set(struct vulkan_sampler *self) {
 	VkDevice device = self->drawer->device;
-	const VkSamplerCreateInfo sampler = { .sType = VK_STRUCTURE_TYPE_SAMPLER_CREATE_INFO };
-	CALL(vkCreateSampler(device, &sampler, NULL, &self->sampler));
 	const VkDescriptorSetLayoutBinding bindings[] = {
 		{
 			.descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
@@ -35,7 +55,8 @@ static void create_set(struct vulkan_sampler *self) {
 	};
 	CALL(vkCreateDescriptorSetLayout(device, &layout, NULL, &self->set_layout));
 	const VkDescriptorPoolSize sizes[] = {
-		{ VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER, 1 },
+		/* One of several planes may count for as many. */
+		{ VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER, 4 },
 		{ VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 },
 	};
 	const VkDescriptorPoolCreateInfo pool = {
@@ -55,6 +76,7 @@ static void create_set(struct vulkan_sampler *self) {
 }
 
 static void create_pipeline(struct vulkan_sampler *self) {
+	bool is_converted = self->conversion != VK_NULL_HANDLE;
 	VkDevice device = self->drawer->device;
 	const VkPipelineLayoutCreateInfo layout = {
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
@@ -64,8 +86,8 @@ static void create_pipeline(struct vulkan_sampler *self) {
 	CALL(vkCreatePipelineLayout(device, &layout, NULL, &self->layout));
 	const VkShaderModuleCreateInfo code = {
 		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-		.codeSize = sizeof(sample_comp),
-		.pCode = sample_comp,
+		.codeSize = is_converted ? sizeof(sample_converted_comp) : sizeof(sample_comp),
+		.pCode = is_converted ? sample_converted_comp : sample_comp,
 	};
 	VkShaderModule module;
 	CALL(vkCreateShaderModule(device, &code, NULL, &module));
@@ -104,7 +126,17 @@ static void create_buffer(struct vulkan_sampler *self) {
 
 void vulkan_sampler_init(
 	struct vulkan_sampler *sampler, struct vulkan_drawer *drawer, uint32_t pixels) {
-	*sampler = (struct vulkan_sampler){ .drawer = drawer, .pixels = pixels };
+	vulkan_sampler_init_converted(sampler, drawer, pixels, VK_NULL_HANDLE, VK_FILTER_NEAREST);
+}
+
+void vulkan_sampler_init_converted(struct vulkan_sampler *sampler, struct vulkan_drawer *drawer,
+	uint32_t pixels, VkSamplerYcbcrConversion conversion, VkFilter filter) {
+	*sampler = (struct vulkan_sampler){
+		.drawer = drawer,
+		.conversion = conversion,
+		.pixels = pixels,
+	};
+	create_sampler(sampler, filter);
 	create_set(sampler);
 	create_pipeline(sampler);
 	create_buffer(sampler);
@@ -157,8 +189,10 @@ static const VkImageSubresourceRange all = {
 
 static VkImageView create_view(const struct vulkan_sampler *self,
 	const struct stile_vulkan_image *image, VkComponentMapping components) {
+	const VkSamplerYcbcrConversionInfo conversion = describe_conversion(self);
 	const VkImageViewCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO,
+		.pNext = self->conversion == VK_NULL_HANDLE ? NULL : &conversion,
 		.image = stile_vulkan_image_get_handle(image),
 		.viewType = VK_IMAGE_VIEW_TYPE_2D,
 		.format = stile_vulkan_image_get_format(image),

@@ -6,7 +6,8 @@
 
 /** A compute shader that samples a picture, on a drawer's device. What fails ends the program. */
 struct vulkan_sampler {
-	struct vulkan_drawer *drawer; /* outlives it; its command buffer is used */
+	struct vulkan_drawer *drawer;        /* outlives it; its command buffer is used */
+	VkSamplerYcbcrConversion conversion; /* or VK_NULL_HANDLE */
 	VkSampler sampler;
 	VkDescriptorSetLayout set_layout;
 	VkDescriptorPool set_pool;
@@ -21,6 +22,9 @@ struct vulkan_sampler {
 
 void vulkan_sampler_init(
 	struct vulkan_sampler *sampler, struct vulkan_drawer *drawer, uint32_t pixels);
+/** The same for images of luma and chroma, whose colours the device makes. */
+void vulkan_sampler_init_converted(struct vulkan_sampler *sampler, struct vulkan_drawer *drawer,
+	uint32_t pixels, VkSamplerYcbcrConversion conversion, VkFilter filter);
 void vulkan_sampler_finish(struct vulkan_sampler *sampler);
 
 /**

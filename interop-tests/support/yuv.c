@@ -107,6 +107,14 @@ uint32_t yuv_bits(const struct yuv *yuv) {
 	return yuv->bits;
 }
 
+static uint32_t count_letter(const char *letters, char letter) {
+	uint32_t count = 0;
+	for (; *letters != '\0'; letters++) {
+		count += *letters == letter;
+	}
+	return count;
+}
+
 /* The sample of one letter, wherever it is. */
 static uint32_t get_sample(const struct yuv *yuv, char letter, const uint8_t *const planes[3],
 	const size_t pitches[3], const struct yuv_position *at) {
@@ -114,10 +122,14 @@ static uint32_t get_sample(const struct yuv *yuv, char letter, const uint8_t *co
 	while (strchr(yuv->planes[plane], letter) == NULL) {
 		plane++;
 	}
-	const char *letters = yuv->planes[plane];
-	size_t across = at->x / (letter == 'Y' ? 1 : at->hsub), bytes = yuv->slot / 8;
-	size_t down = at->y / (letter == 'Y' ? 1 : at->vsub);
-	size_t slot = across * strlen(letters) + (size_t)(strchr(letters, letter) - letters);
+	const char *letters = yuv->planes[plane], *found = strchr(letters, letter);
+	uint32_t in_block = 1 + count_letter(found + 1, letter);
+	size_t across = letter == 'Y' ? at->x : at->chroma_x, bytes = yuv->slot / 8;
+	size_t down = letter == 'Y' ? at->y : at->chroma_y;
+	for (size_t nth = across % in_block; nth > 0; nth--) {
+		found = strchr(found + 1, letter);
+	}
+	size_t slot = across / in_block * strlen(letters) + (size_t)(found - letters);
 	const uint8_t *from = planes[plane] + down * pitches[plane] + slot * bytes;
 	uint32_t sample = bytes == 1 ? from[0] : (uint32_t)from[0] | (uint32_t)from[1] << 8;
 	return sample >> (yuv->slot - yuv->bits);

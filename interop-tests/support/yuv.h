@@ -22,9 +22,9 @@ struct yuv_meaning {
 /** BT.601 in limited range: what is taken where nothing is said. */
 extern const struct yuv_meaning yuv_unsaid;
 
-/** A pixel, and how many of them have one sample of chroma. */
+/** A sample of luma, and one of chroma. */
 struct yuv_position {
-	uint32_t x, y, hsub, vsub;
+	uint32_t x, y, chroma_x, chroma_y;
 };
 
 /** NULL: it is not such a format. */
@@ -37,7 +37,7 @@ uint32_t yuv_count_planes(const struct yuv *yuv);
 void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], uint8_t *bytes,
 	size_t byte_count);
 
-/** The numbers of Y, U and V that a pixel has; of formats with more than one plane, a sample of one slot each. */
+/** The numbers of Y, U and V there; of formats whose samples are whole bytes. */
 void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
 	const struct yuv_position *position, double numbers[3]);
 

@@ -45,6 +45,11 @@ static int vulkan_check_info(const struct stile_vulkan *vulkan, struct stile_rep
 			"get_instance_proc_addr, instance, physical_device, device and queue are all "
 			"needed, lock_queue and unlock_queue both or neither");
 	}
+	if ((info->features & ~(uint32_t)STILE_VULKAN_YCBCR_CONVERSION) != 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0,
+			STILE_VULKAN_YCBCR_CONVERSION, info->features, "unknown features 0x%x",
+			info->features);
+	}
 	return 0;
 }
 
@@ -71,6 +76,7 @@ static int vulkan_load(struct stile_vulkan *vulkan, struct stile_report *why) {
 	missing = vk->name == NULL ? "vk" #name : missing
 	LOAD_INSTANCE(GetDeviceProcAddr);
 	LOAD_INSTANCE(GetPhysicalDeviceExternalBufferProperties);
+	LOAD_INSTANCE(GetPhysicalDeviceFormatProperties2);
 	LOAD_INSTANCE(GetPhysicalDeviceImageFormatProperties2);
 	LOAD_INSTANCE(GetPhysicalDeviceProperties);
 	LOAD_INSTANCE(GetPhysicalDeviceProperties2);
@@ -120,6 +126,12 @@ static void vulkan_find_limits(struct stile_vulkan *vulkan) {
 		.modifiers = linear,
 		.modifier_count = ARRAY_LENGTH(linear),
 	};
+	vulkan->has_modifiers =
+		vulkan_has_extension(vulkan, VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME);
+	if (vulkan->has_modifiers) {
+		/* Which, depends on the format. */
+		vulkan->limits.modifier_count = 0;
+	}
 	vulkan->foreign = vulkan_has_extension(vulkan, VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME)
 		? VK_QUEUE_FAMILY_FOREIGN_EXT
 		: VK_QUEUE_FAMILY_EXTERNAL;
@@ -258,6 +270,7 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 	vulkan_fences_cancel(vulkan);
 	vulkan_bridge_free(vulkan);
 	import_cache_finish(&vulkan->imports);
+	vulkan_conversions_free(vulkan);
 	vulkan_destroy_semaphore(vulkan, vulkan->kick);
 	vulkan_destroy_semaphore(vulkan, vulkan->work);
 	vulkan_unref(vulkan);

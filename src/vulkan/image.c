@@ -16,8 +16,8 @@ struct stile_vulkan_image {
 	struct stile_image *image;   /* borrowed while it is being made */
 	VkFormat format;
 	VkImage handle;
-	VkDeviceMemory memory;
-	uint32_t peer; /* the queue family that stands for the others */
+	VkDeviceMemory memories[STILE_MAX_PLANES]; /* one, or of a disjoint image one a plane */
+	uint32_t peer;                             /* the queue family that stands for the others */
 };
 
 static_assert(offsetof(struct stile_vulkan_image, entry) == 0, "as the cache has it");
@@ -32,38 +32,48 @@ static struct stile_vulkan_image *image_of_entry(struct import_entry *entry) {
 static const VkImageUsageFlags in_order_usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT |
 	VK_IMAGE_USAGE_INPUT_ATTACHMENT_BIT | VK_IMAGE_USAGE_STORAGE_BIT;
 
-static int check_meaning(const struct stile_image_info *info, VkFormat format,
-	VkImageUsageFlags usage, struct stile_report *why) {
+static int check_meaning(const struct stile_vulkan *vulkan, const struct stile_image_info *info,
+	VkFormat format, VkImageUsageFlags usage, struct stile_report *why) {
 	const struct stile_format *known = stile_format_get(info->fourcc);
-	if (known->is_yuv) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
-			"%s is luma and chroma: Vulkan has to be told their matrix and range, "
-			"which an image does not say",
-			known->name);
-	}
 	if (format == VK_FORMAT_UNDEFINED) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
 			"%s has no VkFormat", known->name);
 	}
-	if ((usage & in_order_usage) != 0 && !vulkan_format_is_in_order(info->fourcc)) {
+	if (known->is_yuv && (usage & VK_IMAGE_USAGE_SAMPLED_BIT) != 0 &&
+		(vulkan->info.features & STILE_VULKAN_YCBCR_CONVERSION) == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0,
+			STILE_VULKAN_YCBCR_CONVERSION, vulkan->info.features,
+			"%s is luma and chroma: sampling it needs the feature "
+			"samplerYcbcrConversion, and stile_vulkan_info does not say that the "
+			"device was made with it",
+			known->name);
+	}
+	VkImageUsageFlags unordered = usage & in_order_usage;
+	if (unordered != 0 && (known->is_yuv || !vulkan_format_is_in_order(info->fourcc))) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0,
 			usage & ~in_order_usage, usage,
-			"Vulkan has %s in another order, which only sampling and copying can take "
-			"account of: not usage 0x%x",
-			known->name, usage & in_order_usage);
+			"Vulkan has %s %s, which only sampling and copying can take account of: "
+			"not usage 0x%x",
+			known->name, known->is_yuv ? "as luma and chroma" : "in another order",
+			unordered);
 	}
 	return 0;
 }
 
+/* Also, whether the driver wants memory that is the image's alone. */
 static int check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
-	VkFormat format, VkImageUsageFlags usage, struct stile_report *why) {
+	VkFormat format, VkImageUsageFlags usage, struct vulkan_way *way,
+	struct stile_report *why) {
 	const char *name = stile_format_get(info->fourcc)->name;
-	int ret = check_meaning(info, format, usage, why);
-	if (ret < 0) {
-		return ret;
-	}
+	bool is_linear = way->tiling == VK_IMAGE_TILING_LINEAR;
+	VkPhysicalDeviceImageDrmFormatModifierInfoEXT explicit = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
+		.drmFormatModifier = info->modifier,
+		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+	};
 	VkPhysicalDeviceExternalImageFormatInfo external = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
+		.pNext = is_linear ? NULL : &explicit,
 		.handleType = VULKAN_DMA_BUF,
 	};
 	VkPhysicalDeviceImageFormatInfo2 ask = {
@@ -71,8 +81,9 @@ static int check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 		.pNext = &external,
 		.format = format,
 		.type = VK_IMAGE_TYPE_2D,
-		.tiling = VK_IMAGE_TILING_LINEAR,
+		.tiling = way->tiling,
 		.usage = usage,
+		.flags = way->is_disjoint ? VK_IMAGE_CREATE_DISJOINT_BIT : 0,
 	};
 	VkExternalImageFormatProperties external_answer = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
@@ -88,9 +99,10 @@ static int check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 		external_answer.externalMemoryProperties.externalMemoryFeatures;
 	if (result != VK_SUCCESS || (features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
-			"the device imports no linear %s image for usage 0x%x from a dma-buf (%s, "
+			"the device imports no %s %s image for usage 0x%x from a dma-buf (%s, "
 			"features 0x%x)",
-			name, usage, vulkan_result_name(result), features);
+			is_linear ? "linear" : "explicit", name, usage, vulkan_result_name(result),
+			features);
 	}
 	const VkExtent3D *max = &answer.imageFormatProperties.maxExtent;
 	if (info->width > max->width || info->height > max->height) {
@@ -98,49 +110,80 @@ static int check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 			"%u x %u pixels is too large: the device takes %s up to %u x %u",
 			info->width, info->height, name, max->width, max->height);
 	}
-	return 0;
+	way->is_dedicated_only = (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
+	return vulkan_way_check(vulkan, info, format, way, why);
 }
 
-static int check_layout(struct stile_vulkan_image *self, const struct stile_image_info *info,
-	struct stile_report *why) {
+/* Where planes are in memory that the image is bound to. */
+struct placement {
+	VkDeviceSize offsets[STILE_MAX_PLANES]; /* of the binding, in the plane's buffer */
+	VkDeviceSize bytes[STILE_MAX_PLANES];   /* of the plane, as the driver lays it out */
+	VkDeviceSize all_bytes;                 /* of all planes together */
+};
+
+/* Has the driver the planes of a linear image where they are? */
+static int check_plane(struct stile_vulkan_image *self, const struct stile_image_info *info,
+	uint32_t i, struct placement *placement, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
-	VkImageSubresource plane = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT };
+	const struct stile_image_plane *plane = &info->planes[i];
+	VkImageSubresource ask = {
+		.aspectMask = info->plane_count == 1
+			? VK_IMAGE_ASPECT_COLOR_BIT
+			: (VkImageAspectFlags)VK_IMAGE_ASPECT_PLANE_0_BIT << i,
+	};
 	VkSubresourceLayout layout;
-	vulkan->vk.GetImageSubresourceLayout(vulkan->info.device, self->handle, &plane, &layout);
-	if (layout.rowPitch != info->planes[0].pitch) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PITCH, 0, layout.rowPitch,
-			info->planes[0].pitch,
-			"the driver's pitch for %u pixels is %" PRIu64 " bytes, the image has %u",
-			info->width, (uint64_t)layout.rowPitch, info->planes[0].pitch);
+	vulkan->vk.GetImageSubresourceLayout(vulkan->info.device, self->handle, &ask, &layout);
+	if (layout.rowPitch != plane->pitch) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PITCH, i, layout.rowPitch,
+			plane->pitch,
+			"plane %u: the driver's pitch for %u pixels is %" PRIu64
+			" bytes, the image has %u",
+			i, info->width, (uint64_t)layout.rowPitch, plane->pitch);
 	}
-	if (layout.offset != info->planes[0].offset) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, 0, layout.offset,
-			info->planes[0].offset,
-			"the driver has the plane at offset %" PRIu64 ", the image at %" PRIu64,
-			(uint64_t)layout.offset, info->planes[0].offset);
+	if (layout.offset > plane->offset) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, i, layout.offset,
+			plane->offset,
+			"plane %u: the driver has it at offset %" PRIu64 ", the image at %" PRIu64,
+			i, (uint64_t)layout.offset, plane->offset);
 	}
+	placement->offsets[i] = plane->offset - layout.offset;
+	placement->bytes[i] = layout.size;
+	placement->all_bytes += layout.size;
 	return 0;
 }
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
 static int image_create(struct stile_vulkan_image *self, const struct stile_image_info *info,
-	VkImageUsageFlags usage, struct stile_report *why) {
+	VkImageUsageFlags usage, const struct vulkan_way *way, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
+	VkSubresourceLayout layouts[STILE_MAX_PLANES] = { 0 };
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		layouts[i].offset = info->planes[i].offset;
+		layouts[i].rowPitch = info->planes[i].pitch;
+	}
+	VkImageDrmFormatModifierExplicitCreateInfoEXT explicit = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_EXPLICIT_CREATE_INFO_EXT,
+		.drmFormatModifier = info->modifier,
+		.drmFormatModifierPlaneCount = info->plane_count,
+		.pPlaneLayouts = layouts,
+	};
 	VkExternalMemoryImageCreateInfo external = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+		.pNext = way->tiling == VK_IMAGE_TILING_LINEAR ? NULL : &explicit,
 		.handleTypes = VULKAN_DMA_BUF,
 	};
 	VkImageCreateInfo create = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
 		.pNext = &external,
+		.flags = way->is_disjoint ? VK_IMAGE_CREATE_DISJOINT_BIT : 0,
 		.imageType = VK_IMAGE_TYPE_2D,
 		.format = self->format,
 		.extent = { info->width, info->height, 1 },
 		.mipLevels = 1,
 		.arrayLayers = 1,
 		.samples = VK_SAMPLE_COUNT_1_BIT,
-		.tiling = VK_IMAGE_TILING_LINEAR,
+		.tiling = way->tiling,
 		.usage = usage,
 		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
 		.initialLayout = VK_IMAGE_LAYOUT_UNDEFINED,
@@ -149,28 +192,128 @@ static int image_create(struct stile_vulkan_image *self, const struct stile_imag
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkCreateImage", result);
 }
 
-static int image_bind(struct stile_vulkan_image *self, struct stile_report *why) {
+/* What the driver needs for the image, or for one plane of a disjoint one. */
+static VkMemoryRequirements get_needs(struct stile_vulkan_image *self, const struct vulkan_way *way,
+	VkImageAspectFlagBits aspect, const struct placement *placement, uint32_t i) {
 	struct stile_vulkan *vulkan = self->vulkan;
+	VkImagePlaneMemoryRequirementsInfo plane = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_PLANE_MEMORY_REQUIREMENTS_INFO,
+		.planeAspect = aspect,
+	};
 	VkImageMemoryRequirementsInfo2 ask = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
+		.pNext = way->is_disjoint ? &plane : NULL,
 		.image = self->handle,
 	};
 	VkMemoryRequirements2 needs = { .sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2 };
 	vulkan->vk.GetImageMemoryRequirements2(vulkan->info.device, &ask, &needs);
+	VkDeviceSize *bytes = &needs.memoryRequirements.size;
+	uint64_t left = stile_buffer_get_bytes(stile_image_get_buffer(self->image, i)) -
+		placement->offsets[i];
+	/* Lavapipe (Mesa 25) says of each plane what all of them need together. */
+	if (way->is_disjoint && *bytes > left && *bytes == placement->all_bytes) {
+		*bytes = placement->bytes[i];
+	}
+	*bytes += placement->offsets[i];
+	return needs.memoryRequirements;
+}
+
+/* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
+static int memory_import(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
+	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
+	bool is_dedicated = !way->is_disjoint && offset == 0;
+	if (offset % needs->alignment != 0 || (way->is_dedicated_only && !is_dedicated)) {
+		uint64_t needed = way->is_dedicated_only ? 0 : needs->alignment;
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, i, needed, offset,
+			"plane %u: the driver takes it at %s of %" PRIu64
+			" bytes only, the image has it at offset %" PRIu64,
+			i, way->is_dedicated_only ? "an offset" : "multiples", needed, offset);
+	}
 	VkMemoryDedicatedAllocateInfo dedicated = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
 		.image = self->handle,
 	};
-	int ret = vulkan_memory_import(vulkan, stile_image_get_buffer(self->image, 0),
-		&needs.memoryRequirements, &dedicated, &self->memory, why);
-	if (ret < 0) {
-		return ret;
-	}
-	VkResult result =
-		vulkan->vk.BindImageMemory(vulkan->info.device, self->handle, self->memory, 0);
-	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory", result);
+	int ret = vulkan_memory_import(self->vulkan, stile_image_get_buffer(self->image, i), needs,
+		is_dedicated ? &dedicated : NULL, &self->memories[i], why);
+	why->plane = i;
+	return ret;
 }
 
+/* Planes of an explicit modifier are of memory, with names of their own. */
+static VkImageAspectFlagBits get_aspect(const struct vulkan_way *way, uint32_t i) {
+	VkImageAspectFlagBits first = way->tiling == VK_IMAGE_TILING_LINEAR
+		? VK_IMAGE_ASPECT_PLANE_0_BIT
+		: VK_IMAGE_ASPECT_MEMORY_PLANE_0_BIT_EXT;
+	return (VkImageAspectFlagBits)(first << i);
+}
+
+static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *way,
+	const struct placement *placement, struct stile_report *why) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	uint32_t count = way->is_disjoint ? stile_image_get_info(self->image)->plane_count : 1;
+	VkBindImageMemoryInfo bindings[STILE_MAX_PLANES];
+	VkBindImagePlaneMemoryInfo planes[STILE_MAX_PLANES];
+	for (uint32_t i = 0; i < count; i++) {
+		VkMemoryRequirements needs = get_needs(self, way, get_aspect(way, i), placement, i);
+		int ret = memory_import(self, way, i, placement->offsets[i], &needs, why);
+		if (ret < 0) {
+			return ret;
+		}
+		planes[i] = (VkBindImagePlaneMemoryInfo){
+			.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_PLANE_MEMORY_INFO,
+			.planeAspect = get_aspect(way, i),
+		};
+		bindings[i] = (VkBindImageMemoryInfo){
+			.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO,
+			.pNext = way->is_disjoint ? &planes[i] : NULL,
+			.image = self->handle,
+			.memory = self->memories[i],
+			.memoryOffset = placement->offsets[i],
+		};
+	}
+	VkResult result = vulkan->vk.BindImageMemory2(vulkan->info.device, count, bindings);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory2", result);
+}
+
+static int import_in(struct stile_vulkan_image *self, const struct stile_image_info *info,
+	VkImageUsageFlags usage, struct vulkan_way *way, struct stile_report *why) {
+	struct placement placement = { 0 };
+	int ret = check_format(self->vulkan, info, self->format, usage, way, why);
+	if (ret == 0) {
+		ret = image_create(self, info, usage, way, why);
+	}
+	/* Of an explicit one, the driver was told. */
+	bool is_linear = way->tiling == VK_IMAGE_TILING_LINEAR;
+	for (uint32_t i = 0; i < info->plane_count && ret == 0 && is_linear; i++) {
+		ret = check_plane(self, info, i, &placement, why);
+	}
+	return ret < 0 ? ret : image_bind(self, way, &placement, why);
+}
+
+static void image_drop(struct stile_vulkan_image *self) {
+	struct stile_vulkan *vulkan = self->vulkan;
+	vulkan->vk.DestroyImage(vulkan->info.device, self->handle, NULL);
+	self->handle = VK_NULL_HANDLE;
+	for (uint32_t i = 0; i < STILE_MAX_PLANES; i++) {
+		vulkan->vk.FreeMemory(vulkan->info.device, self->memories[i], NULL);
+		self->memories[i] = VK_NULL_HANDLE;
+	}
+}
+
+static bool is_in_one_buffer(const struct stile_image *image) {
+	uint32_t i = stile_image_get_info(image)->plane_count;
+	while (i > 0 && stile_image_get_buffer(image, i - 1) == stile_image_get_buffer(image, 0)) {
+		i--;
+	}
+	return i == 0;
+}
+
+/*
+ * With its layout told to the driver, if the application has enabled that; or else in the driver's own linear
+ * one. Where a driver has the second plane of that in the same memory, it may not say (lavapipe does not): each
+ * is bound by itself. Linear planes in several buffers are in the second way only: lavapipe (Mesa 26.1) takes them
+ * in the first, looks at the first memory for all, and crashes.
+ */
 static int image_import(
 	struct stile_vulkan_image *self, VkImageUsageFlags usage, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
@@ -185,24 +328,31 @@ static int image_import(
 		ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
 	}
 	if (ret == 0) {
-		ret = check_format(vulkan, info, self->format, usage, why);
+		ret = check_meaning(vulkan, info, self->format, usage, why);
 	}
-	if (ret == 0) {
-		ret = image_create(self, info, usage, why);
+	bool is_linear = info->modifier == DRM_FORMAT_MOD_LINEAR;
+	bool is_in_one = is_in_one_buffer(self->image);
+	if (ret == 0 && vulkan->has_modifiers && (is_in_one || !is_linear)) {
+		struct vulkan_way way = {
+			.tiling = VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT,
+			.is_disjoint = !is_in_one,
+		};
+		ret = import_in(self, info, usage, &way, why);
+		/* Lavapipe says OUT_OF_DEVICE_MEMORY of what it cannot take. */
+		if (ret == 0 || !is_linear) {
+			return ret;
+		}
+		image_drop(self);
+		ret = 0;
 	}
-	if (ret == 0) {
-		ret = check_layout(self, info, why);
+	if (ret < 0) {
+		return ret;
 	}
-	if (ret == 0) {
-		ret = image_bind(self, why);
-	}
-	return ret;
-}
-
-static void image_finish(struct stile_vulkan_image *self) {
-	struct stile_vulkan *vulkan = self->vulkan;
-	vulkan->vk.DestroyImage(vulkan->info.device, self->handle, NULL);
-	vulkan->vk.FreeMemory(vulkan->info.device, self->memory, NULL);
+	struct vulkan_way way = {
+		.tiling = VK_IMAGE_TILING_LINEAR,
+		.is_disjoint = info->plane_count > 1,
+	};
+	return import_in(self, info, usage, &way, why);
 }
 
 /* Make one that nobody knows yet. */
@@ -225,7 +375,7 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 	if (ret < 0) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
 			stile_image_get_info(image)->name, why->text);
-		image_finish(self);
+		image_drop(self);
 		free(self);
 		if (ret == -EIO) {
 			import_cache_clear(&vulkan->imports);
@@ -247,7 +397,7 @@ int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_ow
 	self->vulkan = vulkan;
 	self->format = format;
 	self->handle = own->image;
-	self->memory = own->memory;
+	self->memories[0] = own->memory;
 	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_OPAQUE_FD);
 	import_cache_hold(&vulkan->imports, &self->entry);
 	*out = self;
@@ -284,7 +434,7 @@ void stile_vulkan_image_destroy(struct stile_vulkan_image *image) {
 }
 
 void vulkan_image_destroy(struct import_entry *entry) {
-	image_finish(image_of_entry(entry));
+	image_drop(image_of_entry(entry));
 }
 
 VkImage stile_vulkan_image_get_handle(const struct stile_vulkan_image *image) {
@@ -296,6 +446,7 @@ VkFormat stile_vulkan_image_get_format(const struct stile_vulkan_image *image) {
 }
 
 static VkImageMemoryBarrier image_barrier(const struct stile_vulkan_image *image) {
+	/* Of a disjoint image, COLOR means all planes (7.7.4 Image Layout Transition). */
 	return (VkImageMemoryBarrier){
 		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
 		.image = image->handle,

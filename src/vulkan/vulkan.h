@@ -14,11 +14,14 @@
 	X(AllocateMemory) \
 	X(BindBufferMemory) \
 	X(BindImageMemory) \
+	X(BindImageMemory2) \
 	X(CreateBuffer) \
 	X(CreateImage) \
+	X(CreateSamplerYcbcrConversion) \
 	X(CreateSemaphore) \
 	X(DestroyBuffer) \
 	X(DestroyImage) \
+	X(DestroySamplerYcbcrConversion) \
 	X(DestroySemaphore) \
 	X(FreeMemory) \
 	X(GetBufferMemoryRequirements2) \
@@ -33,6 +36,7 @@
 struct vulkan_procs {
 	PFN_vkGetDeviceProcAddr GetDeviceProcAddr;
 	PFN_vkGetPhysicalDeviceExternalBufferProperties GetPhysicalDeviceExternalBufferProperties;
+	PFN_vkGetPhysicalDeviceFormatProperties2 GetPhysicalDeviceFormatProperties2;
 	PFN_vkGetPhysicalDeviceImageFormatProperties2 GetPhysicalDeviceImageFormatProperties2;
 	PFN_vkGetPhysicalDeviceProperties GetPhysicalDeviceProperties;
 	PFN_vkGetPhysicalDeviceProperties2 GetPhysicalDeviceProperties2;
@@ -53,9 +57,10 @@ struct stile_vulkan {
 	struct stile_vulkan_info info;
 	struct vulkan_procs vk;
 	struct stile_constraints limits;
-	uint32_t foreign; /* the queue family that stands for others */
-	uint64_t context; /* of the fences made of the queue's work */
-	uint32_t refs;    /* the owner's, and one for each fence that is still out */
+	bool has_modifiers; /* images with explicit ones: VK_EXT_image_drm_format_modifier */
+	uint32_t foreign;   /* the queue family that stands for others */
+	uint64_t context;   /* of the fences made of the queue's work */
+	uint32_t refs;      /* the owner's, and one for each fence that is still out */
 	struct import_cache imports;
 
 	/* Under the queue's lock. */
@@ -78,6 +83,7 @@ struct stile_vulkan {
 	struct lane *lanes;
 	bool bridge_telling; /* a list is off its lane, the device not yet told */
 	struct crossing *spare_crossings;
+	struct conversion *conversions;
 };
 
 /* error.c */
@@ -145,6 +151,20 @@ int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffe
 /** The same of whole pages that are mapped. They stay mapped as long as the memory is used. */
 int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64_t mapped,
 	const VkMemoryRequirements *needs, VkDeviceMemory *memory, struct stile_report *why);
+
+/* modifier.c */
+/** How an image becomes one of Vulkan's. */
+struct vulkan_way {
+	VkImageTiling tiling;   /* LINEAR, or explicit: DRM_FORMAT_MODIFIER_EXT */
+	bool is_disjoint;       /* memory is bound to each plane by itself */
+	bool is_dedicated_only; /* the driver takes memory only that is the image's alone */
+};
+/** Does the device take this format and modifier in this way at all? 0 or -EOPNOTSUPP. */
+int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info *info,
+	VkFormat format, const struct vulkan_way *way, struct stile_report *why);
+
+/* conversion.c */
+void vulkan_conversions_free(struct stile_vulkan *vulkan);
 
 /* fence.c: work of the queue becomes a fence. */
 /**

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* Colours of YUV in Vulkan, planes apart, and where planes are. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "demos/vulkan_drawer.h"
+#include "interop-tests/interop/card.h"
+#include "interop-tests/interop/images.h"
+#include "interop-tests/interop/vulkan_sampler.h"
+#include "interop-tests/interop/yuv_picture.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/runner.h"
+
+static struct vulkan_drawer drawer;
+static struct stile_device *device;
+
+static void start(void) {
+	ck_assert_int_eq(vulkan_drawer_init(&drawer, false), 0);
+}
+
+static void stop(void) {
+	vulkan_drawer_finish(&drawer);
+}
+
+static void open_device(void) {
+	device = images_open_device();
+}
+
+static void destroy_device(void) {
+	stile_device_destroy(device);
+}
+
+static struct stile_image *create_large(
+	uint32_t fourcc, struct stile_colour colour, uint32_t width, uint32_t height) {
+	const struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = width,
+		.height = height,
+		.fourcc = fourcc,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.colour = colour,
+	};
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	return image;
+}
+
+static struct stile_image *create(uint32_t fourcc, struct stile_colour colour) {
+	return create_large(fourcc, colour, CARD_WIDTH, CARD_HEIGHT);
+}
+
+static VkFormatFeatureFlags find_features(uint32_t fourcc) {
+	struct stile_vulkan_format vk = { .size = sizeof(vk) };
+	VkFormatProperties properties;
+	if (stile_vulkan_format_get(fourcc, &vk) < 0) {
+		return 0;
+	}
+	vkGetPhysicalDeviceFormatProperties(drawer.physical_device, vk.format, &properties);
+	return properties.linearTilingFeatures;
+}
+
+static bool is_sited(VkFormatFeatureFlags features) {
+	return (features &
+		       (VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT |
+			       VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT)) != 0;
+}
+
+/* ---- Colours ------------------------------------------------------------------------------ */
+
+/* By hand, of H.273. */
+static const struct {
+	uint32_t matrix;
+	struct yuv_meaning meaning;
+} matrices[] = {
+	{ 0, { 0.299, 0.114, false } },
+	{ 1, { 0.2126, 0.0722, false } },
+	{ 2, { 0.299, 0.114, false } },
+	{ 5, { 0.299, 0.114, false } },
+	{ 6, { 0.299, 0.114, false } },
+	{ 9, { 0.2627, 0.0593, false } },
+};
+
+enum { MATRICES = 6 };
+
+/* What is not said: on the left, and between two rows, as far as the device has that. */
+static struct yuv_siting choose_siting(uint32_t fourcc) {
+	VkFormatFeatureFlags features = find_features(fourcc);
+	return (struct yuv_siting){
+		.horizontal = (features & VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT) != 0,
+		.vertical = (features & VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT) == 0,
+	};
+}
+
+static void check_colours(struct stile_image *image, const struct yuv_picture *picture,
+	const struct yuv_meaning *meaning) {
+	const struct stile_image_info *info = stile_image_get_info(image);
+	const struct stile_format *format = stile_format_get(info->fourcc);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	struct vulkan_sampler sampler;
+	VkSamplerYcbcrConversion conversion;
+	float rgba[CARD_PIXELS][4];
+	int ret = stile_vulkan_import_image(
+		drawer.stile, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ret = stile_vulkan_get_ycbcr_conversion(
+		drawer.stile, info->fourcc, &info->colour, VK_FILTER_NEAREST, &why, &conversion);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	vulkan_sampler_init_converted(
+		&sampler, &drawer, CARD_PIXELS, conversion, VK_FILTER_NEAREST);
+	vulkan_sampler_read(&sampler, imported, (VkComponentMapping){ 0 },
+		(VkExtent2D){ CARD_WIDTH, CARD_HEIGHT }, rgba);
+	vulkan_sampler_finish(&sampler);
+	yuv_picture_check(picture, format, meaning, choose_siting(info->fourcc), 0.6, rgba);
+	stile_vulkan_image_destroy(imported);
+}
+
+static bool check_format(
+	const struct stile_format *format, size_t matrix, enum stile_colour_range range) {
+	VkFormatFeatureFlags features = find_features(format->fourcc);
+	if (!format->is_yuv || !is_sited(features) ||
+		(format->plane_count > 1 && (features & VK_FORMAT_FEATURE_DISJOINT_BIT) == 0)) {
+		return false;
+	}
+	struct yuv_meaning meaning = matrices[matrix].meaning;
+	struct yuv_picture picture;
+	struct stile_image *image = create(format->fourcc,
+		(struct stile_colour){ .matrix = matrices[matrix].matrix, .range = range });
+	meaning.is_full = range == STILE_RANGE_FULL;
+	yuv_picture_fill(&picture, format);
+	yuv_picture_upload(device, image, &picture);
+	check_colours(image, &picture, &meaning);
+	stile_image_unref(image);
+	return true;
+}
+
+/*
+ * Wrong code: another model or range; Cb and Cr the wrong way round; a plane looked for where another one is, or where the
+ * driver says that it is.
+ */
+START_TEST(sampled_image_has_the_colours_that_the_image_says) {
+	const struct stile_format *format;
+	unsigned shown = 0;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		shown += check_format(format, (size_t)_i, STILE_RANGE_NOT_SAID);
+		shown += check_format(format, (size_t)_i, STILE_RANGE_FULL);
+	}
+	ck_assert_uint_ge(shown, 20);
+}
+END_TEST
+
+/* Wrong code: all planes bound to the memory of the first, or at the beginning of their own. */
+START_TEST(planes_in_several_buffers_have_their_colours) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YVU420, DRM_FORMAT_P010 };
+	struct stile_image *image = yuv_picture_import_apart(device, fourccs[_i]);
+	struct yuv_picture picture;
+	yuv_picture_fill(&picture, stile_format_get(fourccs[_i]));
+	yuv_picture_upload(device, image, &picture);
+	check_colours(image, &picture, &yuv_unsaid);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- Conversions -------------------------------------------------------------------------- */
+
+static VkSamplerYcbcrConversion get(uint32_t fourcc, struct stile_colour colour, VkFilter filter) {
+	struct stile_report why = { .size = sizeof(why) };
+	VkSamplerYcbcrConversion conversion;
+	int ret = stile_vulkan_get_ycbcr_conversion(
+		drawer.stile, fourcc, &colour, filter, &why, &conversion);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return conversion;
+}
+
+/* Wrong code: a new one each time; one for two that differ in one thing. */
+START_TEST(same_conversion_is_made_once) {
+	const struct stile_colour bt601 = { .matrix = 6, .range = STILE_RANGE_LIMITED };
+	const struct stile_colour bt709 = { .matrix = 1, .range = STILE_RANGE_LIMITED };
+	const struct stile_colour full = { .matrix = 6, .range = STILE_RANGE_FULL };
+	const uint32_t nv12 = DRM_FORMAT_NV12;
+	VkSamplerYcbcrConversion all[] = {
+		get(nv12, bt601, VK_FILTER_NEAREST),
+		get(nv12, bt709, VK_FILTER_NEAREST),
+		get(nv12, full, VK_FILTER_NEAREST),
+		get(nv12, bt601, VK_FILTER_LINEAR),
+		get(DRM_FORMAT_NV21, bt601, VK_FILTER_NEAREST),
+		get(DRM_FORMAT_P010, bt601, VK_FILTER_NEAREST),
+	};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		for (size_t k = 0; k < i; k++) {
+			ck_assert(all[i] != all[k]);
+		}
+	}
+	const struct stile_colour unsaid = { 0 }, pal = { .matrix = 5 };
+	ck_assert(get(nv12, bt601, VK_FILTER_NEAREST) == all[0]);
+	ck_assert(get(nv12, unsaid, VK_FILTER_NEAREST) == all[0]);
+	ck_assert(get(nv12, pal, VK_FILTER_NEAREST) == all[0]);
+	ck_assert(get(DRM_FORMAT_P010, bt601, VK_FILTER_NEAREST) == all[5]);
+}
+END_TEST
+
+static void *get_in_thread(void *handle) {
+	const struct stile_colour colour = { .matrix = 9 };
+	VkSamplerYcbcrConversion *out = handle;
+	*out = get(DRM_FORMAT_NV16, colour, VK_FILTER_NEAREST);
+	return NULL;
+}
+
+/* Wrong code: two that were made at once both handed out, and one of them lost or destroyed. */
+START_TEST(conversion_is_the_same_in_all_threads) {
+	VkSamplerYcbcrConversion handles[8];
+	pthread_t threads[8];
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, get_in_thread, &handles[i]), 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+		ck_assert(handles[i] == handles[0]);
+	}
+}
+END_TEST
+
+static void check_refused(uint32_t fourcc, struct stile_colour colour, VkFilter filter,
+	enum stile_reason reason, const char *text) {
+	struct stile_report why = { .size = sizeof(why) };
+	VkSamplerYcbcrConversion conversion;
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(
+				 drawer.stile, fourcc, &colour, filter, &why, &conversion),
+		-EOPNOTSUPP);
+	ck_assert(conversion == VK_NULL_HANDLE);
+	ck_assert_int_eq(why.reason, reason);
+	ck_assert_msg(strstr(why.text, text) != NULL, "%s", why.text);
+}
+
+/* Wrong code: a matrix that Vulkan has not taken for another; RGB converted. */
+START_TEST(conversion_that_vulkan_cannot_say_is_refused) {
+	static const uint32_t unsayable[] = { 4, 7, 8, 10, 14 };
+	for (size_t i = 0; i < sizeof(unsayable) / sizeof(unsayable[0]); i++) {
+		check_refused(DRM_FORMAT_NV12, (struct stile_colour){ .matrix = unsayable[i] },
+			VK_FILTER_NEAREST, STILE_REASON_COLOUR, "NV12");
+	}
+	const struct stile_colour unsaid = { 0 };
+	check_refused(
+		DRM_FORMAT_XRGB8888, unsaid, VK_FILTER_NEAREST, STILE_REASON_FORMAT, "XRGB8888");
+	check_refused(DRM_FORMAT_NV15, unsaid, VK_FILTER_NEAREST, STILE_REASON_FORMAT, "NV15");
+	check_refused(DRM_FORMAT_C8, unsaid, VK_FILTER_NEAREST, STILE_REASON_FORMAT, "this");
+	struct stile_report why = { .size = 3 };
+	VkSamplerYcbcrConversion conversion;
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(drawer.stile, DRM_FORMAT_NV12, &unsaid,
+				 VK_FILTER_NEAREST, &why, &conversion),
+		-EINVAL);
+}
+END_TEST
+
+/* Wrong code: siting dropped that the device does not have; asked for where there is none; one axis for the other. */
+static void check_siting(
+	uint32_t fourcc, enum stile_chroma_siting horizontal, enum stile_chroma_siting vertical) {
+	static const VkFormatFeatureFlags bits[] = { 0,
+		VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT,
+		VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT };
+	const struct stile_format *format = stile_format_get(fourcc);
+	const struct stile_colour colour = { .horizontal = horizontal, .vertical = vertical };
+	VkFormatFeatureFlags features = find_features(fourcc), needed = 0;
+	needed |= format->hsub > 1 ? bits[horizontal] : 0;
+	needed |= format->vsub > 1 ? bits[vertical] : 0;
+	if ((features & needed) == needed) {
+		get(fourcc, colour, VK_FILTER_NEAREST);
+	} else {
+		check_refused(fourcc, colour, VK_FILTER_NEAREST, STILE_REASON_COLOUR, format->name);
+	}
+	if ((features & VK_FORMAT_FEATURE_SAMPLED_IMAGE_YCBCR_CONVERSION_LINEAR_FILTER_BIT) == 0) {
+		check_refused(fourcc, colour, VK_FILTER_LINEAR, STILE_REASON_FORMAT, format->name);
+	}
+}
+
+START_TEST(siting_is_the_image_s_or_refused) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_NV16, DRM_FORMAT_YUYV };
+	for (int i = 0; i < 27; i++) {
+		check_siting(fourccs[i / 9], (enum stile_chroma_siting)(i / 3 % 3),
+			(enum stile_chroma_siting)(i % 3));
+	}
+}
+END_TEST
+
+/* Wrong code: Vulkan called for what the application has not enabled; refused for copies, too. */
+START_TEST(without_the_feature_yuv_is_copied_only) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct stile_image *image = create(DRM_FORMAT_NV12, (struct stile_colour){ 0 });
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	struct stile_vulkan *vulkan;
+	VkSamplerYcbcrConversion conversion;
+	info.features = 0;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 vulkan, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
+		-EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "samplerYcbcrConversion"));
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, DRM_FORMAT_NV12,
+				 &(struct stile_colour){ 0 }, VK_FILTER_NEAREST, &why, &conversion),
+		-EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "samplerYcbcrConversion"));
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 vulkan, image, VK_IMAGE_USAGE_TRANSFER_SRC_BIT, &why, &imported),
+		0);
+	stile_vulkan_image_destroy(imported);
+	stile_vulkan_destroy(vulkan);
+	info.features = 2;
+	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), -EINVAL);
+	ck_assert_uint_eq(why.actual, 2);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- Places ------------------------------------------------------------------------------- */
+
+/* Wrong code: the picture looked for at the beginning of the memory; only offset 0 taken. */
+START_TEST(picture_at_an_offset_is_found) {
+	const struct stile_format *format = stile_format_get(DRM_FORMAT_ABGR8888);
+	struct stile_image *image =
+		images_import_odd(device, CARD_WIDTH, CARD_HEIGHT, 64, 4160, 8192);
+	struct stile_vulkan_image *imported;
+	struct vulkan_sampler sampler;
+	struct card card;
+	float rgba[CARD_PIXELS][4];
+	ck_assert(card_make(format, &card));
+	card_upload(device, image, 0, card.bytes);
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 drawer.stile, image, VK_IMAGE_USAGE_SAMPLED_BIT, NULL, &imported),
+		0);
+	vulkan_sampler_init(&sampler, &drawer, CARD_PIXELS);
+	vulkan_sampler_read(&sampler, imported, (VkComponentMapping){ 0 },
+		(VkExtent2D){ CARD_WIDTH, CARD_HEIGHT }, rgba);
+	vulkan_sampler_finish(&sampler);
+	card_check(&card, rgba, format->name);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/*
+ * Lavapipe wants for each plane what all of them take, behind where it begins. Wrong code: believed; planes of chroma
+ * expected to have the pitch of luma.
+ */
+START_TEST(planes_need_no_more_memory_than_they_have) {
+	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YUV420, DRM_FORMAT_P010 };
+	struct stile_image *image = create_large(fourccs[_i], (struct stile_colour){ 0 }, 256, 128);
+	const uint64_t luma = fourccs[_i] == DRM_FORMAT_P010 ? 65536 : 32768;
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	ck_assert_uint_eq(
+		stile_buffer_get_bytes(stile_image_get_buffer(image, 0)), luma + luma / 2);
+	ck_assert_msg(stile_vulkan_import_image(drawer.stile, image, VK_IMAGE_USAGE_SAMPLED_BIT,
+			      &why, &imported) == 0,
+		"%s", why.text);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: the pitch of luma looked at only. */
+START_TEST(pitch_of_each_plane_is_the_driver_s) {
+	struct stile_image *image = yuv_picture_import_apart(device, DRM_FORMAT_NV12);
+	struct stile_image_info info = { .size = sizeof(info) };
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_image *imported;
+	struct stile_image *odd;
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	info.planes[1].pitch = 128;
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &odd), 0);
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 drawer.stile, odd, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
+		-EOPNOTSUPP);
+	ck_assert_int_eq(why.reason, STILE_REASON_PITCH);
+	ck_assert_uint_eq(why.plane, 1);
+	ck_assert_uint_eq(why.needed, 64);
+	ck_assert_uint_eq(why.actual, 128);
+	stile_image_unref(odd);
+	close(info.planes[0].fd);
+	close(info.planes[1].fd);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("colour in Vulkan");
+	TCase *tcase = tcase_create("colour");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, start, stop);
+	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
+	tcase_add_checked_fixture(tcase, open_device, destroy_device);
+	tcase_add_loop_test(tcase, sampled_image_has_the_colours_that_the_image_says, 0, MATRICES);
+	tcase_add_loop_test(tcase, planes_in_several_buffers_have_their_colours, 0, 3);
+	tcase_add_test(tcase, same_conversion_is_made_once);
+	tcase_add_test(tcase, conversion_is_the_same_in_all_threads);
+	tcase_add_test(tcase, conversion_that_vulkan_cannot_say_is_refused);
+	tcase_add_test(tcase, siting_is_the_image_s_or_refused);
+	tcase_add_test(tcase, without_the_feature_yuv_is_copied_only);
+	tcase_add_test(tcase, picture_at_an_offset_is_found);
+	tcase_add_loop_test(tcase, planes_need_no_more_memory_than_they_have, 0, 3);
+	tcase_add_test(tcase, pitch_of_each_plane_is_the_driver_s);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}
