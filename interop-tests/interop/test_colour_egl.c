@@ -84,35 +84,22 @@ static void read_external(const struct stile_egl_image *image, float (*rgba)[4])
 
 /* ---- What EGL is told --------------------------------------------------------------------- */
 
-/* By hand, of H.273. */
-static const struct {
-	uint32_t matrix;
-	struct yuv_meaning meaning;
-} matrices[] = {
-	{ 0, { 0.299, 0.114, false } },
-	{ 1, { 0.2126, 0.0722, false } },
-	{ 2, { 0.299, 0.114, false } },
-	{ 5, { 0.299, 0.114, false } },
-	{ 6, { 0.299, 0.114, false } },
-	{ 9, { 0.2627, 0.0593, false } },
-};
-
-enum { MATRICES = 6, RANGES = 3 };
+enum { RANGES = 3 };
 
 /* False: the driver does not take it. */
 static bool check_external(uint32_t fourcc, size_t matrix, enum stile_colour_range range) {
 	/* In no two matrices or ranges the same, and within all of them. */
 	static const uint8_t numbers[] = { 120, 170, 90 };
-	struct stile_image *image = create(
-		fourcc, (struct stile_colour){ .matrix = matrices[matrix].matrix, .range = range });
+	struct stile_image *image = create(fourcc,
+		(struct stile_colour){ .matrix = yuv_matrices[matrix].matrix, .range = range });
 	struct stile_egl_image *imported;
 	if (stile_egl_import_image(drawer.stile, image, NULL, &imported) == 0) {
-		struct yuv_meaning meaning = matrices[matrix].meaning;
+		struct yuv_meaning meaning = yuv_matrices[matrix].meaning;
 		float rgba[CARD_PIXELS][4];
 		double expected[3];
 		char what[64];
 		snprintf(what, sizeof(what), "%s, matrix %u, range %d",
-			stile_format_get(fourcc)->name, matrices[matrix].matrix, range);
+			stile_format_get(fourcc)->name, yuv_matrices[matrix].matrix, range);
 		meaning.is_full = range == STILE_RANGE_FULL;
 		fill_with(image, numbers);
 		yuv_to_rgb(&meaning, 8, (const double[]){ numbers[0], numbers[1], numbers[2] },
@@ -373,9 +360,9 @@ START_TEST(planes_have_the_colours_that_the_image_says) {
 	const struct stile_format *format;
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
 		for (size_t r = 0; r < 2 && has_planes_to_take(format); r++) {
-			const struct stile_colour colour = { .matrix = matrices[_i].matrix,
+			const struct stile_colour colour = { .matrix = yuv_matrices[_i].matrix,
 				.range = ranges[r] };
-			struct yuv_meaning meaning = matrices[_i].meaning;
+			struct yuv_meaning meaning = yuv_matrices[_i].meaning;
 			struct yuv_picture picture;
 			struct stile_image *image = create(format->fourcc, colour);
 			meaning.is_full = ranges[r] == STILE_RANGE_FULL;
@@ -394,7 +381,7 @@ END_TEST
 START_TEST(planes_in_several_buffers_have_their_colours) {
 	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YVU420, DRM_FORMAT_P010 };
 	struct stile_egl *egl = open_single_planes();
-	struct stile_image *image = yuv_picture_import_apart(device, fourccs[_i]);
+	struct stile_image *image = yuv_picture_import(device, fourccs[_i], 80, true);
 	struct yuv_picture picture;
 	yuv_picture_fill(&picture, stile_format_get(fourccs[_i]));
 	yuv_picture_upload(device, image, &picture);
@@ -511,10 +498,10 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
 	tcase_add_checked_fixture(tcase, start, stop);
 	tcase_add_loop_test(
-		tcase, external_texture_has_the_colours_that_the_image_says, 0, MATRICES);
+		tcase, external_texture_has_the_colours_that_the_image_says, 0, YUV_MATRICES);
 	tcase_add_loop_test(tcase, only_what_is_said_is_said_to_egl, 0, 8);
 	tcase_add_test(tcase, matrix_that_egl_cannot_say_is_refused);
-	tcase_add_loop_test(tcase, planes_have_the_colours_that_the_image_says, 0, MATRICES);
+	tcase_add_loop_test(tcase, planes_have_the_colours_that_the_image_says, 0, YUV_MATRICES);
 	tcase_add_loop_test(tcase, planes_in_several_buffers_have_their_colours, 0, 3);
 	tcase_add_loop_test(tcase, way_that_was_taken_is_told, 0, 3);
 	tcase_add_test(tcase, failure_of_any_plane_leaves_nothing);

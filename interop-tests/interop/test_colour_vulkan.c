@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/interop/card.h"
@@ -69,21 +68,6 @@ static bool is_sited(VkFormatFeatureFlags features) {
 
 /* ---- Colours ------------------------------------------------------------------------------ */
 
-/* By hand, of H.273. */
-static const struct {
-	uint32_t matrix;
-	struct yuv_meaning meaning;
-} matrices[] = {
-	{ 0, { 0.299, 0.114, false } },
-	{ 1, { 0.2126, 0.0722, false } },
-	{ 2, { 0.299, 0.114, false } },
-	{ 5, { 0.299, 0.114, false } },
-	{ 6, { 0.299, 0.114, false } },
-	{ 9, { 0.2627, 0.0593, false } },
-};
-
-enum { MATRICES = 6 };
-
 /* What is not said: on the left, and between two rows, as far as the device has that. */
 static struct yuv_siting choose_siting(uint32_t fourcc) {
 	VkFormatFeatureFlags features = find_features(fourcc);
@@ -124,10 +108,10 @@ static bool check_format(
 		(format->plane_count > 1 && (features & VK_FORMAT_FEATURE_DISJOINT_BIT) == 0)) {
 		return false;
 	}
-	struct yuv_meaning meaning = matrices[matrix].meaning;
+	struct yuv_meaning meaning = yuv_matrices[matrix].meaning;
 	struct yuv_picture picture;
 	struct stile_image *image = create(format->fourcc,
-		(struct stile_colour){ .matrix = matrices[matrix].matrix, .range = range });
+		(struct stile_colour){ .matrix = yuv_matrices[matrix].matrix, .range = range });
 	meaning.is_full = range == STILE_RANGE_FULL;
 	yuv_picture_fill(&picture, format);
 	yuv_picture_upload(device, image, &picture);
@@ -154,7 +138,7 @@ END_TEST
 /* Wrong code: all planes bound to the memory of the first, or at the beginning of their own. */
 START_TEST(planes_in_several_buffers_have_their_colours) {
 	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YVU420, DRM_FORMAT_P010 };
-	struct stile_image *image = yuv_picture_import_apart(device, fourccs[_i]);
+	struct stile_image *image = yuv_picture_import(device, fourccs[_i], 64, true);
 	struct yuv_picture picture;
 	yuv_picture_fill(&picture, stile_format_get(fourccs[_i]));
 	yuv_picture_upload(device, image, &picture);
@@ -411,25 +395,22 @@ START_TEST(layout_of_rgb_is_told_or_refused) {
 }
 END_TEST
 
-/* Lavapipe 25 is told of several planes, and refuses. Wrong code: the pitch of luma looked at only. */
+/*
+ * Of several planes, lavapipe 25 is told and refuses, lavapipe 26 takes it; in several buffers, that crashes. Wrong code:
+ * the pitch of luma looked at only; one way tried where the other is left.
+ */
 START_TEST(layout_of_yuv_is_told_or_refused) {
-	struct stile_image *image = yuv_picture_import_apart(device, DRM_FORMAT_NV12), *odd;
-	struct stile_image_info info = { .size = sizeof(info) };
-	ck_assert_int_eq(stile_image_export(image, &info), 0);
-	info.planes[1].pitch = 128;
-	ck_assert_int_eq(stile_image_import(device, &info, NULL, &odd), 0);
-	struct stile_vulkan_image *imported = import_pitch(odd, 1, 128);
-	ck_assert(imported == NULL || can_tell_layout());
+	bool are_apart = _i == 1;
+	struct stile_image *image = yuv_picture_import(device, DRM_FORMAT_NV12, 128, are_apart);
+	struct stile_vulkan_image *imported = import_pitch(image, 1, 128);
+	ck_assert(imported == NULL || (can_tell_layout() && !are_apart));
 	if (imported != NULL) {
 		struct yuv_picture picture;
 		yuv_picture_fill(&picture, stile_format_get(DRM_FORMAT_NV12));
-		yuv_picture_upload(device, odd, &picture);
-		check_colours(odd, &picture, &yuv_unsaid);
+		yuv_picture_upload(device, image, &picture);
+		check_colours(image, &picture, &yuv_unsaid);
 	}
 	stile_vulkan_image_destroy(imported);
-	stile_image_unref(odd);
-	close(info.planes[0].fd);
-	close(info.planes[1].fd);
 	stile_image_unref(image);
 }
 END_TEST
@@ -443,7 +424,8 @@ static Suite *make_suite(void) {
 	tcase_add_unchecked_fixture(tcase, start, stop);
 	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
 	tcase_add_checked_fixture(tcase, open_device, destroy_device);
-	tcase_add_loop_test(tcase, sampled_image_has_the_colours_that_the_image_says, 0, MATRICES);
+	tcase_add_loop_test(
+		tcase, sampled_image_has_the_colours_that_the_image_says, 0, YUV_MATRICES);
 	tcase_add_loop_test(tcase, planes_in_several_buffers_have_their_colours, 0, 3);
 	tcase_add_test(tcase, same_conversion_is_made_once);
 	tcase_add_test(tcase, conversion_is_the_same_in_all_threads);
@@ -460,7 +442,8 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(layouts, ledger_open, ledger_close);
 	tcase_add_checked_fixture(layouts, open_device, destroy_device);
 	tcase_add_test(layouts, layout_of_rgb_is_told_or_refused);
-	tcase_add_test(layouts, layout_of_yuv_is_told_or_refused);
+	tcase_add_loop_test(layouts, layout_of_yuv_is_told_or_refused, 0, 2);
+	tcase_add_loop_test(layouts, planes_in_several_buffers_have_their_colours, 0, 1);
 	suite_add_tcase(suite, layouts);
 	return suite;
 }

@@ -32,7 +32,8 @@ void yuv_picture_upload(
 	}
 }
 
-struct stile_image *yuv_picture_import_apart(struct stile_device *device, uint32_t fourcc) {
+struct stile_image *yuv_picture_import(
+	struct stile_device *device, uint32_t fourcc, uint32_t chroma_pitch, bool are_apart) {
 	const struct stile_format *format = stile_format_get(fourcc);
 	struct stile_image_info info = {
 		.size = sizeof(info),
@@ -43,16 +44,18 @@ struct stile_image *yuv_picture_import_apart(struct stile_device *device, uint32
 		.plane_count = format->plane_count,
 	};
 	struct stile_image *image;
+	int fds[STILE_MAX_PLANES];
 	for (uint32_t i = 0; i < format->plane_count; i++) {
+		fds[i] = memory_create(16384, F_SEAL_SHRINK);
 		info.planes[i] = (struct stile_image_plane){
-			.fd = memory_create(16384, F_SEAL_SHRINK),
-			.pitch = 64,
+			.fd = fds[are_apart ? i : 0],
+			.pitch = i == 0 ? 64 : chroma_pitch,
 			.offset = UINT64_C(4096) * i,
 		};
 	}
 	ck_assert_int_eq(stile_image_import(device, &info, NULL, &image), 0);
 	for (uint32_t i = 0; i < format->plane_count; i++) {
-		close(info.planes[i].fd);
+		close(fds[i]);
 	}
 	return image;
 }

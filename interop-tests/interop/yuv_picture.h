@@ -21,8 +21,9 @@ void yuv_picture_fill(struct yuv_picture *picture, const struct stile_format *fo
 void yuv_picture_upload(
 	struct stile_device *device, struct stile_image *image, const struct yuv_picture *picture);
 
-/** An image whose planes are in a file each, all but the first behind something else there. */
-struct stile_image *yuv_picture_import_apart(struct stile_device *device, uint32_t fourcc);
+/** An image whose planes are in one file, or in one each, all but the first behind something else there. */
+struct stile_image *yuv_picture_import(
+	struct stile_device *device, uint32_t fourcc, uint32_t chroma_pitch, bool are_apart);
 
 /** What the nearest sample of chroma is: of those between two pixels, the second, if it is co-sited. */
 struct yuv_siting {

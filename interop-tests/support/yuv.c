@@ -144,6 +144,15 @@ void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t
 
 const struct yuv_meaning yuv_unsaid = { 0.299, 0.114, false };
 
+const struct yuv_matrix yuv_matrices[YUV_MATRICES] = {
+	{ 0, { 0.299, 0.114, false } },
+	{ 1, { 0.2126, 0.0722, false } },
+	{ 2, { 0.299, 0.114, false } },
+	{ 5, { 0.299, 0.114, false } },
+	{ 6, { 0.299, 0.114, false } },
+	{ 9, { 0.2627, 0.0593, false } },
+};
+
 void yuv_to_rgb(
 	const struct yuv_meaning *meaning, uint32_t bits, const double numbers[3], double rgb[3]) {
 	const double r = meaning->r, b = meaning->b, g = 1 - r - b;

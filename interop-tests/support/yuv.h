@@ -19,6 +19,13 @@ struct yuv_meaning {
 	bool is_full;
 };
 
+/** What both EGL and Vulkan have a name for, by its code in H.273; in limited range. */
+enum { YUV_MATRICES = 6 };
+extern const struct yuv_matrix {
+	uint32_t matrix;
+	struct yuv_meaning meaning;
+} yuv_matrices[YUV_MATRICES];
+
 /** BT.601 in limited range: what is taken where nothing is said. */
 extern const struct yuv_meaning yuv_unsaid;
 
