@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
@@ -124,6 +125,30 @@ START_TEST(external_texture_has_the_colours_that_the_image_says) {
 	}
 	/* Mesa 25 takes those of one plane. */
 	ck_assert_uint_ge(shown, 9);
+}
+END_TEST
+
+/* Wrong code: what was imported of the same memory in the same layout found again, with the other's hints. */
+START_TEST(same_memory_in_other_colours_is_another_import) {
+	struct stile_image *image = create(DRM_FORMAT_YUYV, (struct stile_colour){ .matrix = 6 });
+	struct stile_image_info info = { .size = sizeof(info) };
+	struct stile_egl_image *imported[3];
+	struct stile_image *other;
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	info.colour.matrix = 1;
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &other), 0);
+	ck_assert_ptr_eq(stile_image_get_buffer(other, 0), stile_image_get_buffer(image, 0));
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, image, NULL, &imported[0]), 0);
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, other, NULL, &imported[1]), 0);
+	ck_assert_int_eq(stile_egl_import_image(drawer.stile, other, NULL, &imported[2]), 0);
+	ck_assert_ptr_ne(imported[1], imported[0]);
+	ck_assert_ptr_eq(imported[2], imported[1]);
+	for (int i = 0; i < 3; i++) {
+		stile_egl_image_destroy(imported[i]);
+	}
+	close(info.planes[0].fd);
+	stile_image_unref(other);
+	stile_image_unref(image);
 }
 END_TEST
 
@@ -499,6 +524,7 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, start, stop);
 	tcase_add_loop_test(
 		tcase, external_texture_has_the_colours_that_the_image_says, 0, YUV_MATRICES);
+	tcase_add_test(tcase, same_memory_in_other_colours_is_another_import);
 	tcase_add_loop_test(tcase, only_what_is_said_is_said_to_egl, 0, 8);
 	tcase_add_test(tcase, matrix_that_egl_cannot_say_is_refused);
 	tcase_add_loop_test(tcase, planes_have_the_colours_that_the_image_says, 0, YUV_MATRICES);
