@@ -16,6 +16,7 @@
 #include "src/device.h"
 #include "src/format.h"
 #include "src/macros.h"
+#include "src/modifier.h"
 #include "src/os.h"
 #include "src/report.h"
 
@@ -39,8 +40,10 @@ static int check_modifier(
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, limits->modifiers[0],
-		modifier, "modifier 0x%" PRIx64 " is not taken here; taken: 0x%" PRIx64 "%s",
-		modifier, limits->modifiers[0], limits->modifier_count > 1 ? " and others" : "");
+		modifier, "modifier %s is not taken here; taken: %s%s",
+		modifier_describe(modifier, NULL).text,
+		modifier_describe(limits->modifiers[0], NULL).text,
+		limits->modifier_count > 1 ? " and others" : "");
 }
 
 static int check_extent(const struct stile_image_info *info, const struct stile_constraints *limits,

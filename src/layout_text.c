@@ -8,16 +8,12 @@
 
 #include "src/format.h"
 #include "src/macros.h"
+#include "src/modifier.h"
 #include "src/negotiate.h"
 
 /* ---- Names --------------------------------------------------------------------------------- */
 
-/* A part of a sentence; what is longer is cut. */
-struct label {
-	char text[96];
-};
-
-static struct label name_party(const struct stile_layout *layout, uint32_t party) {
+struct label layout_name_party(const struct stile_layout *layout, uint32_t party) {
 	struct label label;
 	const char *name = party == STILE_NO_PARTY ? "nobody" : layout->data->names[party];
 	if (name != NULL) {
@@ -37,20 +33,15 @@ static struct label name_format(uint32_t fourcc) {
 	return label;
 }
 
-static struct label name_modifier(const struct stile_layout *layout, uint64_t modifier) {
+static struct modifier_label name_modifier(const struct stile_layout *layout, uint64_t modifier) {
+	return modifier_describe(modifier, layout->data->modifier_name);
+}
+
+struct label layout_name_choice(
+	const struct stile_layout *layout, const struct stile_choice *choice) {
 	struct label label;
-	char *own = NULL;
-	const char *name = NULL;
-	if (modifier == DRM_FORMAT_MOD_LINEAR) {
-		name = "LINEAR";
-	} else if (modifier == DRM_FORMAT_MOD_INVALID) {
-		name = "INVALID";
-	} else if (layout->data->modifier_name != NULL) {
-		name = own = layout->data->modifier_name(modifier);
-	}
-	snprintf(label.text, sizeof(label.text), name == NULL ? "0x%" PRIx64 : "0x%" PRIx64 " (%s)",
-		modifier, name);
-	free(own);
+	snprintf(label.text, sizeof(label.text), "%.24s with %.95s",
+		name_format(choice->fourcc).text, name_modifier(layout, choice->modifier).text);
 	return label;
 }
 
@@ -67,7 +58,7 @@ static struct label name_bits(const char *const *names, size_t count, uint64_t b
 	return label;
 }
 
-static struct label name_memory(uint64_t kinds) {
+struct label layout_name_memory(uint64_t kinds) {
 	static const char *const names[] = { "dma-buf", "memfd", "opaque fd", "host pointer" };
 	return name_bits(names, ARRAY_LENGTH(names), kinds);
 }
@@ -96,7 +87,8 @@ static struct label name_device(uint64_t device) {
 /* The labels that a sentence may need. */
 struct words {
 	const struct stile_rejection *rejection;
-	struct label party, offered, format, modifier, needed;
+	struct label party, offered, format;
+	struct modifier_label modifier, needed;
 	bool alone; /* nobody names a layout */
 };
 
@@ -157,7 +149,8 @@ static int say_memory_kind(const struct words *w, char *text, size_t size) {
 			w->format.text);
 	}
 	return snprintf(text, size, "%s imports %s; the others have %s", w->party.text,
-		name_memory(w->rejection->needed).text, name_memory(w->rejection->actual).text);
+		layout_name_memory(w->rejection->needed).text,
+		layout_name_memory(w->rejection->actual).text);
 }
 
 static int say(const struct words *w, char *text, size_t size) {
@@ -207,8 +200,8 @@ int stile_layout_describe_rejection(
 	const struct stile_rejection *rejection = stile_layout_get_rejection(layout, index);
 	const struct words words = {
 		.rejection = rejection,
-		.party = name_party(layout, rejection->party),
-		.offered = name_party(layout, rejection->offered),
+		.party = layout_name_party(layout, rejection->party),
+		.offered = layout_name_party(layout, rejection->offered),
 		.format = name_format(rejection->fourcc),
 		.modifier = name_modifier(layout, rejection->modifier),
 		.needed = name_modifier(layout, rejection->needed),
@@ -221,7 +214,7 @@ int stile_layout_describe_rejection(
 
 void layout_describe_step(const struct stile_layout *layout, char *text, size_t size) {
 	const char *would = layout->tranche_count == 0 ? " would do" : "";
-	const struct label copier = name_party(layout, layout->copier);
+	const struct label copier = layout_name_party(layout, layout->copier);
 	switch (layout->step) {
 	case STILE_STEP_DIRECT:
 		snprintf(text, size, "direct, nothing is copied");
@@ -248,7 +241,8 @@ void layout_describe_step(const struct stile_layout *layout, char *text, size_t 
 static void write_parties(const struct stile_layout *layout, uint64_t parties, FILE *to) {
 	for (uint64_t left = parties; left != 0; left &= left - 1) {
 		uint32_t party = party_lowest(left);
-		fprintf(to, "%s%s%s", left == parties ? " " : ", ", name_party(layout, party).text,
+		fprintf(to, "%s%s%s", left == parties ? " " : ", ",
+			layout_name_party(layout, party).text,
 			(layout->data->optional & left & -left) != 0 ? " (optional)" : "");
 	}
 }
@@ -283,9 +277,8 @@ static void write_needs(const struct stile_constraints *needs, FILE *to) {
 
 static void write_choice(
 	const struct stile_layout *layout, const struct stile_choice *choice, FILE *to) {
-	fprintf(to, "  %s with %s, %u plane%s", name_format(choice->fourcc).text,
-		name_modifier(layout, choice->modifier).text, choice->plane_count,
-		choice->plane_count == 1 ? "" : "s");
+	fprintf(to, "  %s, %u plane%s", layout_name_choice(layout, choice).text,
+		choice->plane_count, choice->plane_count == 1 ? "" : "s");
 	if (choice->step == STILE_STEP_LINEAR) {
 		fprintf(to, "; all have better");
 	}
@@ -302,9 +295,10 @@ static void write_tranche(const struct stile_layout *layout, const char *title,
 	write_parties(layout, tranche->parties, to);
 	fprintf(to, "\n  %s%s; %s of %s; waiting: %s\n", name_device(tranche->device).text,
 		(tranche->flags & STILE_TRANCHE_SCANOUT) != 0 ? ", scan-out" : "",
-		name_memory(tranche->memory).text,
-		tranche->allocator == STILE_NO_PARTY ? "somebody else"
-						     : name_party(layout, tranche->allocator).text,
+		layout_name_memory(tranche->memory).text,
+		tranche->allocator == STILE_NO_PARTY
+			? "somebody else"
+			: layout_name_party(layout, tranche->allocator).text,
 		name_sync(tranche->sync).text);
 	write_needs(&tranche->needs, to);
 	for (size_t i = 0; i < tranche->choice_count; i++) {

@@ -182,6 +182,17 @@ int layout_make(const struct negotiation *n, const struct plan *plan, struct sti
 
 /* ---- layout_text.c ------------------------------------------------------------------------- */
 
+/** A part of a sentence; what is longer is cut. */
+struct label {
+	char text[128];
+};
+
+struct label layout_name_party(const struct stile_layout *layout, uint32_t party);
+struct label layout_name_memory(uint64_t kinds);
+/** Its format and its modifier. */
+struct label layout_name_choice(
+	const struct stile_layout *layout, const struct stile_choice *choice);
+
 /** Which step would have done, for a report: ends a sentence. */
 void layout_describe_step(const struct stile_layout *layout, char *text, size_t size);
 

@@ -337,7 +337,7 @@ START_TEST(unsaid_is_refused_unless_its_meaning_is_said) {
 	ck_assert_int_eq(choice(0, 0)->step, STILE_STEP_DIRECT);
 	expect_refusal(NEGOTIATE(PARTY("a", xrgb_x), silent), STILE_REASON_MODIFIER, LINEAR,
 		X_TILED,
-		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); a offered 0x100000000000001 (X_TILED)");
+		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); a offered 0x100000000000001 (Intel X_TILED)");
 }
 END_TEST
 
@@ -351,7 +351,7 @@ START_TEST(external_only_is_told_or_refused) {
 	struct stile_party egl = PARTY_WITH("EGL", xrgb_y_external, .needs = &reads);
 	const struct stile_party draw = PARTY_WITH("draw", xrgb_y, .needs = &draws);
 	static const char text[] =
-		"EGL takes XRGB8888 with 0x100000000000002 (Y_TILED) as an external texture only, and needs more";
+		"EGL takes XRGB8888 with 0x100000000000002 (Intel Y_TILED) as an external texture only, and needs more";
 	ck_assert_int_eq(NEGOTIATE(draw, egl), 0);
 	ck_assert_uint_eq(choice(0, 0)->external_only, 2);
 	egl.flags = STILE_PARTY_NEEDS_TEXTURE_2D;
@@ -402,7 +402,7 @@ START_TEST(plane_count_is_that_of_who_says) {
 	ck_assert_int_eq(NEGOTIATE(unsaid), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 1);
 	expect_refusal(NEGOTIATE(unsaid, two, one), STILE_REASON_PLANE_COUNT, 1, 2,
-		"one has 1 planes for XRGB8888 with 0x100000000000004 (Y_TILED_CCS), others have 2");
+		"one has 1 planes for XRGB8888 with 0x100000000000004 (Intel Y_TILED_CCS), others have 2");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", nv12_linear)), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 2);
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear)), 0);
@@ -422,7 +422,7 @@ START_TEST(extents_have_limits) {
 	const struct stile_party draw = PARTY("draw", xrgb_x);
 	expect_refusal(NEGOTIATE(draw, PARTY_WITH("small", xrgb_x, .needs = &small)),
 		STILE_REASON_EXTENT, 1919, 1920,
-		"small takes at most 1919 pixels across of XRGB8888 with 0x100000000000001 (X_TILED), and 1920 are wanted");
+		"small takes at most 1919 pixels across of XRGB8888 with 0x100000000000001 (Intel X_TILED), and 1920 are wanted");
 	expect_refusal(NEGOTIATE(draw, PARTY("low", xrgb_x_small)), STILE_REASON_EXTENT, 1079, 1080,
 		"low takes at most 1079 pixels down of");
 	ck_assert_int_eq(NEGOTIATE(draw, PARTY_WITH("enough", xrgb_x, .needs = &enough)), 0);
@@ -687,7 +687,7 @@ END_TEST
 START_TEST(step_that_is_not_allowed_is_told) {
 	expect_refusal(NEGOTIATE(camera(), screen(), gpu()), STILE_REASON_MODIFIER, Y_TILED,
 		X_TILED,
-		"screen takes XRGB8888 only with 0x100000000000002 (Y_TILED); camera offered 0x100000000000001 (X_TILED); "
+		"screen takes XRGB8888 only with 0x100000000000002 (Intel Y_TILED); camera offered 0x100000000000001 (Intel X_TILED); "
 		"a blit by gpu would do, 16588800 bytes a frame");
 	ck_assert_int_eq(layout.step, STILE_STEP_BLIT);
 	ck_assert_uint_eq(layout.copier, 2);
@@ -793,7 +793,7 @@ START_TEST(rejection_is_a_sentence) {
 		STILE_REASON_MODIFIER, LINEAR, Y_TILED, "");
 	memset(name, 'x', sizeof(name) - 1);
 	static const char text[] =
-		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); Vulkan (llvmpipe) offered 0x100000000000002 (Y_TILED)";
+		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); Vulkan (llvmpipe) offered 0x100000000000002 (Intel Y_TILED)";
 	char found[sizeof(text)], cut[8];
 	ck_assert_int_eq(stile_layout_describe_rejection(&layout, 0, found, sizeof(found)),
 		(int)strlen(text));
@@ -811,7 +811,7 @@ START_TEST(names_may_be_missing) {
 	expect_refusal(NEGOTIATE(PARTY(NULL, xrgb_y), PARTY(NULL, xrgb_tiled),
 			       PARTY(NULL, xrgb_x_and_linear)),
 		STILE_REASON_MODIFIER, X_TILED, Y_TILED,
-		"party 2 takes XRGB8888 only with 0x100000000000001 and 1 other; party 0 offered 0x100000000000002");
+		"party 2 takes XRGB8888 only with 0x100000000000001 (Intel) and 1 other; party 0 offered 0x100000000000002 (Intel)");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear), PARTY("b", xrgb_x)), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(report.text, "b does not take 4321;"));
 	expect_refusal(NEGOTIATE(((struct stile_party){ .size = sizeof(struct stile_party) })),
@@ -824,13 +824,13 @@ static const char compositor[] =
 	"tranche 0: EGL, KMS plane 33 (optional)\n"
 	"  device 226:0, scan-out; dma-buf of EGL; waiting: sync_file, CPU\n"
 	"  needs: pitch a multiple of 256\n"
-	"  XRGB8888 with 0x100000000000001 (X_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000001 (Intel X_TILED), 1 plane\n"
 	"tranche 1: EGL\n"
 	"  device 226:128; dma-buf of EGL; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000002 (Y_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000002 (Intel Y_TILED), 1 plane\n"
 	"  XRGB8888 with 0x0 (LINEAR), 1 plane; all have better\n"
 	"left out:\n"
-	"  KMS plane 33 takes XRGB8888 only with 0x100000000000001 (X_TILED); EGL offered 0x100000000000002 (Y_TILED); the same for 1 more of its layouts (in tranche 1)\n"
+	"  KMS plane 33 takes XRGB8888 only with 0x100000000000001 (Intel X_TILED); EGL offered 0x100000000000002 (Intel Y_TILED); the same for 1 more of its layouts (in tranche 1)\n"
 	"  EGL does not take ARGB8888; KMS plane 33 offered it with 0x0 (LINEAR)\n";
 
 /* Wrong code: lines of another tranche; needs of nothing. */
@@ -853,13 +853,13 @@ static const char copied[] =
 	"1920 x 1080: a blit by gpu, 16588800 bytes a frame\n"
 	"from: camera, gpu (optional)\n"
 	"  device 226:129; dma-buf of camera; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000001 (X_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000001 (Intel X_TILED), 1 plane\n"
 	"to: screen, gpu (optional)\n"
 	"  device 226:0, scan-out; dma-buf of screen; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000002 (Y_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000002 (Intel Y_TILED), 1 plane\n"
 	"left out:\n"
-	"  screen takes XRGB8888 only with 0x100000000000002 (Y_TILED); camera offered 0x100000000000001 (X_TILED)\n"
-	"  camera takes XRGB8888 only with 0x100000000000001 (X_TILED); screen offered 0x100000000000002 (Y_TILED)\n";
+	"  screen takes XRGB8888 only with 0x100000000000002 (Intel Y_TILED); camera offered 0x100000000000001 (Intel X_TILED)\n"
+	"  camera takes XRGB8888 only with 0x100000000000001 (Intel X_TILED); screen offered 0x100000000000002 (Intel Y_TILED)\n";
 
 START_TEST(copy_can_be_read) {
 	char *text;

@@ -8,6 +8,7 @@
 #include <xf86drmMode.h>
 
 #include "src/drm/kms.h"
+#include "src/modifier.h"
 #include "src/report.h"
 
 /* ---- Would anything show it? ------------------------------------------------------------------- */
@@ -56,9 +57,9 @@ static int check_layout(const struct stile_drm_kms *kms, const struct stile_imag
 	if (!kms->has_modifiers && info->modifier != DRM_FORMAT_MOD_LINEAR) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0,
 			DRM_FORMAT_MOD_LINEAR, info->modifier,
-			"the driver cannot be told modifier 0x%" PRIx64
-			" (no DRM_CAP_ADDFB2_MODIFIERS): only LINEAR is safe without",
-			info->modifier);
+			"the driver cannot be told modifier %s (no DRM_CAP_ADDFB2_MODIFIERS): only "
+			"LINEAR is safe without",
+			modifier_describe(info->modifier, drmGetFormatModifierName).text);
 	}
 	bool format;
 	if (!kms->has_primary_plane || is_taken(kms, info, &format)) {
@@ -69,7 +70,8 @@ static int check_layout(const struct stile_drm_kms *kms, const struct stile_imag
 			"no plane of the device takes %s", name);
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
-		"no plane of the device takes modifier 0x%" PRIx64 " for %s", info->modifier, name);
+		"no plane of the device takes modifier %s for %s",
+		modifier_describe(info->modifier, drmGetFormatModifierName).text, name);
 }
 
 /* KMS takes offsets of 32 bits: what does not fit would be cut, and mean other memory. */
@@ -100,11 +102,11 @@ static int refuse_layout(const struct stile_image_info *info, int error, struct 
 	return report_refuse(why, error,
 		error == -ENOMEM ? STILE_REASON_RESOURCES : STILE_REASON_DRIVER, 0, 0,
 		info->planes[0].pitch,
-		"drmModeAddFB2 of %u x %u %s, modifier 0x%" PRIx64
-		", %u planes, the first with pitch "
-		"%u and offset %" PRIu64 ": %s",
-		info->width, info->height, stile_format_get(info->fourcc)->name, info->modifier,
-		info->plane_count, info->planes[0].pitch, info->planes[0].offset, strerror(-error));
+		"drmModeAddFB2 of %u x %u %s, modifier %s, %u planes, the first with pitch %u and "
+		"offset %" PRIu64 ": %s",
+		info->width, info->height, stile_format_get(info->fourcc)->name,
+		modifier_describe(info->modifier, drmGetFormatModifierName).text, info->plane_count,
+		info->planes[0].pitch, info->planes[0].offset, strerror(-error));
 }
 
 static int add_framebuffer(const struct stile_drm_kms *kms, const struct stile_image_info *info,

@@ -8,6 +8,7 @@
 
 #include "src/egl/egl.h"
 #include "src/macros.h"
+#include "src/modifier.h"
 #include "src/report.h"
 
 struct stile_egl_image {
@@ -124,8 +125,9 @@ static int check_modifier(
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
-		"the display does not take modifier 0x%" PRIx64 " for %s; it lists %d others",
-		info->modifier, stile_format_get(info->fourcc)->name, count);
+		"the display does not take modifier %s for %s; it lists %d others",
+		modifier_describe(info->modifier, NULL).text, stile_format_get(info->fourcc)->name,
+		count);
 }
 
 /* EGL takes offsets and pitches as int: what does not fit would be cut, and mean other memory. */

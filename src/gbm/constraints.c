@@ -3,8 +3,11 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
+#include <xf86drm.h>
+
 #include "src/abi.h"
 #include "src/gbm/gbm.h"
+#include "src/modifier.h"
 #include "src/report.h"
 
 /*
@@ -42,9 +45,9 @@ static int filter(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint6
 	if (left == 0) {
 		uint64_t first = *count == 0 ? DRM_FORMAT_MOD_INVALID : modifiers[0];
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, first,
-			"GBM (%s) takes %s with none of %zu modifiers, of which the first is "
-			"0x%" PRIx64,
-			gbm_device_get_backend_name(gbm), format->name, *count, first);
+			"GBM (%s) takes %s with none of %zu modifiers, of which the first is %s",
+			gbm_device_get_backend_name(gbm), format->name, *count,
+			modifier_describe(first, drmGetFormatModifierName).text);
 	}
 	*count = left;
 	return 0;

@@ -15,9 +15,12 @@
 
 #include <stile/dmabuf.h>
 
+#include <xf86drm.h>
+
 #include "src/format.h"
 #include "src/gbm/gbm.h"
 #include "src/log.h"
+#include "src/modifier.h"
 #include "src/os.h"
 #include "src/report.h"
 
@@ -70,9 +73,9 @@ static int export_bo(struct gbm_bo *bo, struct stile_image_plane *plane, struct 
 	if (gbm_bo_get_plane_count(bo) != 1 ||
 		(modifier != DRM_FORMAT_MOD_LINEAR && modifier != DRM_FORMAT_MOD_INVALID)) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, modifier,
-			"GBM made %d planes of modifier 0x%" PRIx64 " where one that is linear "
-			"was asked for",
-			gbm_bo_get_plane_count(bo), modifier);
+			"GBM made %d planes of modifier %s where one that is linear was asked for",
+			gbm_bo_get_plane_count(bo),
+			modifier_describe(modifier, drmGetFormatModifierName).text);
 	}
 	int fd = gbm_plane_export(bo, 0);
 	if (fd < 0) {

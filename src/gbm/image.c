@@ -5,7 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xf86drm.h>
+
 #include "src/gbm/gbm.h"
+#include "src/modifier.h"
 #include "src/os.h"
 #include "src/report.h"
 
@@ -41,8 +44,8 @@ static int find_modifier(
 		if (*modifier != DRM_FORMAT_MOD_LINEAR) {
 			return report_refuse(why, -EINVAL, STILE_REASON_MODIFIER, 0,
 				DRM_FORMAT_MOD_LINEAR, *modifier,
-				"the gbm_bo is said to be linear, and its modifier is 0x%" PRIx64,
-				*modifier);
+				"the gbm_bo is said to be linear, and its modifier is %s",
+				modifier_describe(*modifier, drmGetFormatModifierName).text);
 		}
 	}
 	if (*modifier == DRM_FORMAT_MOD_INVALID) {
@@ -164,10 +167,9 @@ static int check_bo(
 		count != (int)info->plane_count ||
 		(modifier != info->modifier && modifier != DRM_FORMAT_MOD_INVALID)) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, modifier,
-			"GBM made %u x %u pixels of 0x%08x, %d planes, modifier 0x%" PRIx64
-			" of the image",
+			"GBM made %u x %u pixels of 0x%08x, %d planes, modifier %s of the image",
 			gbm_bo_get_width(bo), gbm_bo_get_height(bo), gbm_bo_get_format(bo), count,
-			modifier);
+			modifier_describe(modifier, drmGetFormatModifierName).text);
 	}
 	for (int i = 0; i < count; i++) {
 		const struct stile_image_plane *plane = &info->planes[i];
