@@ -9,6 +9,7 @@
 #include <stile/buffer.h>
 #include <stile/exporter.h>
 #include <stile/image.h>
+#include <stile/party.h>
 #include <stile/sg.h>
 
 struct format_tiling;
@@ -42,6 +43,16 @@ struct device_limits {
 	bool is_cached;
 };
 
+/** What a device says of itself as a party of negotiations, beside its limits. */
+struct device_description {
+	char name[64];                  /* for people */
+	uint32_t imports;               /* STILE_MEMORY_* */
+	uint32_t allocates;             /* STILE_MEMORY_* */
+	uint32_t sync;                  /* STILE_SYNC_* of its own work */
+	uint32_t flags;                 /* STILE_PARTY_* */
+	struct stile_constraints gives; /* of where memory is that it allocates */
+};
+
 /**
  * What a backend provides. The core has validated every argument: sizes are sane, strings end,
  * pointers are not NULL, descriptors are open.
@@ -67,6 +78,9 @@ struct stile_backend_ops {
 	void (*device_free)(struct stile_device *device);
 	/** 0; -EIO: it is lost. */
 	int (*device_check)(struct stile_device *device);
+	/** What it is; *description is empty. */
+	void (*device_describe)(
+		const struct stile_device *device, struct device_description *description);
 	/** Due work that is done by whoever dispatches; may be NULL. */
 	void (*device_dispatch)(struct stile_device *device);
 

@@ -60,7 +60,7 @@ static int check_extent(const struct stile_image_info *info, const struct stile_
 	return 0;
 }
 
-static const struct format_tiling *find_tiling(
+const struct format_tiling *image_find_tiling(
 	const struct stile_device *device, uint64_t modifier) {
 	for (size_t i = 0; i < device->ops->tiling_count; i++) {
 		if (device->ops->tilings[i].modifier == modifier) {
@@ -112,7 +112,8 @@ static int check_picture(const struct stile_device *device, const struct stile_i
 	if (ret == 0) {
 		ret = check_modifier(info->modifier, limits, why);
 	}
-	return ret == 0 ? check_metadata(format, find_tiling(device, info->modifier), why) : ret;
+	return ret == 0 ? check_metadata(format, image_find_tiling(device, info->modifier), why)
+			: ret;
 }
 
 /* ---- Where the planes are ----------------------------------------------------------------- */
@@ -383,7 +384,7 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 		return ret;
 	}
 	assert(format != NULL); /* as was just checked */
-	const struct layout layout = { info, format, find_tiling(device, info->modifier) };
+	const struct layout layout = { info, format, image_find_tiling(device, info->modifier) };
 	ret = check_plane_count(&layout, why);
 	if (ret < 0) {
 		return ret;
@@ -414,7 +415,7 @@ struct stile_image *image_alloc(
 	image->device = device_ref(device);
 	image->refs = 1;
 	image->format = stile_format_get(info->fourcc);
-	image->tiling = find_tiling(device, info->modifier);
+	image->tiling = image_find_tiling(device, info->modifier);
 	image->allowed = allowed;
 	image->info = *info;
 	for (size_t i = 0; i < ARRAY_LENGTH(image->info.planes); i++) {
@@ -465,8 +466,8 @@ static bool lay_out(
 		.row_group = device->limits.row_group,
 		.height_align = height_align == 0 ? 1 : height_align,
 	};
-	return format_layout(stile_format_get(info->fourcc), find_tiling(device, info->modifier),
-		&rules, info, bytes);
+	return format_layout(stile_format_get(info->fourcc),
+		image_find_tiling(device, info->modifier), &rules, info, bytes);
 }
 
 /* In memory of one buffer, which is laid out here. */

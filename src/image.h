@@ -44,6 +44,9 @@ struct image_plane {
 struct stile_image *image_alloc(
 	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed);
 
+/** The layout that a device has by this modifier; NULL: it is linear, or no layout of the device's. */
+const struct format_tiling *image_find_tiling(const struct stile_device *device, uint64_t modifier);
+
 /** 0; -EINVAL: the format has no such plane (metadata is not one of its planes). */
 int image_get_plane(const struct stile_image *image, uint32_t plane, struct image_plane *out);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What one party says, and what it takes. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include <stile/buffer.h>
 
@@ -245,4 +246,11 @@ struct refusal party_refuse(
 	}
 	refusal.party = index;
 	return refusal;
+}
+
+/* ---- What an adapter has said -------------------------------------------------------------- */
+
+void stile_party_fini(struct stile_party *party) {
+	free(party->data);
+	*party = (struct stile_party){ .size = party->size };
 }

@@ -171,6 +171,13 @@ static int dmabuf_device_check(struct stile_device *device) {
 	return 0;
 }
 
+static void dmabuf_device_describe(
+	const struct stile_device *device, struct device_description *description) {
+	const struct source *source = device->backend;
+	dma_buf_describe(description);
+	snprintf(description->name, sizeof(description->name), "dmabuf (%.48s)", source->name);
+}
+
 /* ---- Allocating ---------------------------------------------------------------------------- */
 
 /* Drivers are not believed. The size, or -EINVAL, which is told. */
@@ -309,6 +316,7 @@ const struct stile_backend_ops stile_backend_dmabuf = {
 	.device_stop = dmabuf_device_stop,
 	.device_free = dmabuf_device_free,
 	.device_check = dmabuf_device_check,
+	.device_describe = dmabuf_device_describe,
 	.buffer_create = dmabuf_buffer_create,
 	.buffer_import = dmabuf_buffer_import,
 	.buffer_renamed = dma_buf_renamed,

@@ -56,6 +56,14 @@ const struct device_limits dma_buf_limits = {
 	.import_usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
 };
 
+void dma_buf_describe(struct device_description *description) {
+	description->imports = STILE_MEMORY_DMA_BUF;
+	description->allocates = STILE_MEMORY_DMA_BUF;
+	/* The CPU waits before it begins, and when it ends is done. */
+	description->sync = STILE_SYNC_FILE | STILE_SYNC_IMPLICIT | STILE_SYNC_CPU;
+	description->flags = STILE_PARTY_CPU;
+}
+
 /* ---- Mappings ------------------------------------------------------------------------------ */
 
 static int map_file(const struct dma_buf *self, uint32_t usage, uint64_t bytes, void **address) {

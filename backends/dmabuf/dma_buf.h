@@ -33,6 +33,9 @@ struct dma_buf_info {
 /** What images need in memory that others, too, draw to: what is asked of swgpu's. */
 extern const struct device_limits dma_buf_limits;
 
+/** What a device is whose memory is the kernel's dma-bufs, and which the CPU alone touches. */
+void dma_buf_describe(struct device_description *description);
+
 /** 0, -EINVAL (the name is too long) or -ENOMEM. The device, of whichever backend, is kept. */
 int dma_buf_create(
 	struct stile_device *device, const struct dma_buf_info *info, struct stile_buffer **out);

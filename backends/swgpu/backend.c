@@ -2,6 +2,7 @@
 #include "src/backend.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <stile/swgpu_modifier.h>
@@ -199,6 +200,21 @@ static int swgpu_device_check(struct stile_device *device) {
 	return swgpu_is_lost(device->backend) ? -EIO : 0;
 }
 
+static void swgpu_device_describe(
+	const struct stile_device *device, struct device_description *description) {
+	const struct swgpu *gpu = device->backend;
+	const struct stile_constraints *own = &device->limits.import;
+	snprintf(description->name, sizeof(description->name), "swgpu (%s)", gpu->profile.name);
+	description->imports = STILE_MEMORY_DMA_BUF | STILE_MEMORY_MEMFD;
+	description->allocates = STILE_MEMORY_MEMFD;
+	/* Its lists end when a program lets them, which the kernel cannot wait for. */
+	description->sync = STILE_SYNC_CPU;
+	description->flags = STILE_PARTY_CAN_BLIT | STILE_PARTY_CPU;
+	description->gives.address_bits = own->address_bits;
+	description->gives.max_segments = own->max_segments;
+	description->gives.segment_align = own->segment_align;
+}
+
 static void swgpu_device_dispatch(struct stile_device *device) {
 	while (stile_swgpu_step(device) == 1) {
 		/* Deterministic mode: there is nobody else to do it. */
@@ -232,6 +248,7 @@ const struct stile_backend_ops stile_backend_swgpu = {
 	.device_stop = swgpu_device_stop,
 	.device_free = swgpu_device_free,
 	.device_check = swgpu_device_check,
+	.device_describe = swgpu_device_describe,
 	.device_dispatch = swgpu_device_dispatch,
 	.buffer_create = memory_create_buffer,
 	.buffer_import = memory_import_buffer,

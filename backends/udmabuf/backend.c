@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,6 +79,14 @@ static void udmabuf_device_free(struct stile_device *device) {
 static int udmabuf_device_check(struct stile_device *device) {
 	(void)device;
 	return 0;
+}
+
+static void udmabuf_device_describe(
+	const struct stile_device *device, struct device_description *description) {
+	(void)device;
+	dma_buf_describe(description);
+	description->imports |= STILE_MEMORY_MEMFD;
+	snprintf(description->name, sizeof(description->name), "udmabuf");
 }
 
 /* ---- Buffers ------------------------------------------------------------------------------- */
@@ -250,6 +259,7 @@ const struct stile_backend_ops stile_backend_udmabuf = {
 	.device_stop = udmabuf_device_stop,
 	.device_free = udmabuf_device_free,
 	.device_check = udmabuf_device_check,
+	.device_describe = udmabuf_device_describe,
 	.buffer_create = udmabuf_buffer_create,
 	.buffer_import = udmabuf_buffer_import,
 	.memory_check = udmabuf_memory_check,

@@ -7,8 +7,11 @@
 
 #include <stile/constraints.h>
 #include <stile/macros.h>
+#include <stile/report.h>
 
 STILE_BEGIN_DECLS
+
+struct stile_device;
 
 /*
  * Who has to do with an image, and what each of them takes: a graphics API, a
@@ -92,8 +95,21 @@ enum {
 };
 
 /**
- * One who takes part, described by its adapter or by hand. Everything is
- * borrowed. All parties of a negotiation have the same size field.
+ * What a party has that was described by an adapter; private.
+ *
+ * Thread-safety: immutable.
+ */
+struct stile_party_data;
+
+/**
+ * One who takes part. By hand, everything is borrowed, and `data` is NULL. The
+ * functions of adapters, stile_*_get_party(), fill in all of it, but for
+ * `size`, and it is given back by stile_party_fini(). What they said may be
+ * changed afterwards, by who knows better: a plane is often
+ * STILE_PARTY_OPTIONAL, and who does not want to allocate by an API sets its
+ * `allocates` to 0. All parties of a negotiation have the same size field.
+ *
+ * Thread-safety: external.
  */
 struct stile_party {
 	size_t size;      /**< sizeof(struct stile_party) */
@@ -114,16 +130,53 @@ struct stile_party {
 	 */
 	const struct stile_constraints *gives;
 	/**
-	 * Which device of which driver: dev_t of its DRM node; where it has
-	 * none, a number that no dev_t is (above 32 bits), such as one made of
-	 * the driver's and the device's UUID. 0: unknown, and nobody else's.
+	 * Which device of which driver: dev_t of its DRM node, the one for
+	 * rendering if it has one; where it has none at all, a number that no
+	 * dev_t is (above 32 bits), such as one made of the driver's and the
+	 * device's UUID. 0: unknown, and nobody else's.
 	 */
 	uint64_t device;
 	uint32_t memory;    /**< STILE_MEMORY_* that it imports */
 	uint32_t allocates; /**< STILE_MEMORY_* that it can make for others */
 	uint32_t sync;      /**< STILE_SYNC_* */
 	uint32_t flags;     /**< STILE_PARTY_* */
+	struct stile_party_data *data; /**< private; NULL: by hand */
 };
+
+/**
+ * Give back what an adapter has filled in. What was negotiated does not need it
+ * any more. Never blocks.
+ *
+ * @param party  empty afterwards but for its size; one that is empty, or was
+ *               made by hand, is emptied too
+ * @since 0.1
+ */
+STILE_API void stile_party_fini(struct stile_party *party);
+
+/**
+ * Describe a device as a party: what it can allocate, stile_image_create_for(),
+ * and what it imports, stile_image_import(). Never blocks.
+ *
+ * A device that has to do with the image takes the layouts that it both
+ * allocates and imports, so that it does not matter who allocates. For one that
+ * allocates only, `usage` is 0: then it takes all those that it can make, and
+ * how the others wait for each other does not matter to it.
+ *
+ * @param device      borrowed; the party does not need it any more
+ * @param usage       STILE_USAGE_* that the device itself makes of the image,
+ *                    by the CPU too; 0: none
+ * @param report      why not; may be NULL
+ * @param[out] party  its size is set; the caller's to give to
+ *                    stile_party_fini(); empty on failure
+ *
+ * @retval 0        *party is complete
+ * @retval -EINVAL  unknown usage, or a size field is impossible
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_device_get_party(
+	const struct stile_device *device, uint32_t usage,
+	struct stile_report *report, struct stile_party *party);
 
 STILE_END_DECLS
 
