@@ -92,20 +92,10 @@ static enum stile_reason get_reason(int error, enum stile_reason other) {
 	return is_shortage(error) ? STILE_REASON_RESOURCES : other;
 }
 
-/* A sentence that grows, as far as there is room. */
-STILE_PRINTF(2, 3)
-static void append(struct stile_report *why, const char *fmt, ...) {
-	size_t length = strlen(why->text);
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(why->text + length, sizeof(why->text) - length, fmt, args);
-	va_end(args);
-}
-
 /* Each gets its share of the room; the log has the whole. */
 static void append_reason(struct stile_report *why, const char *name, const char *reason) {
 	enum { SHARE = 100 };
-	append(why, "%s%s: %.*s%s", why->text[0] == '\0' ? "" : "; ", name, SHARE, reason,
+	report_append(why, "%s%s: %.*s%s", why->text[0] == '\0' ? "" : "; ", name, SHARE, reason,
 		strlen(reason) > SHARE ? "..." : "");
 }
 
@@ -113,15 +103,12 @@ static void append_reason(struct stile_report *why, const char *name, const char
 static int choose(
 	const struct stile_device_info *info, struct stile_report *why, struct stile_device **out) {
 	struct hearing hearing = { .info = info };
-	char reasons[sizeof(why->text)];
 	int ret = -ENODEV;
 	*why = (struct stile_report){ .reason = STILE_REASON_NONE };
 	for (size_t i = 0; i < ARRAY_LENGTH(order); i++) {
 		ret = try_backend(order[i], NULL, &hearing, out);
 		if (ret == 0) {
-			memcpy(reasons, why->text, sizeof(reasons));
-			why->text[0] = '\0';
-			append(why, "%s%s%s", order[i], reasons[0] == '\0' ? "" : "; ", reasons);
+			report_prepend(why, order[i]);
 			return 0;
 		}
 		append_reason(why, order[i], hearing.reason);
@@ -140,9 +127,9 @@ static int refuse_forced(
 	report_refuse(why, error, get_reason(error, STILE_REASON_OPTION), 0, 0, 0, "%s=%s: %s",
 		variable, name, reason);
 	if (error == -ENODEV) {
-		append(why, "; there are");
+		report_append(why, "; there are");
 		for (size_t i = 0; stile_backend_get_name(i) != NULL; i++) {
-			append(why, "%s %s", i == 0 ? "" : ",", stile_backend_get_name(i));
+			report_append(why, "%s %s", i == 0 ? "" : ",", stile_backend_get_name(i));
 		}
 	}
 	return error;
@@ -165,7 +152,7 @@ static int open_forced(const struct stile_device_info *info, const char *value,
 		refuse_forced(ret, value, hearing.reason, why);
 	} else {
 		*why = (struct stile_report){ .reason = STILE_REASON_NONE };
-		append(why, "%s; %s says so", name, variable);
+		report_append(why, "%s; %s says so", name, variable);
 	}
 	free(name);
 	return ret;

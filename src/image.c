@@ -13,6 +13,7 @@
 #include "src/abi.h"
 #include "src/buffer.h"
 #include "src/colour.h"
+#include "src/constraints.h"
 #include "src/device.h"
 #include "src/format.h"
 #include "src/macros.h"
@@ -438,8 +439,11 @@ static void image_free(struct stile_image *image) {
 	free(image);
 }
 
+/* Of images that are for nobody in particular. */
+static const struct stile_constraints no_needs = { .size = sizeof(no_needs) };
+
 static int check_create(struct stile_device *device, const struct stile_image_info *info,
-	struct stile_report *why) {
+	const struct stile_constraints *needs, struct stile_report *why) {
 	const struct stile_image_plane none = { 0 };
 	bool planes = info->plane_count != 0;
 	for (size_t i = 0; i < ARRAY_LENGTH(info->planes); i++) {
@@ -451,30 +455,36 @@ static int check_create(struct stile_device *device, const struct stile_image_in
 			"planes were given for an image that is to be allocated");
 	}
 	struct stile_constraints limits = device->limits.import;
+	constraints_combine(&limits, needs);
 	limits.modifiers = device->limits.create_modifiers;
 	limits.modifier_count = device->limits.create_modifier_count;
 	return check_picture(device, info, stile_format_get(info->fourcc), &limits, why);
 }
 
 /* Where the planes go, and how many bytes they take. */
-static bool lay_out(
-	const struct stile_device *device, struct stile_image_info *info, uint64_t *bytes) {
-	uint32_t height_align = device->limits.import.height_align;
-	const struct format_rules rules = {
+static bool lay_out(const struct stile_device *device, const struct stile_constraints *needs,
+	struct stile_image_info *info, uint64_t *bytes) {
+	struct stile_constraints all = {
 		.pitch_align = device->limits.create_pitch_align,
 		.offset_align = device->limits.create_offset_align,
+		.height_align = device->limits.import.height_align,
+	};
+	constraints_combine(&all, needs);
+	const struct format_rules rules = {
+		.pitch_align = all.pitch_align,
+		.offset_align = all.offset_align,
 		.row_group = device->limits.row_group,
-		.height_align = height_align == 0 ? 1 : height_align,
+		.height_align = all.height_align == 0 ? 1 : all.height_align,
 	};
 	return format_layout(stile_format_get(info->fourcc),
 		image_find_tiling(device, info->modifier), &rules, info, bytes);
 }
 
 /* In memory of one buffer, which is laid out here. */
-static int create_in_buffer(
-	struct stile_device *device, struct stile_image_info *info, struct stile_image **out) {
+static int create_in_buffer(struct stile_device *device, struct stile_image_info *info,
+	const struct stile_constraints *needs, struct stile_image **out) {
 	uint64_t bytes;
-	if (!lay_out(device, info, &bytes)) {
+	if (!lay_out(device, needs, info, &bytes)) {
 		return -ERANGE;
 	}
 	struct stile_image *image = image_alloc(device, info, USAGE_ALL);
@@ -548,6 +558,53 @@ static int create_by_device(struct stile_device *device, const struct stile_imag
 	return ret;
 }
 
+/* Is what the device made what was asked for? If not, *out is given up. */
+static int check_made(const struct stile_image_info *info, const struct stile_constraints *needs,
+	struct stile_report *why, struct stile_image **out) {
+	struct stile_constraints wanted = *needs;
+	wanted.modifiers = &info->modifier;
+	wanted.modifier_count = 1;
+	why->size = sizeof(*why);
+	int ret = stile_image_check_constraints(*out, &wanted, why);
+	if (ret < 0) {
+		stile_image_unref(*out);
+		*out = NULL;
+	}
+	return ret;
+}
+
+/* Everything was checked but what the device makes of it. Why not is in `why` if that is it. */
+static int create_checked(struct stile_device *device, struct stile_image_info *info,
+	const struct stile_constraints *needs, struct stile_report *why, struct stile_image **out) {
+	int ret = device->ops->device_check(device);
+	if (ret == 0) {
+		ret = create_by_device(device, info, out);
+	}
+	if (ret == 0 && needs != &no_needs) {
+		ret = check_made(info, needs, why, out);
+		/* In the same memory it can be laid out here, where that is known. */
+		ret = ret < 0 && info->modifier == DRM_FORMAT_MOD_LINEAR ? 1 : ret;
+	}
+	return ret == 1 ? create_in_buffer(device, info, needs, out) : ret;
+}
+
+int image_create_as(struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_constraints *needs, struct stile_report *why, struct stile_image **out) {
+	struct stile_image_info known = *info;
+	*out = NULL;
+	*why = (struct stile_report){ .size = sizeof(*why) };
+	int ret = check_create(device, &known, needs, why);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = create_checked(device, &known, needs, why, out);
+	if (ret < 0 && why->error != ret) {
+		report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+			"%s makes no such memory: %s", device->ops->name, strerror(-ret));
+	}
+	return ret;
+}
+
 int stile_image_create(struct stile_device *device, const struct stile_image_info *info,
 	struct stile_image **out) {
 	*out = NULL;
@@ -557,17 +614,13 @@ int stile_image_create(struct stile_device *device, const struct stile_image_inf
 		return ret;
 	}
 	struct stile_report why;
-	ret = check_create(device, &known, &why);
+	ret = check_create(device, &known, &no_needs, &why);
 	if (ret < 0) {
 		device_log(device, STILE_LOG_ERROR, "image '%s': %s",
 			known.name == NULL ? "" : known.name, why.text);
 		return ret;
 	}
-	ret = device->ops->device_check(device);
-	if (ret == 0) {
-		ret = create_by_device(device, &known, out);
-	}
-	return ret == 1 ? create_in_buffer(device, &known, out) : ret;
+	return create_checked(device, &known, &no_needs, &why, out);
 }
 
 /*

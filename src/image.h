@@ -47,6 +47,13 @@ struct stile_image *image_alloc(
 /** The layout that a device has by this modifier; NULL: it is linear, or no layout of the device's. */
 const struct format_tiling *image_find_tiling(const struct stile_device *device, uint64_t modifier);
 
+/**
+ * As stile_image_create(), with pitches, offsets and padding as `needs` says, too, of which modifiers and
+ * where memory is are not looked at. Why not is in `why`, whatever it is, and not told.
+ */
+int image_create_as(struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_constraints *needs, struct stile_report *why, struct stile_image **out);
+
 /** 0; -EINVAL: the format has no such plane (metadata is not one of its planes). */
 int image_get_plane(const struct stile_image *image, uint32_t plane, struct image_plane *out);
 

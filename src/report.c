@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "src/abi.h"
 
@@ -48,6 +49,21 @@ int report_refuse(struct stile_report *report, int error, enum stile_reason reas
 	vsnprintf(report->text, sizeof(report->text), fmt, args);
 	va_end(args);
 	return error;
+}
+
+void report_append(struct stile_report *report, const char *fmt, ...) {
+	size_t length = strlen(report->text);
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(report->text + length, sizeof(report->text) - length, fmt, args);
+	va_end(args);
+}
+
+void report_prepend(struct stile_report *report, const char *what) {
+	char reasons[sizeof(report->text)];
+	memcpy(reasons, report->text, sizeof(reasons));
+	report->text[0] = '\0';
+	report_append(report, "%s%s%s", what, reasons[0] == '\0' ? "" : "; ", reasons);
 }
 
 void report_give(struct stile_report *to, const struct stile_report *from) {

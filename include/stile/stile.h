@@ -14,6 +14,7 @@
 #include <stile/check.h>
 #include <stile/colour.h>
 #include <stile/constraints.h>
+#include <stile/create_for.h>
 #include <stile/device.h>
 #include <stile/exec.h>
 #include <stile/exporter.h>
