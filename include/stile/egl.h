@@ -12,6 +12,7 @@
 #include <stile/image.h>
 #include <stile/log.h>
 #include <stile/macros.h>
+#include <stile/party.h>
 #include <stile/report.h>
 
 STILE_BEGIN_DECLS
@@ -152,6 +153,48 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
 STILE_API STILE_MUST_CHECK int stile_egl_import_image(struct stile_egl *egl,
 	struct stile_image *image, struct stile_report *report,
 	struct stile_egl_image **out);
+
+/**
+ * Would stile_egl_import_image() take it, and if not, why? Makes nothing, imports
+ * nothing and logs nothing. Never blocks, but as EGL calls may.
+ *
+ * @param egl     borrowed
+ * @param image   borrowed
+ * @param report  why not, with the numbers; may be NULL
+ *
+ * @retval 0       it would, as far as the display says: some refuse what they
+ *                 list (Mesa 25 NV12), which shows when it is imported
+ * @retval other   as stile_egl_import_image()
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_check_image(struct stile_egl *egl,
+	struct stile_image *image, struct stile_report *report);
+
+/**
+ * Describe the display as a party of negotiations: the formats and layouts that
+ * it lists, and which of them are for external textures only, what memory it
+ * imports, how work is waited for, and which device it is
+ * (EGL_EXT_device_query), if it says. A format of which it lists no layouts is
+ * taken as linear (STILE_PARTY_UNSAID_IS_LINEAR). How large images may be only
+ * GL says, to who has a context.
+ *
+ * What it lists is what it says, not what it does: stile_egl_check_image().
+ * Never blocks, but as EGL calls may.
+ *
+ * @param egl         borrowed; the party does not need it any more
+ * @param usage       STILE_USAGE_* that GL makes of the images: who draws to
+ *                    them has no use for external textures
+ * @param report      why not; may be NULL
+ * @param[out] party  its size is set; the caller's to give to
+ *                    stile_party_fini(); empty on failure
+ *
+ * @retval 0        *party is complete
+ * @retval -EINVAL  no or unknown usage, or a size field is impossible
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_get_party(struct stile_egl *egl,
+	uint32_t usage, struct stile_report *report, struct stile_party *party);
 
 /**
  * Give the EGLImage up, once for each import that gave it; the driver's may stay

@@ -12,6 +12,7 @@
 #include <stile/image.h>
 #include <stile/log.h>
 #include <stile/macros.h>
+#include <stile/party.h>
 #include <stile/report.h>
 
 STILE_BEGIN_DECLS
@@ -261,6 +262,60 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_get_ycbcr_conversion(
 	struct stile_vulkan *vulkan, uint32_t fourcc,
 	const struct stile_colour *colour, VkFilter filter,
 	struct stile_report *report, VkSamplerYcbcrConversion *out);
+
+/**
+ * Would stile_vulkan_import_image() take it, and if not, why? Nothing is kept of
+ * the call, imported or logged; for its time it makes a VkImage without memory,
+ * since that is what drivers tell a pitch for. May block as any Vulkan call may.
+ *
+ * @param vulkan  borrowed
+ * @param image   borrowed
+ * @param usage   of the VkImage
+ * @param report  why not, with the numbers; may be NULL
+ *
+ * @retval 0       it would, as far as anybody says before: what the driver makes
+ *                 of this very memory shows when it is imported
+ * @retval other   as stile_vulkan_import_image()
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_check_image(
+	struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report);
+
+/**
+ * Describe the device as a party of negotiations: its name, the layouts that it
+ * imports for these uses, how large they may be, where rows and planes have to
+ * begin, what memory it imports, and exports (`allocates`: the application
+ * does, and then has an image by stile_vulkan_export_image(); for
+ * stile_image_create_for() such memory is from elsewhere), how work is waited
+ * for, and which device it is (VK_EXT_physical_device_drm, else its UUIDs).
+ * Never blocks, but as Vulkan calls may.
+ *
+ * Layouts are those that the driver lists where the application has enabled
+ * VK_EXT_image_drm_format_modifier, with the planes that the driver says; else
+ * LINEAR is asked for. What Vulkan cannot be asked is where rows have to begin.
+ * A linear VkImage one pixel wide, made for the call and without memory, has the
+ * least pitch that there is, which is taken for the alignment; without explicit
+ * modifiers, an image's pitch has to be the driver's own for its width, which
+ * stile_vulkan_import_image() alone can say.
+ *
+ * @param vulkan      borrowed; the party does not need it any more
+ * @param usage       of VkImages; those that draw, store or copy to it make it a
+ *                    producer
+ * @param report      why not; may be NULL
+ * @param[out] party  its size is set; the caller's to give to
+ *                    stile_party_fini(); empty on failure
+ *
+ * @retval 0        *party is complete
+ * @retval -EINVAL  no usage, or a size field is impossible
+ * @retval -EOPNOTSUPP  the application has not enabled the extensions for
+ *                  dma-bufs
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_get_party(
+	struct stile_vulkan *vulkan, VkImageUsageFlags usage,
+	struct stile_report *report, struct stile_party *party);
 
 /**
  * Give the VkImage up, once for each import that gave it, released (unless it

@@ -22,7 +22,7 @@ void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char
 	va_end(args);
 }
 
-static bool list_has(const char *list, const char *name) {
+bool egl_list_has(const char *list, const char *name) {
 	size_t length = strlen(name);
 	for (const char *at = list; (at = strstr(at, name)) != NULL; at += length) {
 		if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
@@ -34,7 +34,7 @@ static bool list_has(const char *list, const char *name) {
 
 bool egl_has_extension(const struct stile_egl *egl, const char *name) {
 	const char *list = egl->egl.QueryString(egl->info.display, EGL_EXTENSIONS);
-	return list != NULL && list_has(list, name);
+	return list != NULL && egl_list_has(list, name);
 }
 
 /* An entry point may be found without the extension being there, and crash: ask for both. */
@@ -57,7 +57,7 @@ static int egl_check_extensions(struct stile_egl *egl, struct stile_report *why)
 			"the display has EGL %s, 1.5 is needed", version);
 	}
 	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
-		if (!list_has(list, needed[i])) {
+		if (!egl_list_has(list, needed[i])) {
 			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
 				"the display has no %s (Mesa's software EGL has it from version 24 on)",
 				needed[i]);

@@ -61,6 +61,8 @@ const char *egl_error_name(EGLint error);
 void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char *fmt, ...)
 	STILE_PRINTF(3, 4);
 bool egl_has_extension(const struct stile_egl *egl, const char *name);
+/** Is the name in a list of extensions, which has blanks between? NULL: no list. */
+bool egl_list_has(const char *list, const char *name);
 bool egl_is_current(const struct stile_egl *egl);
 void egl_unref(struct stile_egl *egl);
 
@@ -69,6 +71,25 @@ void egl_image_destroy(struct import_entry *entry);
 /** As stile_egl_import_image(), but that it logs nothing; `why` is complete, never NULL, and says nothing on success if it said nothing before. */
 int egl_image_create(struct stile_egl *egl, struct stile_image *image, struct stile_egl_image **out,
 	struct stile_report *why);
+/** What images have to meet, of any layout. */
+extern const struct stile_constraints egl_limits;
+
+/* layouts.c: what the display lists. */
+/** The layouts of a format; what is counted and not told, is DRM_FORMAT_MOD_INVALID. */
+struct egl_layouts {
+	uint32_t count;
+	EGLuint64KHR *modifiers;
+	EGLBoolean *external_only;
+};
+
+/** The formats, for free(), NULL if there are none. 0 or -ENOMEM. */
+int egl_list_formats(struct stile_egl *egl, uint32_t **fourccs, uint32_t *count);
+/** 0 or -ENOMEM; egl_layouts_finish(). */
+int egl_list_layouts(struct stile_egl *egl, uint32_t fourcc, struct egl_layouts *out);
+void egl_layouts_finish(struct egl_layouts *layouts);
+bool egl_has_format(struct stile_egl *egl, uint32_t fourcc);
+/** *count: how many it lists of the format. */
+bool egl_has_modifier(struct stile_egl *egl, uint32_t fourcc, uint64_t modifier, uint32_t *count);
 
 /* fence.c */
 void *egl_waiter_run(void *arg);

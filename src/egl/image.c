@@ -69,54 +69,9 @@ static bool find_space_hint(uint32_t matrix, EGLAttrib *hint) {
 
 /* ---- Would the display take it? ----------------------------------------------------------- */
 
-static bool egl_has_format(struct stile_egl *egl, uint32_t fourcc) {
-	EGLint count = 0;
-	if (!egl->egl.QueryDmaBufFormatsEXT(egl->info.display, 0, NULL, &count) || count <= 0) {
-		return false;
-	}
-	EGLint *formats = calloc((size_t)count, sizeof(*formats)), n = 0;
-	bool found = false;
-	if (formats != NULL &&
-		egl->egl.QueryDmaBufFormatsEXT(egl->info.display, count, formats, &n)) {
-		for (EGLint i = 0; i < n && i < count; i++) {
-			found = found || (uint32_t)formats[i] == fourcc;
-		}
-	}
-	free(formats);
-	return found;
-}
-
-/* Does the display list the modifier? *count: how many it lists; some drivers count more than fit. */
-static bool egl_has_modifier(
-	struct stile_egl *egl, uint32_t fourcc, uint64_t modifier, EGLint *count) {
-	*count = 0;
-	if (!egl->egl.QueryDmaBufModifiersEXT(
-		    egl->info.display, (EGLint)fourcc, 0, NULL, NULL, count) ||
-		*count <= 0) {
-		*count = 0;
-		return false;
-	}
-	EGLuint64KHR *modifiers = calloc((size_t)*count, sizeof(*modifiers));
-	for (EGLint i = 0; modifiers != NULL && i < *count; i++) {
-		/* 0 is LINEAR: what the driver counts and does not write is not that. */
-		modifiers[i] = DRM_FORMAT_MOD_INVALID;
-	}
-	EGLint n = 0;
-	bool found = false;
-	if (modifiers != NULL &&
-		egl->egl.QueryDmaBufModifiersEXT(
-			egl->info.display, (EGLint)fourcc, *count, modifiers, NULL, &n)) {
-		for (EGLint i = 0; i < n && i < *count; i++) {
-			found = found || modifiers[i] == modifier;
-		}
-	}
-	free(modifiers);
-	return found;
-}
-
 static int check_modifier(
 	struct stile_egl *egl, const struct stile_image_info *info, struct stile_report *why) {
-	EGLint count;
+	uint32_t count;
 	if (egl_has_modifier(egl, info->fourcc, info->modifier, &count)) {
 		return 0;
 	}
@@ -125,7 +80,7 @@ static int check_modifier(
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
-		"the display does not take modifier %s for %s; it lists %d others",
+		"the display does not take modifier %s for %s; it lists %u others",
 		modifier_describe(info->modifier, NULL).text, stile_format_get(info->fourcc)->name,
 		count);
 }
@@ -156,18 +111,19 @@ static int check_colour(const struct stile_image_info *info, struct stile_report
 		stile_format_get(info->fourcc)->name, info->colour.matrix);
 }
 
+/* With a read-only descriptor drivers do not fail: they crash when they draw. */
+const struct stile_constraints egl_limits = {
+	.size = sizeof(egl_limits),
+	.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+	.pitch_align = 16,
+	.offset_align = 16,
+};
+
 static int check_display(
 	struct stile_egl *egl, struct stile_image *image, struct stile_report *why) {
-	/* With a read-only descriptor drivers do not fail: they crash when they draw. */
-	static const struct stile_constraints limits = {
-		.size = sizeof(limits),
-		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
-		.pitch_align = 16,
-		.offset_align = 16,
-	};
 	const struct stile_image_info *info = stile_image_get_info(image);
 	*why = (struct stile_report){ .size = sizeof(*why) };
-	int ret = stile_image_check_constraints(image, &limits, why);
+	int ret = stile_image_check_constraints(image, &egl_limits, why);
 	if (ret == 0) {
 		ret = check_range(info, why);
 	}
@@ -321,6 +277,19 @@ int stile_egl_import_image(struct stile_egl *egl, struct stile_image *image,
 		report_give(report, &why);
 		egl_log(egl, STILE_LOG_ERROR, "EGL import of image '%s': %s",
 			stile_image_get_info(image)->name, why.text);
+	}
+	return ret;
+}
+
+int stile_egl_check_image(
+	struct stile_egl *egl, struct stile_image *image, struct stile_report *report) {
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_report why;
+	int ret = check_display(egl, image, &why);
+	if (ret < 0) {
+		report_give(report, &why);
 	}
 	return ret;
 }

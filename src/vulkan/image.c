@@ -32,7 +32,7 @@ static struct stile_vulkan_image *image_of_entry(struct import_entry *entry) {
 static const VkImageUsageFlags in_order_usage = VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT |
 	VK_IMAGE_USAGE_INPUT_ATTACHMENT_BIT | VK_IMAGE_USAGE_STORAGE_BIT;
 
-static int check_meaning(const struct stile_vulkan *vulkan, const struct stile_image_info *info,
+int vulkan_check_meaning(const struct stile_vulkan *vulkan, const struct stile_image_info *info,
 	VkFormat format, VkImageUsageFlags usage, struct stile_report *why) {
 	const struct stile_format *known = stile_format_get(info->fourcc);
 	if (format == VK_FORMAT_UNDEFINED) {
@@ -60,8 +60,7 @@ static int check_meaning(const struct stile_vulkan *vulkan, const struct stile_i
 	return 0;
 }
 
-/* Also, whether the driver wants memory that is the image's alone. */
-static int check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
+int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
 	VkFormat format, VkImageUsageFlags usage, struct vulkan_way *way,
 	struct stile_report *why) {
 	const char *name = stile_format_get(info->fourcc)->name;
@@ -111,6 +110,9 @@ static int check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 			info->width, info->height, name, max->width, max->height);
 	}
 	way->is_dedicated_only = (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
+	way->exports = (features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
+	way->max_width = max->width;
+	way->max_height = max->height;
 	return vulkan_way_check(vulkan, info, format, way, why);
 }
 
@@ -218,23 +220,35 @@ static VkMemoryRequirements get_needs(struct stile_vulkan_image *self, const str
 	return needs.memoryRequirements;
 }
 
-/* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
-static int memory_import(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
-	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
-	bool is_dedicated = !way->is_disjoint && offset == 0;
-	if (offset % needs->alignment != 0 || (way->is_dedicated_only && !is_dedicated)) {
+static bool is_dedicated(const struct vulkan_way *way, uint64_t offset) {
+	return !way->is_disjoint && offset == 0;
+}
+
+/* Would the driver take plane i there, in memory of this size? */
+static int check_memory(const struct stile_vulkan_image *self, const struct vulkan_way *way,
+	uint32_t i, uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
+	if (offset % needs->alignment != 0 ||
+		(way->is_dedicated_only && !is_dedicated(way, offset))) {
 		uint64_t needed = way->is_dedicated_only ? 0 : needs->alignment;
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, i, needed, offset,
 			"plane %u: the driver takes it at %s of %" PRIu64
 			" bytes only, the image has it at offset %" PRIu64,
 			i, way->is_dedicated_only ? "an offset" : "multiples", needed, offset);
 	}
+	int ret = vulkan_memory_check(stile_image_get_buffer(self->image, i), needs, why);
+	why->plane = i;
+	return ret;
+}
+
+/* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
+static int memory_import(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
+	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
 	VkMemoryDedicatedAllocateInfo dedicated = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
 		.image = self->handle,
 	};
 	int ret = vulkan_memory_import(self->vulkan, stile_image_get_buffer(self->image, i), needs,
-		is_dedicated ? &dedicated : NULL, &self->memories[i], why);
+		is_dedicated(way, offset) ? &dedicated : NULL, &self->memories[i], why);
 	why->plane = i;
 	return ret;
 }
@@ -247,15 +261,19 @@ static VkImageAspectFlagBits get_aspect(const struct vulkan_way *way, uint32_t i
 	return (VkImageAspectFlagBits)(first << i);
 }
 
+/* `only_check`: nothing is imported. */
 static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *way,
-	const struct placement *placement, struct stile_report *why) {
+	const struct placement *placement, bool only_check, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
 	uint32_t count = way->is_disjoint ? stile_image_get_info(self->image)->plane_count : 1;
 	VkBindImageMemoryInfo bindings[STILE_MAX_PLANES];
 	VkBindImagePlaneMemoryInfo planes[STILE_MAX_PLANES];
 	for (uint32_t i = 0; i < count; i++) {
 		VkMemoryRequirements needs = get_needs(self, way, get_aspect(way, i), placement, i);
-		int ret = memory_import(self, way, i, placement->offsets[i], &needs, why);
+		int ret = check_memory(self, way, i, placement->offsets[i], &needs, why);
+		if (ret == 0 && !only_check) {
+			ret = memory_import(self, way, i, placement->offsets[i], &needs, why);
+		}
 		if (ret < 0) {
 			return ret;
 		}
@@ -271,14 +289,18 @@ static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *
 			.memoryOffset = placement->offsets[i],
 		};
 	}
+	if (only_check) {
+		return 0;
+	}
 	VkResult result = vulkan->vk.BindImageMemory2(vulkan->info.device, count, bindings);
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory2", result);
 }
 
 static int import_in(struct stile_vulkan_image *self, const struct stile_image_info *info,
-	VkImageUsageFlags usage, struct vulkan_way *way, struct stile_report *why) {
+	VkImageUsageFlags usage, struct vulkan_way *way, bool only_check,
+	struct stile_report *why) {
 	struct placement placement = { 0 };
-	int ret = check_format(self->vulkan, info, self->format, usage, way, why);
+	int ret = vulkan_check_format(self->vulkan, info, self->format, usage, way, why);
 	if (ret == 0) {
 		ret = image_create(self, info, usage, way, why);
 	}
@@ -287,7 +309,7 @@ static int import_in(struct stile_vulkan_image *self, const struct stile_image_i
 	for (uint32_t i = 0; i < info->plane_count && ret == 0 && is_linear; i++) {
 		ret = check_plane(self, info, i, &placement, why);
 	}
-	return ret < 0 ? ret : image_bind(self, way, &placement, why);
+	return ret < 0 ? ret : image_bind(self, way, &placement, only_check, why);
 }
 
 static void image_drop(struct stile_vulkan_image *self) {
@@ -314,21 +336,24 @@ static bool is_in_one_buffer(const struct stile_image *image) {
  * is bound by itself. Linear planes in several buffers are in the second way only: lavapipe (Mesa 26.1) takes them
  * in the first, looks at the first memory for all, and crashes.
  */
-static int image_import(
-	struct stile_vulkan_image *self, VkImageUsageFlags usage, struct stile_report *why) {
+static int image_import(struct stile_vulkan_image *self, VkImageUsageFlags usage, bool only_check,
+	struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
 	const struct stile_image_info *info = stile_image_get_info(self->image);
+	struct stile_vulkan_format format = { .size = sizeof(format) };
+	int ret = stile_vulkan_format_get(info->fourcc, &format);
+	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
 	if (usage == 0) {
 		return report_refuse(
 			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
 	}
 	*why = (struct stile_report){ .size = sizeof(*why) };
-	int ret = vulkan_memory_need_dma_buf(vulkan, why);
+	ret = vulkan_memory_need_dma_buf(vulkan, why);
 	if (ret == 0) {
 		ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
 	}
 	if (ret == 0) {
-		ret = check_meaning(vulkan, info, self->format, usage, why);
+		ret = vulkan_check_meaning(vulkan, info, self->format, usage, why);
 	}
 	bool is_linear = info->modifier == DRM_FORMAT_MOD_LINEAR;
 	bool is_in_one = is_in_one_buffer(self->image);
@@ -337,7 +362,7 @@ static int image_import(
 			.tiling = VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT,
 			.is_disjoint = !is_in_one,
 		};
-		ret = import_in(self, info, usage, &way, why);
+		ret = import_in(self, info, usage, &way, only_check, why);
 		/* Lavapipe says OUT_OF_DEVICE_MEMORY of what it cannot take. */
 		if (ret == 0 || !is_linear) {
 			return ret;
@@ -352,7 +377,7 @@ static int image_import(
 		.tiling = VK_IMAGE_TILING_LINEAR,
 		.is_disjoint = info->plane_count > 1,
 	};
-	return import_in(self, info, usage, &way, why);
+	return import_in(self, info, usage, &way, only_check, why);
 }
 
 /* Make one that nobody knows yet. */
@@ -367,11 +392,7 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 	self->vulkan = vulkan;
 	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_DMA_BUF);
 	self->image = image;
-	struct stile_vulkan_format format = { .size = sizeof(format) };
-	int ret = stile_vulkan_format_get(stile_image_get_info(image)->fourcc, &format);
-	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
-
-	ret = image_import(self, usage, why);
+	int ret = image_import(self, usage, false, why);
 	if (ret < 0) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
 			stile_image_get_info(image)->name, why->text);
@@ -421,6 +442,21 @@ int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *i
 	}
 	struct stile_report why;
 	int ret = image_make(vulkan, image, &key, usage, &why, out);
+	if (ret < 0) {
+		report_give(report, &why);
+	}
+	return ret;
+}
+
+int stile_vulkan_check_image(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report) {
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_vulkan_image self = { .vulkan = vulkan, .image = image };
+	struct stile_report why;
+	int ret = image_import(&self, usage, true, &why);
+	image_drop(&self);
 	if (ret < 0) {
 		report_give(report, &why);
 	}

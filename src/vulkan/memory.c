@@ -123,14 +123,23 @@ static int memory_allocate(struct stile_vulkan *vulkan, int fd, const VkMemoryRe
 	return 0;
 }
 
+int vulkan_memory_check(const struct stile_buffer *buffer, const VkMemoryRequirements *needs,
+	struct stile_report *why) {
+	uint64_t bytes = stile_buffer_get_bytes(buffer);
+	if (needs->size <= bytes) {
+		return 0;
+	}
+	return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, needs->size, bytes,
+		"the driver needs %" PRIu64 " bytes, the memory has %" PRIu64,
+		(uint64_t)needs->size, bytes);
+}
+
 int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
 	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
 	VkDeviceMemory *memory, struct stile_report *why) {
-	uint64_t bytes = stile_buffer_get_bytes(buffer);
-	if (needs->size > bytes) {
-		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, needs->size, bytes,
-			"the driver needs %" PRIu64 " bytes, the memory has %" PRIu64,
-			(uint64_t)needs->size, bytes);
+	int ret = vulkan_memory_check(buffer, needs, why);
+	if (ret < 0) {
+		return ret;
 	}
 	int fd = driver_fd_open(buffer);
 	if (fd < 0) {

@@ -109,6 +109,13 @@ bool vulkan_format_is_in_order(uint32_t fourcc);
 struct stile_vulkan_own_image;
 
 /* image.c */
+/** Would an image of this format mean the same to Vulkan? 0, or what report_refuse() gave. */
+int vulkan_check_meaning(const struct stile_vulkan *vulkan, const struct stile_image_info *info,
+	VkFormat format, VkImageUsageFlags usage, struct stile_report *why);
+struct vulkan_way;
+/** Does the device import images like this one in this way? Then the way says more of it. */
+int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
+	VkFormat format, VkImageUsageFlags usage, struct vulkan_way *way, struct stile_report *why);
 void vulkan_image_destroy(struct import_entry *entry);
 /** Take image and memory over, of OPAQUE_FD: it is found by nobody else. 0 or -ENOMEM. */
 int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
@@ -140,6 +147,9 @@ void vulkan_memory_find(struct stile_vulkan *vulkan);
 int vulkan_memory_need(
 	const struct stile_vulkan *vulkan, const char *extension, struct stile_report *why);
 int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_report *why);
+/** Is there as much as is needed? 0, or what report_refuse() gave. */
+int vulkan_memory_check(const struct stile_buffer *buffer, const VkMemoryRequirements *needs,
+	struct stile_report *why);
 /**
  * The beginning of a buffer as memory for an object of the driver, as large as the object needs. The
  * driver has a descriptor of its own; `dedicated` says for which object, or is NULL.
@@ -155,9 +165,12 @@ int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64
 /* modifier.c */
 /** How an image becomes one of Vulkan's. */
 struct vulkan_way {
-	VkImageTiling tiling;   /* LINEAR, or explicit: DRM_FORMAT_MODIFIER_EXT */
-	bool is_disjoint;       /* memory is bound to each plane by itself */
+	VkImageTiling tiling; /* LINEAR, or explicit: DRM_FORMAT_MODIFIER_EXT */
+	bool is_disjoint;     /* memory is bound to each plane by itself */
+	/* Found by vulkan_check_format(): */
 	bool is_dedicated_only; /* the driver takes memory only that is the image's alone */
+	bool exports;           /* it gives such memory out, too */
+	uint32_t max_width, max_height;
 };
 /** Does the device take this format and modifier in this way at all? 0 or -EOPNOTSUPP. */
 int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info *info,
