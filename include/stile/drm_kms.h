@@ -12,6 +12,7 @@
 #include <stile/constraints.h>
 #include <stile/image.h>
 #include <stile/macros.h>
+#include <stile/party.h>
 #include <stile/report.h>
 
 STILE_BEGIN_DECLS
@@ -135,6 +136,31 @@ STILE_API bool stile_drm_plane_has_format(const struct stile_drm_kms *kms,
 STILE_API STILE_MUST_CHECK int stile_drm_plane_get_constraints(
 	const struct stile_drm_kms *kms, uint32_t plane_id, uint32_t fourcc,
 	struct stile_constraints *constraints);
+
+/**
+ * Describe a plane as a party of negotiations, which shows images
+ * (STILE_PARTY_SCANOUT): what its formats are in which layouts, the largest
+ * extent, how commits wait, and which device it is. A driver that names no
+ * layouts (IN_FORMATS) takes linear ones (STILE_PARTY_UNSAID_IS_LINEAR), as
+ * stile_drm_plane_has_format(). What it needs of pitches and offsets nobody
+ * says. A plane that an image can do without is STILE_PARTY_OPTIONAL: the
+ * caller adds that. May block for opening nodes.
+ *
+ * @param kms         borrowed; the party does not need it any more
+ * @param plane_id    KMS's id
+ * @param report      why not; may be NULL
+ * @param[out] party  its size is set; the caller's to give to
+ *                    stile_party_fini(); empty on failure
+ *
+ * @retval 0        *party is complete
+ * @retval -EINVAL  a size field is impossible
+ * @retval -ENOENT  there is no such plane
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_drm_plane_get_party(
+	const struct stile_drm_kms *kms, uint32_t plane_id,
+	struct stile_report *report, struct stile_party *party);
 
 /* ---- Framebuffers ---- */
 

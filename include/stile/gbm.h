@@ -9,6 +9,7 @@
 #include <stile/device.h>
 #include <stile/image.h>
 #include <stile/macros.h>
+#include <stile/party.h>
 #include <stile/report.h>
 
 struct gbm_bo;
@@ -101,6 +102,32 @@ STILE_API STILE_MUST_CHECK int stile_gbm_get_constraints(struct gbm_device *gbm,
 	uint32_t fourcc, uint32_t flags, uint64_t *modifiers,
 	size_t *modifier_count, struct stile_report *report,
 	struct stile_constraints *constraints);
+
+/**
+ * Describe a gbm_device as a party of negotiations: what it makes gbm_bos of,
+ * stile_gbm_bo_create(), and the application makes itself and has images of,
+ * stile_gbm_image_create(). Who draws to them or shows them is another party;
+ * what stile_gbm_open_device() allocates, says stile_device_get_party(). Never
+ * blocks, but for looking up its node.
+ *
+ * @param gbm         borrowed; the party does not need it any more
+ * @param flags       GBM_BO_USE_* that are meant
+ * @param others      the other parties, which may be none: as GBM has no list of
+ *                    modifiers, it is asked for those that they name, and for
+ *                    LINEAR; borrowed
+ * @param count       how many others there are
+ * @param report      why not; may be NULL
+ * @param[out] party  its size is set; the caller's to give to
+ *                    stile_party_fini(); empty on failure; none of the others
+ *
+ * @retval 0        *party is complete
+ * @retval -EINVAL  a size field is impossible
+ * @retval -ENOMEM  out of memory
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_gbm_get_party(struct gbm_device *gbm,
+	uint32_t flags, const struct stile_party *others, size_t count,
+	struct stile_report *report, struct stile_party *party);
 
 /**
  * Make an image of an application's gbm_bo. The gbm_bo may be destroyed

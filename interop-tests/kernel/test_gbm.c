@@ -811,6 +811,127 @@ START_TEST(constraints_that_nothing_can_meet_are_refused) {
 }
 END_TEST
 
+/* ---- As a party ----------------------------------------------------------------------------- */
+
+static const struct stile_party_modifier named_modifiers[] = { { .modifier = TILED },
+	{ .modifier = DRM_FORMAT_MOD_LINEAR }, { .modifier = DRM_FORMAT_MOD_INVALID } };
+static const struct stile_party_format named_formats[] = {
+	{ DRM_FORMAT_XRGB8888, named_modifiers, 3 },
+};
+static const struct stile_party others[] = {
+	{ .size = sizeof(others[0]), .name = "nobody" },
+	{ .size = sizeof(others[0]), .formats = named_formats, .format_count = 1 },
+};
+
+static const struct stile_party_format *find_format(
+	const struct stile_party *party, uint32_t fourcc) {
+	for (size_t i = 0; i < party->format_count; i++) {
+		if (party->formats[i].fourcc == fourcc) {
+			return &party->formats[i];
+		}
+	}
+	return NULL;
+}
+
+static struct stile_party describe(void) {
+	struct stile_party party = { .size = sizeof(party) };
+	int ret = stile_gbm_get_party(gbm, GBM_BO_USE_RENDERING, others, 2, &report, &party);
+	ck_assert_msg(ret == 0, "%s", report.text);
+	return party;
+}
+
+/* Wrong code: layouts that nobody takes; LINEAR left out, or before what is better; INVALID. */
+START_TEST(party_is_what_gbm_takes) {
+	begin(_i);
+	struct stile_party party = describe();
+	const struct stile_party_format *xrgb = find_format(&party, DRM_FORMAT_XRGB8888);
+	ck_assert_ptr_nonnull(xrgb);
+	ck_assert_uint_eq(xrgb->modifier_count, 1);
+	ck_assert_uint_eq(xrgb->modifiers[0].modifier, DRM_FORMAT_MOD_LINEAR);
+	ck_assert_uint_eq(xrgb->modifiers[0].plane_count, 1);
+	ck_assert_ptr_nonnull(find_format(&party, DRM_FORMAT_ARGB8888));
+	ck_assert_uint_eq(party.needs->usage, BOTH);
+	ck_assert_uint_eq(party.memory, STILE_MEMORY_DMA_BUF);
+	ck_assert_uint_eq(party.allocates, STILE_MEMORY_DMA_BUF);
+	struct stat st;
+	ck_assert_int_eq(fstat(gbm_device_get_fd(gbm), &st), 0);
+	ck_assert_uint_ne(party.device, 0);
+	ck_assert_uint_ge(party.device, st.st_rdev); /* the node for rendering comes behind */
+	stile_party_fini(&party);
+
+	gbm_lies.has_modifier = true;
+	gbm_lies.modifier = TILED;
+	party = describe();
+	xrgb = find_format(&party, DRM_FORMAT_XRGB8888);
+	ck_assert_uint_eq(xrgb->modifier_count, 2);
+	ck_assert_uint_eq(xrgb->modifiers[0].modifier, TILED);
+	ck_assert_uint_eq(xrgb->modifiers[1].modifier, DRM_FORMAT_MOD_LINEAR);
+	/* Nobody named it of this one. */
+	ck_assert_uint_eq(find_format(&party, DRM_FORMAT_ARGB8888)->modifier_count, 1);
+	stile_party_fini(&party);
+	party.size--;
+	ck_assert_int_eq(stile_gbm_get_party(gbm, 0, NULL, 0, &report, &party), -EINVAL);
+	party.size++;
+	ck_assert_int_eq(stile_gbm_get_party(gbm, 0, NULL, 0, NULL, &party), 0);
+	ck_assert_uint_eq(party.needs->usage, READ);
+	stile_party_fini(&party);
+	end();
+}
+END_TEST
+
+/* Wrong code: what the device allocates, GBM does not take. */
+START_TEST(what_is_agreed_on_becomes_a_gbm_bo) {
+	begin(_i);
+	struct stile_party parties[2] = { { .size = sizeof(parties[0]) } };
+	ck_assert_int_eq(stile_device_get_party(device, 0, NULL, &parties[0]), 0);
+	parties[1] = describe();
+	static const uint32_t xrgb = DRM_FORMAT_XRGB8888;
+	const struct stile_want want = { .size = sizeof(want),
+		.width = WIDTH,
+		.height = HEIGHT,
+		.fourccs = &xrgb,
+		.fourcc_count = 1 };
+	struct stile_device *const devices[] = { device, NULL };
+	struct stile_layout layout = { .size = sizeof(layout) };
+	struct stile_image *image;
+	struct gbm_bo *bo;
+	int ret = stile_negotiate(parties, 2, &want, &layout, &report);
+	ck_assert_msg(ret == 0, "%s", report.text);
+	ck_assert_uint_eq(stile_layout_get_tranche(&layout, 0)->allocator, 0);
+	ret = stile_image_create_for(&layout, devices, NULL, NULL, &report, &image);
+	ck_assert_msg(ret == 0, "%s", report.text);
+	ret = stile_gbm_bo_create(gbm, image, GBM_BO_USE_RENDERING, &report, &bo);
+	ck_assert_msg(ret == 0 || may_refuse_foreign(_i), "%s", report.text);
+	if (ret == 0) {
+		gbm_bo_destroy(bo);
+	}
+	stile_image_unref(image);
+	stile_layout_fini(&layout);
+	stile_party_fini(&parties[0]);
+	stile_party_fini(&parties[1]);
+	end();
+}
+END_TEST
+
+static int attempt_party(void *user) {
+	return stile_gbm_get_party(gbm, 0, others, 2, &report, user);
+}
+
+static void after_party(void *user, int ret) {
+	ck_assert_int_eq(report.reason, ret < 0 ? STILE_REASON_RESOURCES : STILE_REASON_NONE);
+	stile_party_fini(user);
+}
+
+/* Wrong code: layouts lost, or half of them given. */
+START_TEST(party_needs_memory) {
+	static const int errors[] = { -ENOMEM, 0 };
+	begin(_i);
+	struct stile_party party = { .size = sizeof(party) };
+	ck_assert_uint_gt(failing_sweep(attempt_party, after_party, &party, errors), 2);
+	end();
+}
+END_TEST
+
 /* ---- Want of memory and descriptors -------------------------------------------------------- */
 
 /* What an attempt makes, to be given up after it. */
@@ -920,6 +1041,9 @@ static void add_images(TCase *tcase) {
 	tcase_add_loop_test(tcase, bo_with_other_rows_than_the_image_is_refused, 0, most);
 	tcase_add_loop_test(tcase, constraints_are_the_modifiers_that_gbm_takes, 0, most);
 	tcase_add_loop_test(tcase, constraints_that_nothing_can_meet_are_refused, 0, most);
+	tcase_add_loop_test(tcase, party_is_what_gbm_takes, 0, most);
+	tcase_add_loop_test(tcase, what_is_agreed_on_becomes_a_gbm_bo, 0, most);
+	tcase_add_loop_test(tcase, party_needs_memory, 0, most);
 	tcase_add_loop_test(tcase, want_of_memory_and_descriptors_is_told, 0, most);
 	tcase_add_loop_test(tcase, want_of_memory_leaves_nothing_of_an_image, 0, most);
 }

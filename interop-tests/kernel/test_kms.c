@@ -8,6 +8,9 @@
 
 #include <xf86drm.h>
 
+#include <stile/create_for.h>
+#include <stile/negotiate.h>
+
 #include "interop-tests/kernel/ioctl_sweep.h"
 #include "interop-tests/kernel/kms_stage.h"
 #include "interop-tests/support/failing.h"
@@ -208,6 +211,139 @@ START_TEST(plane_that_names_no_modifiers_takes_linear) {
 		0);
 	ck_assert_uint_eq(limits.modifier_count, 1);
 	ck_assert_uint_eq(limits.modifiers[0], DRM_FORMAT_MOD_LINEAR);
+	stage_end();
+}
+END_TEST
+
+static struct stile_party describe_plane(uint32_t plane) {
+	struct stile_party party = { .size = sizeof(party) };
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_drm_plane_get_party(stage.kms, plane, &why, &party);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return party;
+}
+
+/* Wrong code: another plane's formats or extents; a node that other parties do not go by. */
+START_TEST(party_is_the_plane) {
+	stage_begin(STAGE_FOREIGN);
+	struct stile_party party = describe_plane(stage.output.plane);
+	char name[32];
+	snprintf(name, sizeof(name), "KMS plane %u", stage.output.plane);
+	ck_assert_str_eq(party.name, name);
+	size_t count;
+	const struct stile_drm_plane_format *formats =
+		stile_drm_plane_get_formats(stage.kms, stage.output.plane, &count);
+	ck_assert_uint_eq(party.format_count, count);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_uint_eq(party.formats[i].fourcc, formats[i].fourcc);
+		ck_assert_uint_eq(party.formats[i].modifier_count, 1);
+		ck_assert_uint_eq(party.formats[i].modifiers[0].modifier, DRM_FORMAT_MOD_LINEAR);
+	}
+	struct stile_drm_identity who = { .size = sizeof(who) };
+	ck_assert_int_eq(stile_drm_identify(stage.output.fd, &who), 0);
+	ck_assert_uint_eq(party.device, who.render_rdev != 0 ? who.render_rdev : who.primary_rdev);
+	ck_assert_uint_eq(party.flags, STILE_PARTY_SCANOUT | STILE_PARTY_UNSAID_IS_LINEAR);
+	ck_assert_uint_eq(party.memory, STILE_MEMORY_DMA_BUF);
+	ck_assert_uint_eq(party.allocates, 0);
+	ck_assert_uint_eq(party.sync, STILE_SYNC_FILE | STILE_SYNC_CPU);
+	ck_assert_int_eq(party.needs->max_width, get_limit(true));
+	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_READ);
+	stile_party_fini(&party);
+
+	party = describe_plane(stage.output.cursor);
+	uint64_t cursor;
+	ck_assert_int_eq(drmGetCap(stage.output.fd, DRM_CAP_CURSOR_WIDTH, &cursor), 0);
+	ck_assert_uint_eq(party.needs->max_width, cursor);
+	stile_party_fini(&party);
+
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(
+		stile_drm_plane_get_party(stage.kms, stage.output.crtc, &why, &party), -ENOENT);
+	ck_assert_uint_eq(why.actual, stage.output.crtc);
+	ck_assert_ptr_null(party.data);
+	party.size = 3;
+	ck_assert_int_eq(
+		stile_drm_plane_get_party(stage.kms, stage.output.plane, &why, &party), -EINVAL);
+	stage_end();
+}
+END_TEST
+
+static int hide_modifier_capability(int fd, unsigned long request, void *arg) {
+	const struct drm_get_cap *cap = arg;
+	if (request == DRM_IOCTL_GET_CAP && cap->capability == DRM_CAP_ADDFB2_MODIFIERS) {
+		errno = EINVAL;
+		return -1;
+	}
+	return tell_formats(fd, request, arg);
+}
+
+/* So many layouts, of which the first is linear. */
+static void check_xrgb(size_t count) {
+	struct stile_party party = describe_plane(stage.output.plane);
+	size_t i = 0;
+	while (i < party.format_count && party.formats[i].fourcc != DRM_FORMAT_XRGB8888) {
+		i++;
+	}
+	ck_assert_uint_lt(i, party.format_count);
+	ck_assert_uint_eq(party.formats[i].modifier_count, count);
+	ck_assert(count < 1 || party.formats[i].modifiers[0].modifier == DRM_FORMAT_MOD_LINEAR);
+	ck_assert(count < 2 || party.formats[i].modifiers[1].modifier == I915_FORMAT_MOD_X_TILED);
+	stile_party_fini(&party);
+}
+
+/* Wrong code: a layout that the driver cannot be told; a list of none where it says nothing. */
+START_TEST(party_takes_what_the_driver_can_be_told) {
+	stage_begin(STAGE_FOREIGN);
+	told_id = find_in_formats();
+	stage_look_again(tell_formats);
+	check_xrgb(2);
+	stage_look_again(hide_modifier_capability);
+	check_xrgb(1);
+	stage_hidden_property = "IN_FORMATS";
+	stage_look_again(stage_hide_property);
+	check_xrgb(0);
+	stage_end();
+}
+END_TEST
+
+static void must_show(const struct stile_layout *layout, struct stile_device *const *devices) {
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_image *image;
+	struct stile_drm_framebuffer *framebuffer;
+	int ret = stile_image_create_for(layout, devices, NULL, NULL, &why, &image);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ret = stile_drm_framebuffer_create(stage.kms, image, &why, &framebuffer);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	stile_drm_framebuffer_destroy(framebuffer);
+	stile_image_unref(image);
+}
+
+/* Wrong code: what plane and memory agree on cannot be shown. */
+START_TEST(what_is_agreed_on_can_be_shown) {
+	stage_begin(_i);
+	struct stile_party parties[2] = { { .size = sizeof(parties[0]) } };
+	ck_assert_int_eq(stile_device_get_party(stage.memory, 0, NULL, &parties[0]), 0);
+	parties[1] = describe_plane(stage.output.plane);
+	struct stile_device *const devices[] = { stage.memory, NULL };
+	struct stile_want want = {
+		.size = sizeof(want), .width = WIDTH, .height = HEIGHT, .fourcc_count = 1
+	};
+	struct stile_report why = { .size = sizeof(why) };
+	for (size_t i = 0; i < parties[1].format_count; i++) {
+		struct stile_layout layout = { .size = sizeof(layout) };
+		want.fourccs = &parties[1].formats[i].fourcc;
+		int ret = stile_negotiate(parties, 2, &want, &layout, &why);
+		if (stile_format_get(*want.fourccs) != NULL) {
+			ck_assert_msg(ret == 0, "%s", why.text);
+			const struct stile_tranche *tranche = stile_layout_get_tranche(&layout, 0);
+			ck_assert_uint_ne(tranche->flags & STILE_TRANCHE_SCANOUT, 0);
+			ck_assert_uint_eq(tranche->device, parties[1].device);
+			must_show(&layout, devices);
+		}
+		stile_layout_fini(&layout);
+	}
+	stile_party_fini(&parties[0]);
+	stile_party_fini(&parties[1]);
 	stage_end();
 }
 END_TEST
@@ -485,6 +621,9 @@ static Suite *suite(void) {
 		{ modifiers_are_those_of_each_format, 1 },
 		{ constraints_are_those_of_the_plane, 1 },
 		{ plane_that_names_no_modifiers_takes_linear, 1 },
+		{ party_is_the_plane, 1 },
+		{ party_takes_what_the_driver_can_be_told, 1 },
+		{ what_is_agreed_on_can_be_shown, STAGE_SOURCES },
 		{ node_without_kms_is_refused_with_the_reason, 1 },
 		{ image_that_nothing_shows_is_refused_with_the_reason, 1 },
 		{ modifier_is_told_or_refused, 1 },

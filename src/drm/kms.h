@@ -87,6 +87,10 @@ const struct kms_writeback *kms_find_writeback(const struct stile_drm_kms *kms, 
 int kms_plane_read(struct kms_reader *reader, struct kms_plane *plane);
 void kms_plane_finish(struct kms_plane *plane);
 
+/** What it needs of an image of any format. */
+struct stile_constraints kms_plane_get_needs(
+	const struct stile_drm_kms *kms, const struct kms_plane *plane);
+
 /** The format of that name among those of the plane, or NULL. */
 const struct stile_drm_plane_format *kms_plane_find_format(
 	const struct kms_plane *plane, uint32_t fourcc);

@@ -138,6 +138,21 @@ static uint32_t limit_cursor(const struct stile_drm_kms *kms, uint64_t capabilit
 	return cursor != 0 && cursor < limit ? (uint32_t)cursor : limit;
 }
 
+struct stile_constraints kms_plane_get_needs(
+	const struct stile_drm_kms *kms, const struct kms_plane *plane) {
+	struct stile_constraints needs = {
+		.size = sizeof(needs),
+		.usage = STILE_USAGE_READ,
+		.max_width = kms->max_width,
+		.max_height = kms->max_height,
+	};
+	if (plane->type == DRM_PLANE_TYPE_CURSOR) {
+		needs.max_width = limit_cursor(kms, DRM_CAP_CURSOR_WIDTH, needs.max_width);
+		needs.max_height = limit_cursor(kms, DRM_CAP_CURSOR_HEIGHT, needs.max_height);
+	}
+	return needs;
+}
+
 int stile_drm_plane_get_constraints(const struct stile_drm_kms *kms, uint32_t plane_id,
 	uint32_t fourcc, struct stile_constraints *constraints) {
 	static const uint64_t linear = DRM_FORMAT_MOD_LINEAR;
@@ -153,17 +168,9 @@ int stile_drm_plane_get_constraints(const struct stile_drm_kms *kms, uint32_t pl
 		return -EOPNOTSUPP;
 	}
 	bool named = format->modifier_count > 0;
-	struct stile_constraints found = {
-		.usage = STILE_USAGE_READ,
-		.max_width = kms->max_width,
-		.max_height = kms->max_height,
-		.modifiers = named ? format->modifiers : &linear,
-		.modifier_count = named ? format->modifier_count : 1,
-	};
-	if (plane->type == DRM_PLANE_TYPE_CURSOR) {
-		found.max_width = limit_cursor(kms, DRM_CAP_CURSOR_WIDTH, found.max_width);
-		found.max_height = limit_cursor(kms, DRM_CAP_CURSOR_HEIGHT, found.max_height);
-	}
+	struct stile_constraints found = kms_plane_get_needs(kms, plane);
+	found.modifiers = named ? format->modifiers : &linear;
+	found.modifier_count = named ? format->modifier_count : 1;
 	abi_copy_out(constraints, &found, sizeof(found));
 	return 0;
 }

@@ -13,7 +13,7 @@
 /*
  * A driver that names no modifiers has none for its own linear layout either; that one needs no name.
  */
-static bool takes_modifier(
+bool gbm_takes_modifier(
 	struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint64_t modifier) {
 	if (modifier == DRM_FORMAT_MOD_INVALID) {
 		return false;
@@ -21,6 +21,17 @@ static bool takes_modifier(
 	return gbm_device_get_format_modifier_plane_count(gbm, fourcc, modifier) > 0 ||
 		(modifier == DRM_FORMAT_MOD_LINEAR &&
 			gbm_device_is_format_supported(gbm, fourcc, flags | GBM_BO_USE_LINEAR));
+}
+
+struct stile_constraints gbm_get_needs(uint32_t flags) {
+	const bool writes = (flags & (GBM_BO_USE_RENDERING | GBM_BO_USE_WRITE)) != 0;
+	return (struct stile_constraints){
+		.size = sizeof(struct stile_constraints),
+		.usage = writes ? STILE_USAGE_READ | STILE_USAGE_WRITE : STILE_USAGE_READ,
+		/* GBM does not tell; what is less makes software drivers crash. */
+		.pitch_align = 16,
+		.offset_align = 16,
+	};
 }
 
 /* *count: how many are left of `modifiers`. */
@@ -38,7 +49,7 @@ static int filter(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint6
 	}
 	size_t left = 0;
 	for (size_t i = 0; i < *count; i++) {
-		if (takes_modifier(gbm, fourcc, flags, modifiers[i])) {
+		if (gbm_takes_modifier(gbm, fourcc, flags, modifiers[i])) {
 			modifiers[left++] = modifiers[i];
 		}
 	}
@@ -65,15 +76,9 @@ int stile_gbm_get_constraints(struct gbm_device *gbm, uint32_t fourcc, uint32_t 
 		report_give(report, &why);
 		return ret;
 	}
-	const bool writes = (flags & (GBM_BO_USE_RENDERING | GBM_BO_USE_WRITE)) != 0;
-	const struct stile_constraints all = {
-		.usage = writes ? STILE_USAGE_READ | STILE_USAGE_WRITE : STILE_USAGE_READ,
-		/* GBM does not tell; what is less makes software drivers crash. */
-		.pitch_align = 16,
-		.offset_align = 16,
-		.modifiers = modifiers,
-		.modifier_count = *modifier_count,
-	};
+	struct stile_constraints all = gbm_get_needs(flags);
+	all.modifiers = modifiers;
+	all.modifier_count = *modifier_count;
 	abi_copy_out(constraints, &all, sizeof(all));
 	return 0;
 }

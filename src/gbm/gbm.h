@@ -2,6 +2,7 @@
 #ifndef SRC_GBM_GBM_H
 #define SRC_GBM_GBM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <gbm.h>
@@ -13,6 +14,11 @@
 int gbm_errno(int error);
 /** The same, told: `call` is what failed. Returns the error. */
 int gbm_refuse(struct stile_report *why, const char *call, int error);
+
+/* constraints.c */
+bool gbm_takes_modifier(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint64_t modifier);
+/** What images for GBM_BO_USE_* have to meet, of any layout. */
+struct stile_constraints gbm_get_needs(uint32_t flags);
 
 /* plane.c */
 /**
