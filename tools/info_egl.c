@@ -23,8 +23,6 @@ static const char *const extensions[] = {
 	"EGL_KHR_surfaceless_context",
 };
 
-static void *library;
-
 static struct {
 	stile_egl_proc (*GetProcAddress)(const char *name);
 	PFNEGLGETERRORPROC GetError;
@@ -150,7 +148,8 @@ static void look_at_platform(struct info *info, const char *name, EGLenum platfo
 
 static bool open_library(struct info *info) {
 	const char *missing = NULL;
-	library = dlopen("libEGL.so.1", RTLD_NOW | RTLD_LOCAL);
+	/* It stays: drivers do not like to be unloaded. */
+	void *library = dlopen("libEGL.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
 		snprintf(info->egl_why, sizeof(info->egl_why), "no EGL: %s", dlerror());
 		return false;
@@ -235,8 +234,5 @@ void info_finish_egl(struct info *info) {
 			egl.Terminate(kept->display);
 		}
 		free(kept);
-	}
-	if (library != NULL) {
-		dlclose(library);
 	}
 }

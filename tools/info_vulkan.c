@@ -22,7 +22,6 @@ static const char *const extensions[] = {
 };
 enum { EXTENSIONS = sizeof(extensions) / sizeof(extensions[0]) };
 
-static void *library;
 static VkInstance instance;
 static PFN_vkGetInstanceProcAddr get_proc;
 
@@ -192,7 +191,8 @@ static void look_at_device(struct info *info, VkPhysicalDevice physical_device) 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
 static bool open_instance(struct info *info) {
-	library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+	/* It stays: drivers do not like to be unloaded. */
+	void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (library != NULL) {
 		*(void **)&get_proc = dlsym(library, "vkGetInstanceProcAddr");
 	}
@@ -262,8 +262,5 @@ void info_finish_vulkan(struct info *info) {
 	if (instance != VK_NULL_HANDLE) {
 		FIND(DestroyInstance);
 		DestroyInstance(instance, NULL);
-	}
-	if (library != NULL) {
-		dlclose(library);
 	}
 }
