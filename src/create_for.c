@@ -185,7 +185,7 @@ int stile_image_create_for(const struct stile_layout *layout, struct stile_devic
 	static const struct stile_create_for_info negotiated = { .size = sizeof(negotiated) };
 	static const struct stile_pick best = { .size = sizeof(best) };
 	struct attempt attempt = { .layout = layout, .devices = devices };
-	struct stile_pick at;
+	struct stile_pick at = { .size = sizeof(at) };
 	int ret = report_copy_in(
 		report, &attempt.info, sizeof(attempt.info), info == NULL ? &negotiated : info);
 	if (ret == 0) {

@@ -112,8 +112,9 @@ static void look_at_strings(const struct kept *kept, struct info_display *displa
 
 static void open_display(struct kept *kept, EGLDisplay handle, struct info_display *display) {
 	if (handle == EGL_NO_DISPLAY || !egl.Initialize(handle, NULL, NULL)) {
-		snprintf(display->why, sizeof(display->why), "%s gave EGL error 0x%x",
-			handle == EGL_NO_DISPLAY ? "eglGetPlatformDisplay" : "eglInitialize",
+		snprintf(display->why, sizeof(display->why), "%s (EGL error 0x%x)",
+			handle == EGL_NO_DISPLAY ? "there is no such display"
+						 : "its driver does not start",
 			(unsigned)egl.GetError());
 		return;
 	}

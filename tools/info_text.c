@@ -131,13 +131,21 @@ static void write_vulkan(FILE *to, const struct info *info) {
 	}
 }
 
+static bool has_same(const struct info_flags *a, const struct info_flags *b) {
+	size_t i = 0;
+	while (a->flags[i].name != NULL && a->flags[i].has == b->flags[i].has) {
+		i++;
+	}
+	return a->flags[i].name == NULL;
+}
+
 /* The first one that has all the same; its own number if there is none before it. */
 static size_t find_alike(const struct info *info, size_t index) {
 	const struct info_display *display = &info->displays[index];
-	size_t i = 0;
+	size_t i = display->works ? 0 : index;
 	while (strcmp(info->displays[i].driver, display->driver) != 0 ||
 		info->displays[i].works != display->works ||
-		memcmp(&info->displays[i].has, &display->has, sizeof(display->has)) != 0) {
+		!has_same(&display->has, &info->displays[i].has)) {
 		i++;
 	}
 	return i;

@@ -27,14 +27,12 @@ static const struct stile_party *get_other(const struct others *others, size_t i
 static uint64_t find_node(int fd) {
 	struct stat st;
 	char *render = drmGetRenderDeviceNameFromFd(fd);
-	uint64_t rdev = 0;
-	if (render != NULL && stat(render, &st) == 0) {
-		rdev = st.st_rdev;
-	} else if (drmGetNodeTypeFromFd(fd) >= 0 && fstat(fd, &st) == 0) {
-		rdev = st.st_rdev;
+	bool found = render != NULL && stat(render, &st) == 0;
+	if (!found) {
+		found = drmGetNodeTypeFromFd(fd) >= 0 && fstat(fd, &st) == 0;
 	}
 	free(render);
-	return rdev;
+	return found ? st.st_rdev : 0;
 }
 
 /* ---- What it takes ------------------------------------------------------------------------- */
