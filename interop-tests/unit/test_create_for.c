@@ -256,6 +256,20 @@ START_TEST(first_refusal_has_the_numbers) {
 }
 END_TEST
 
+/* Wrong code: larger than what all can take, since it was not known how large when they agreed. */
+START_TEST(limits_are_those_of_all) {
+	static const struct stile_constraints screen = { .size = sizeof(screen), .max_width = 64 };
+	want.width = want.height = 0;
+	NEGOTIATE(ALLOCATOR("memory", xrgb_linear),
+		PARTY_WITH("screen", xrgb_linear, .memory = STILE_MEMORY_MEMFD, .needs = &screen));
+	struct stile_create_for_info info = { .size = sizeof(info), .width = 65, .height = 2 };
+	expect_refusal(create(&info), -ERANGE, STILE_REASON_EXTENT, "at most 64");
+	ck_assert_uint_eq(report.needed, 64);
+	info.width = 64;
+	ck_assert_int_eq(create(&info), 0);
+}
+END_TEST
+
 /* An application's allocator, that gives this. */
 static struct {
 	int error;
@@ -446,6 +460,7 @@ static Suite *suite(void) {
 	tcase_add_test(tc, next_choice_is_taken);
 	tcase_add_test(tc, next_tranche_is_taken);
 	tcase_add_test(tc, first_refusal_has_the_numbers);
+	tcase_add_test(tc, limits_are_those_of_all);
 	tcase_add_test(tc, shortage_is_no_fault_of_the_choice);
 	tcase_add_test(tc, layout_of_the_allocator_is_checked);
 	tcase_add_test(tc, memory_from_elsewhere_is_not_made);

@@ -235,6 +235,10 @@ START_TEST(party_outlives_its_device) {
 	struct stile_device *device = open_device("swgpu", NULL);
 	struct stile_party party = get_party(device, BOTH);
 	stile_device_destroy(device);
+	device = open_profile("pitch-256");
+	struct stile_party other = get_party(device, BOTH);
+	stile_party_fini(&other);
+	stile_device_destroy(device);
 	ck_assert_str_eq(party.name, "swgpu (plain)");
 	ck_assert_ptr_nonnull(find(&party, DRM_FORMAT_NV12, DRM_FORMAT_MOD_LINEAR));
 	ck_assert_uint_eq(party.needs->pitch_align, 16);
