@@ -160,14 +160,24 @@ static int import(void *handle, struct stile_image *image, bool writes, struct s
 	return ret;
 }
 
-static void add_party(struct info *info, struct kept *kept, size_t index) {
+/* False: it imports nothing, which is told. */
+static bool add_party(struct info *info, struct kept *kept, struct info_vulkan *vulkan) {
 	char label[INFO_NAME];
-	snprintf(label, sizeof(label), "Vulkan %zu", index);
-	struct info_party *party = info_add_party(info, label, import, kept);
-	if (party != NULL) {
-		(void)!stile_vulkan_get_party(kept->stile, writing, NULL, &party->writes);
-		(void)!stile_vulkan_get_party(kept->stile, reading, NULL, &party->reads);
+	struct stile_party reads = { .size = sizeof(reads) };
+	struct stile_report why = { .size = sizeof(why) };
+	if (stile_vulkan_get_party(kept->stile, reading, &why, &reads) < 0) {
+		snprintf(vulkan->why, sizeof(vulkan->why), "%s", why.text);
+		return false;
 	}
+	snprintf(label, sizeof(label), "Vulkan %zu", info->vulkan_count);
+	struct info_party *party = info_add_party(info, label, import, kept);
+	if (party == NULL) {
+		stile_party_fini(&reads);
+		return true;
+	}
+	party->reads = reads;
+	(void)!stile_vulkan_get_party(kept->stile, writing, NULL, &party->writes);
+	return true;
 }
 
 static void look_at_device(struct info *info, VkPhysicalDevice physical_device) {
@@ -181,10 +191,8 @@ static void look_at_device(struct info *info, VkPhysicalDevice physical_device) 
 	kept->physical_device = physical_device;
 	look_at_driver(kept, vulkan);
 	look_at_extensions(kept, vulkan);
-	vulkan->works = create_device(kept, vulkan) && create_adapter(kept, vulkan);
-	if (vulkan->works) {
-		add_party(info, kept, info->vulkan_count);
-	}
+	vulkan->works = create_device(kept, vulkan) && create_adapter(kept, vulkan) &&
+		add_party(info, kept, vulkan);
 	info->vulkan_count++;
 }
 
