@@ -64,36 +64,15 @@ int vulkan_check_own(
 int vulkan_check_external(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, uint64_t modifier, VkExternalMemoryHandleTypeFlagBits handle_type,
 	VkExternalMemoryFeatureFlagBits wanted, struct stile_report *why) {
-	VkPhysicalDeviceImageDrmFormatModifierInfoEXT tiled = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
-		.drmFormatModifier = modifier,
-		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
-	};
-	VkPhysicalDeviceExternalImageFormatInfo external = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
-		.pNext = own->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT ? &tiled : NULL,
-		.handleType = handle_type,
-	};
-	VkPhysicalDeviceImageFormatInfo2 ask = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
-		.pNext = &external,
+	const struct vulkan_kind kind = {
 		.format = format,
-		.type = VK_IMAGE_TYPE_2D,
 		.tiling = own->tiling,
+		.modifier = modifier,
 		.usage = own->usage,
+		.handle_type = handle_type,
 	};
-	VkExternalImageFormatProperties external_answer = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
-	};
-	VkImageFormatProperties2 answer = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2,
-		.pNext = &external_answer,
-	};
-	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
-		vulkan->info.physical_device, &ask, &answer);
-	VkExternalMemoryFeatureFlags features =
-		external_answer.externalMemoryProperties.externalMemoryFeatures;
-	if (result == VK_SUCCESS && (features & wanted) != 0) {
+	const struct vulkan_support support = vulkan_get_support(vulkan, &kind);
+	if ((support.features & wanted) != 0) {
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, own->fourcc,
@@ -101,7 +80,7 @@ int vulkan_check_external(struct stile_vulkan *vulkan, const struct stile_vulkan
 		wanted == VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT ? "exports" : "imports",
 		stile_format_get(own->fourcc)->name, own->tiling, own->usage,
 		handle_type == VULKAN_DMA_BUF ? "a dma-buf" : "OPAQUE_FD",
-		vulkan_result_name(result), features);
+		vulkan_result_name(support.result), support.features);
 }
 
 static int get_modifier(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,

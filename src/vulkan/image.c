@@ -65,54 +65,33 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 	struct stile_report *why) {
 	const char *name = stile_format_get(info->fourcc)->name;
 	bool is_linear = way->tiling == VK_IMAGE_TILING_LINEAR;
-	VkPhysicalDeviceImageDrmFormatModifierInfoEXT explicit = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
-		.drmFormatModifier = info->modifier,
-		.sharingMode = VK_SHARING_MODE_EXCLUSIVE,
-	};
-	VkPhysicalDeviceExternalImageFormatInfo external = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
-		.pNext = is_linear ? NULL : &explicit,
-		.handleType = VULKAN_DMA_BUF,
-	};
-	VkPhysicalDeviceImageFormatInfo2 ask = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
-		.pNext = &external,
+	const struct vulkan_kind kind = {
 		.format = format,
-		.type = VK_IMAGE_TYPE_2D,
 		.tiling = way->tiling,
+		.modifier = info->modifier,
 		.usage = usage,
 		.flags = way->is_disjoint ? VK_IMAGE_CREATE_DISJOINT_BIT : 0,
+		.handle_type = VULKAN_DMA_BUF,
 	};
-	VkExternalImageFormatProperties external_answer = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
-	};
-	VkImageFormatProperties2 answer = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2,
-		.pNext = &external_answer,
-	};
-	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
-		vulkan->info.physical_device, &ask, &answer);
-	/* Some drivers answer success with no features: the bits are what counts. */
-	VkExternalMemoryFeatureFlags features =
-		external_answer.externalMemoryProperties.externalMemoryFeatures;
-	if (result != VK_SUCCESS || (features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
+	const struct vulkan_support support = vulkan_get_support(vulkan, &kind);
+	VkExternalMemoryFeatureFlags features = support.features;
+	if ((features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
 			"the device imports no %s %s image for usage 0x%x from a dma-buf (%s, "
 			"features 0x%x)",
-			is_linear ? "linear" : "explicit", name, usage, vulkan_result_name(result),
-			features);
+			is_linear ? "linear" : "explicit", name, usage,
+			vulkan_result_name(support.result), features);
 	}
-	const VkExtent3D *max = &answer.imageFormatProperties.maxExtent;
-	if (info->width > max->width || info->height > max->height) {
-		return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0, max->width, info->width,
+	if (info->width > support.max_width || info->height > support.max_height) {
+		return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0, support.max_width,
+			info->width,
 			"%u x %u pixels is too large: the device takes %s up to %u x %u",
-			info->width, info->height, name, max->width, max->height);
+			info->width, info->height, name, support.max_width, support.max_height);
 	}
 	way->is_dedicated_only = (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
 	way->exports = (features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
-	way->max_width = max->width;
-	way->max_height = max->height;
+	way->max_width = support.max_width;
+	way->max_height = support.max_height;
 	return vulkan_way_check(vulkan, info, format, way, why);
 }
 

@@ -106,6 +106,27 @@ void vulkan_unref(struct stile_vulkan *vulkan);
 /** Are its components where those of its VkFormat are, but for X? */
 bool vulkan_format_is_in_order(uint32_t fourcc);
 
+/* support.c */
+/** Images of which the driver is asked. */
+struct vulkan_kind {
+	VkFormat format;
+	VkImageTiling tiling;
+	uint64_t modifier; /* for VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT */
+	VkImageUsageFlags usage;
+	VkImageCreateFlags flags;
+	VkExternalMemoryHandleTypeFlagBits handle_type; /* of their memory */
+};
+
+/** What it says. */
+struct vulkan_support {
+	VkResult result;
+	VkExternalMemoryFeatureFlags features; /* none unless that is VK_SUCCESS */
+	uint32_t max_width, max_height;
+};
+
+struct vulkan_support vulkan_get_support(
+	const struct stile_vulkan *vulkan, const struct vulkan_kind *kind);
+
 struct stile_vulkan_own_image;
 
 /* image.c */
