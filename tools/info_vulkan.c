@@ -33,6 +33,7 @@ struct kept {
 	VkDevice device;
 	const char *enabled[EXTENSIONS];
 	uint32_t enabled_count;
+	uint32_t features; /* STILE_VULKAN_* */
 	struct stile_vulkan *stile;
 };
 
@@ -95,8 +96,12 @@ static bool create_device(struct kept *kept, struct info_vulkan *vulkan) {
 		.queueCount = 1,
 		.pQueuePriorities = &priority,
 	};
+	VkPhysicalDeviceSamplerYcbcrConversionFeatures conversions = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SAMPLER_YCBCR_CONVERSION_FEATURES,
+	};
 	VkPhysicalDeviceTimelineSemaphoreFeatures timelines = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+		.pNext = &conversions,
 	};
 	VkPhysicalDeviceFeatures2 features = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
@@ -105,6 +110,8 @@ static bool create_device(struct kept *kept, struct info_vulkan *vulkan) {
 	FIND(GetPhysicalDeviceFeatures2);
 	GetPhysicalDeviceFeatures2(kept->physical_device, &features);
 	info_add_flag(&vulkan->has, "timeline semaphores", timelines.timelineSemaphore);
+	info_add_flag(&vulkan->has, "YCbCr conversion", conversions.samplerYcbcrConversion);
+	kept->features = conversions.samplerYcbcrConversion ? STILE_VULKAN_YCBCR_CONVERSION : 0;
 	if (!timelines.timelineSemaphore) {
 		snprintf(vulkan->why, sizeof(vulkan->why), "it has no timeline semaphores");
 		return false;
@@ -136,6 +143,7 @@ static bool create_adapter(struct kept *kept, struct info_vulkan *vulkan) {
 		.device = kept->device,
 		.extensions = kept->enabled,
 		.extension_count = kept->enabled_count,
+		.features = kept->features,
 	};
 	GetDeviceQueue(kept->device, 0, 0, &create.queue);
 	struct stile_report why = { .size = sizeof(why) };
