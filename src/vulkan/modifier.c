@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
+#include "src/modifier.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -66,15 +66,15 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 	}
 	if (ret < 0) {
 		return report_refuse(why, ret, STILE_REASON_MODIFIER, 0, 0, info->modifier,
-			"the device does not list modifier 0x%" PRIx64 " for %s", info->modifier,
-			name);
+			"the device does not list modifier %s for %s",
+			modifier_describe(info->modifier, NULL).text, name);
 	}
 	if (abilities.plane_count != info->plane_count) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PLANE_COUNT, 0,
 			abilities.plane_count, info->plane_count,
-			"the device has %s with modifier 0x%" PRIx64
-			" in %u planes, the image has %u",
-			name, info->modifier, abilities.plane_count, info->plane_count);
+			"the device has %s with modifier %s in %u planes, the image has %u", name,
+			modifier_describe(info->modifier, NULL).text, abilities.plane_count,
+			info->plane_count);
 	}
 	if (way->is_disjoint && (abilities.features & VK_FORMAT_FEATURE_DISJOINT_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0,
