@@ -201,24 +201,20 @@ START_TEST(text_is_for_a_screen) {
 }
 END_TEST
 
-/* An empty file where the loader looks first. */
-static char *hide(const char *library) {
-	char *env;
-	char directory[] = "/tmp/stile-info-XXXXXX", path[128];
+/* An empty file where the loader looks first; and the variable that says so. */
+static struct { char env[64], path[96]; } hidden;
+
+static void hide(const char *library) {
+	char directory[] = "/tmp/stile-info-XXXXXX";
 	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/%s", directory, library);
-	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-	ck_assert_int_gt(asprintf(&env, "LD_LIBRARY_PATH=%s", directory), 0);
-	return env;
+	snprintf(hidden.env, sizeof(hidden.env), "LD_LIBRARY_PATH=%s", directory);
+	snprintf(hidden.path, sizeof(hidden.path), "%s/%s", directory, library);
+	close(open(hidden.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 }
 
-static void show(char *env, const char *library) {
-	const char *directory = strchr(env, '=') + 1;
-	char path[128];
-	snprintf(path, sizeof(path), "%s/%s", directory, library);
-	unlink(path);
-	rmdir(directory);
-	free(env);
+static void show(void) {
+	unlink(hidden.path);
+	rmdir(strchr(hidden.env, '=') + 1);
 }
 
 /* Wrong code: without one of them, it does not start, or forgets the other. */
@@ -229,9 +225,9 @@ START_TEST(what_is_missing_is_told) {
 		{ "libvulkan.so.1", "vulkan", "vulkan_why" },
 		{ "libEGL.so.1", "egl", "egl_why" },
 	};
-	char *env = hide(cases[_i].library);
-	run_json(env);
-	show(env, cases[_i].library);
+	hide(cases[_i].library);
+	run_json(hidden.env);
+	show();
 	ck_assert(is(get(said.out, cases[_i].key), "[]"));
 	const char *why = get(said.out, cases[_i].why);
 	ck_assert_msg(memmem(why, 200, cases[_i].library, strlen(cases[_i].library)) != NULL ||
