@@ -166,12 +166,16 @@ err_names:
 
 int owned_create_fence(struct stile_timeline *timeline, uint64_t value, struct stile_fence **out) {
 	const struct stile_timeline_ops *ops = timeline->ops;
-	if (ops->notify_fd == NULL || timeline->device == NULL) {
+	bool can_follow = ops->notify_fd != NULL && timeline->device != NULL;
+	if (!can_follow && ops->create_fence == NULL) {
 		return -EOPNOTSUPP;
 	}
 	if (ops->get_state(timeline, value) == STILE_POINT_DONE) {
 		*out = stile_fence_get_stub();
 		return 0;
+	}
+	if (ops->create_fence != NULL) {
+		return ops->create_fence(timeline, value, out);
 	}
 	int fd = os_eventfd();
 	if (fd < 0) {

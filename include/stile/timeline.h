@@ -89,7 +89,7 @@ STILE_API uint64_t stile_timeline_get_value(
  *
  * Of a timeline that somebody else keeps: the stub if the point is done, else
  * always a new STILE_FENCE_USER fence that follows the point, in a context of
- * its own. Whether the value will be submitted is up to a program, so only an
+ * its own, or what the owner makes. Whether the value will be submitted is up to a program, so only an
  * expiry can promise the end of such a fence; and it is of that kind also if
  * the value is submitted already, so that a race does not decide what it may be
  * used for. stile_point_get_fence() has the fence that the kernel may have, once
@@ -101,14 +101,14 @@ STILE_API uint64_t stile_timeline_get_value(
  *
  * @retval 0        *out is valid
  * @retval -ENOMEM  out of memory
- * @retval -EOPNOTSUPP  its owner gives no notice by eventfd, or has no device
- *                  that could watch one
+ * @retval -EOPNOTSUPP  its owner makes no such fences, and gives no notice by
+ *                  eventfd or has no device that could watch one
  * @retval -EAGAIN  the system refused a thread
  * @retval -ECHILD  the owner's device watches in the process that forked this
  *                  one
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENFILE  the system has no descriptor left
- * @retval other    what the owner's notify_fd gives
+ * @retval other    what the owner's create_fence or notify_fd gives
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_timeline_create_fence(
@@ -356,6 +356,14 @@ struct stile_timeline_ops {
 	 * stile_graph_describe() looks at the timeline just then.
 	 */
 	void (*release)(struct stile_timeline *timeline);
+
+	/**
+	 * Optional: a fence of its own for a value that was not done a moment
+	 * ago, a STILE_FENCE_USER one; a new reference. Where the owner has a
+	 * better way to follow a value than an eventfd. 0 or -errno.
+	 */
+	int (*create_fence)(struct stile_timeline *timeline, uint64_t value,
+		struct stile_fence **out);
 };
 
 /** How to make a timeline of what somebody else keeps. */
@@ -366,7 +374,8 @@ struct stile_timeline_info {
 	void *priv;                           /**< the owner's */
 	/**
 	 * Its thread or loop watches for stile_timeline_create_fence(), which
-	 * gives -EOPNOTSUPP without one; borrowed, has to outlive the timeline.
+	 * gives -EOPNOTSUPP without one, unless the owner makes fences;
+	 * borrowed, has to outlive the timeline.
 	 * NULL: none.
 	 */
 	struct stile_device *device;

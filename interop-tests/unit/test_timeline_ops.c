@@ -1000,6 +1000,44 @@ START_TEST(pending_point_without_a_fence_is_in_the_graph) {
 }
 END_TEST
 
+static struct stile_fence *made;
+static int make_error;
+
+static int make_fence(struct stile_timeline *of, uint64_t value, struct stile_fence **out) {
+	ck_assert_ptr_nonnull(of);
+	ck_assert_uint_eq(value, 3);
+	if (make_error == 0) {
+		*out = stile_fence_ref(made);
+	}
+	return make_error;
+}
+
+/* Wrong code: an eventfd, or a device, needed where the owner has something better; the owner asked in vain. */
+START_TEST(owner_that_makes_fences_needs_no_device) {
+	struct stile_timeline_ops ops = bare_ops;
+	ops.create_fence = make_fence;
+	struct fake *other = fake_create();
+	struct stile_timeline *alone = wrap(&ops, other, NULL);
+	struct stile_fence *out = (struct stile_fence *)(uintptr_t)1;
+	made = plain_fence_create();
+	make_error = -EIO;
+	ck_assert_int_eq(stile_timeline_create_fence(alone, 3, &out), -EIO);
+	ck_assert_ptr_null(out);
+	make_error = 0;
+	ck_assert_int_eq(stile_timeline_create_fence(alone, 3, &out), 0);
+	ck_assert_ptr_eq(out, made);
+	stile_fence_unref(out);
+	other->entries[3].submitted = other->entries[3].done = true;
+	make_error = -EIO;
+	ck_assert_int_eq(stile_timeline_create_fence(alone, 3, &out), 0);
+	ck_assert_int_eq(stile_fence_get_status(out), 1);
+	stile_fence_unref(out);
+	stile_timeline_unref(alone);
+	ck_assert_int_eq(atomic_exchange(&releases, 0), 1);
+	finish(made);
+}
+END_TEST
+
 /* Wrong code: a fence that depends on whether the value was done when it was asked for. */
 START_TEST(owner_without_a_device_makes_no_fences) {
 	struct stile_timeline *alone = wrap(&fake_ops, fake_create(), NULL);
@@ -1251,6 +1289,7 @@ static Suite *suite(void) {
 	tcase_add_test(owner, value_0_is_the_owners);
 	tcase_add_test(owner, what_an_owner_lacks_is_not_supported);
 	tcase_add_test(owner, pending_point_without_a_fence_is_in_the_graph);
+	tcase_add_test(owner, owner_that_makes_fences_needs_no_device);
 	tcase_add_test(owner, owner_without_a_device_makes_no_fences);
 	tcase_add_test(owner, errors_of_the_owner_are_passed_on);
 	tcase_add_test(owner, only_waits_that_can_be_cancelled_are_sliced);
