@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -214,6 +215,23 @@ void os_eventfd_add(int fd) {
 		eventfd_write(fd, 1);
 	}
 	errno = before;
+}
+
+int os_timerfd(int64_t after_ns) {
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd < 0) {
+		return -errno;
+	}
+	const struct itimerspec at = {
+		.it_value = { .tv_sec = (time_t)(after_ns / 1000000000),
+			.tv_nsec = (long)(after_ns % 1000000000) },
+	};
+	if (timerfd_settime(fd, 0, &at, NULL) < 0) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
 }
 
 uint64_t os_page_size(void) {

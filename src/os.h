@@ -77,6 +77,9 @@ bool os_is_eventfd(int fd);
 /** As os_eventfd_raise() for one that may block: never blocks all the same, a full one stays so. */
 void os_eventfd_add(int fd);
 
+/** A descriptor that becomes readable after that time, CLOEXEC. Or -errno. */
+int os_timerfd(int64_t after_ns);
+
 uint64_t os_page_size(void);
 
 /* ---- What is worth being inlined ---- */

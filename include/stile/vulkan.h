@@ -51,7 +51,8 @@ struct stile_vulkan_info {
 	 * VK_KHR_timeline_semaphore for it, and the extensions below.
 	 * VK_KHR_external_memory_fd and VK_EXT_external_memory_dma_buf are needed
 	 * for images; VK_EXT_queue_family_foreign is used if it is there,
-	 * VK_KHR_external_semaphore_fd for fences that the kernel has,
+	 * VK_KHR_external_semaphore_fd and VK_KHR_external_fence_fd for fences
+	 * that the kernel has,
 	 * VK_EXT_external_memory_host for buffers (<stile/vulkan_memory.h>),
 	 * and VK_EXT_image_drm_format_modifier for images whose layout is not
 	 * the one that the driver would choose.

@@ -4,12 +4,14 @@
  * signalled. Semaphores are kept as lanes. Values on a lane rise with the order in which they
  * were handed out, so a lane's fences have to end in that order too: only fences of one context,
  * with rising seqno, share a lane; another context takes a lane over once nothing is pending on
- * it. So there are as many semaphores as there were contexts pending at once, ever.
+ * it. So there are as many semaphores as there were contexts pending at once, ever. A semaphore of the
+ * application's is a lane, too, whose values it chooses, and which no other fences enter.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include <stile/access.h>
+#include <stile/vulkan_sync.h>
 #include <stile/wait.h>
 
 #include "src/abi.h"
@@ -29,6 +31,8 @@ struct crossing {
 
 struct lane {
 	VkSemaphore semaphore;
+	bool theirs;    /* the application's semaphore, which others may signal */
+	bool closed;    /* theirs, and no fence will enter it any more */
 	uint64_t value; /* the last one handed out */
 	uint64_t context;
 	uint64_t seqno; /* of the last fence */
@@ -50,13 +54,13 @@ static void crossing_arrived(struct stile_fence *fence, struct stile_callback *c
 
 /* ---- The thread --------------------------------------------------------------------------- */
 
-static void lane_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint64_t value) {
+/* Not told, the device would wait for ever. */
+static VkResult host_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint64_t value) {
 	VkSemaphoreSignalInfo info = {
 		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
 		.semaphore = semaphore,
 		.value = value,
 	};
-	/* Not told, the device would wait for ever. */
 	VkResult result;
 	do {
 		result = vulkan->vk.SignalSemaphore(vulkan->info.device, &info);
@@ -64,6 +68,30 @@ static void lane_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint
 	if (result != VK_SUCCESS) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "vkSignalSemaphore: %s",
 			vulkan_result_name(result));
+	}
+	return result;
+}
+
+int vulkan_host_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint64_t value) {
+	uint64_t reached = 0;
+	VkResult result;
+	pthread_mutex_lock(&vulkan->host_lock);
+	do {
+		result = vulkan->vk.GetSemaphoreCounterValue(
+			vulkan->info.device, semaphore, &reached);
+	} while (vulkan_passes(result));
+	if (result == VK_SUCCESS && reached < value) {
+		result = host_signal(vulkan, semaphore, value);
+	}
+	pthread_mutex_unlock(&vulkan->host_lock);
+	return vulkan_errno(result);
+}
+
+static void lane_signal(struct stile_vulkan *vulkan, const struct lane *lane, uint64_t value) {
+	if (lane->theirs) {
+		vulkan_host_signal(vulkan, lane->semaphore, value);
+	} else {
+		host_signal(vulkan, lane->semaphore, value);
 	}
 }
 
@@ -82,13 +110,21 @@ static struct crossing *lane_take_arrived(struct lane *lane) {
 	return arrived;
 }
 
-/* The lock is held. Some lane's head that has arrived, and where to tell it. */
-static struct crossing *bridge_take_arrived(struct stile_vulkan *vulkan, VkSemaphore *semaphore) {
-	for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+/* The lock is held. Some lane's head that has arrived, and its lane. Those that are closed and empty go. */
+static struct crossing *bridge_take_arrived(struct stile_vulkan *vulkan, struct lane **of) {
+	struct lane **at = &vulkan->lanes;
+	while (*at != NULL) {
+		struct lane *lane = *at;
 		struct crossing *arrived = lane_take_arrived(lane);
 		if (arrived != NULL) {
-			*semaphore = lane->semaphore;
+			*of = lane;
 			return arrived;
+		}
+		if (lane->closed && lane->first == NULL) {
+			*at = lane->next;
+			free(lane);
+		} else {
+			at = &lane->next;
 		}
 	}
 	return NULL;
@@ -96,12 +132,12 @@ static struct crossing *bridge_take_arrived(struct stile_vulkan *vulkan, VkSemap
 
 /* Tell the device of a list that came off one lane: its last value implies the others. */
 static void crossings_finish(
-	struct stile_vulkan *vulkan, struct crossing *list, VkSemaphore semaphore) {
+	struct stile_vulkan *vulkan, struct crossing *list, const struct lane *lane) {
 	struct crossing *last = list;
 	while (last->next != NULL) {
 		last = last->next;
 	}
-	lane_signal(vulkan, semaphore, last->value);
+	lane_signal(vulkan, lane, last->value);
 	/* Before fences go: what they run may wait for who waits for this. */
 	pthread_mutex_lock(&vulkan->lock);
 	vulkan->bridge_telling = false;
@@ -120,10 +156,10 @@ static void crossings_finish(
 void *vulkan_bridge_run(void *arg) {
 	struct stile_vulkan *vulkan = arg;
 	for (;;) {
-		VkSemaphore semaphore = VK_NULL_HANDLE;
+		struct lane *lane = NULL;
 		pthread_mutex_lock(&vulkan->lock);
 		struct crossing *arrived;
-		while ((arrived = bridge_take_arrived(vulkan, &semaphore)) == NULL &&
+		while ((arrived = bridge_take_arrived(vulkan, &lane)) == NULL &&
 			!vulkan->stopping) {
 			pthread_cond_wait(&vulkan->bridge_changed, &vulkan->lock);
 		}
@@ -132,7 +168,7 @@ void *vulkan_bridge_run(void *arg) {
 		if (arrived == NULL) {
 			return NULL;
 		}
-		crossings_finish(vulkan, arrived, semaphore);
+		crossings_finish(vulkan, arrived, lane);
 	}
 }
 
@@ -189,7 +225,7 @@ void vulkan_bridge_cancel(struct stile_vulkan *vulkan) {
 		lane->first = NULL;
 		lane->last = NULL;
 		if (list != NULL) {
-			crossings_finish(vulkan, list, lane->semaphore);
+			crossings_finish(vulkan, list, lane);
 		}
 	}
 }
@@ -198,7 +234,9 @@ void vulkan_bridge_free(struct stile_vulkan *vulkan) {
 	while (vulkan->lanes != NULL) {
 		struct lane *lane = vulkan->lanes;
 		vulkan->lanes = lane->next;
-		vulkan->vk.DestroySemaphore(vulkan->info.device, lane->semaphore, NULL);
+		if (!lane->theirs) {
+			vulkan->vk.DestroySemaphore(vulkan->info.device, lane->semaphore, NULL);
+		}
 		free(lane);
 	}
 	while (vulkan->spare_crossings != NULL) {
@@ -214,6 +252,9 @@ void vulkan_bridge_free(struct stile_vulkan *vulkan) {
 static struct lane *lane_find(struct stile_vulkan *vulkan, uint64_t context, uint64_t seqno) {
 	struct lane *idle = NULL;
 	for (struct lane *lane = vulkan->lanes; lane != NULL; lane = lane->next) {
+		if (lane->theirs) {
+			continue;
+		}
 		if (lane->first == NULL) {
 			idle = lane;
 		} else if (lane->context == context && seqno > lane->seqno) {
@@ -237,12 +278,12 @@ static int lane_create(struct stile_vulkan *vulkan, struct lane **out) {
 	return 0;
 }
 
-/* The lock is held. */
-static void lane_push(struct lane *lane, struct crossing *crossing) {
+/* The lock is held. The value is above all before. */
+static void lane_push(struct lane *lane, struct crossing *crossing, uint64_t value) {
 	struct stile_fence *fence = crossing->fence;
 	lane->context = stile_fence_get_context(fence);
 	lane->seqno = stile_fence_get_seqno(fence);
-	crossing->value = ++lane->value;
+	crossing->value = lane->value = value;
 	crossing->next = NULL;
 	if (lane->last != NULL) {
 		lane->last->next = crossing;
@@ -288,7 +329,7 @@ static int bridge_enter(
 		vulkan->lanes = fresh;
 		lane = fresh;
 	}
-	lane_push(lane, crossing);
+	lane_push(lane, crossing, lane->value + 1);
 	wait->semaphore = lane->semaphore;
 	wait->value = crossing->value;
 	pthread_mutex_unlock(&vulkan->lock);
@@ -298,6 +339,14 @@ static int bridge_enter(
 static void crossing_free(struct crossing *crossing) {
 	stile_fence_unref(crossing->fence);
 	free(crossing);
+}
+
+/* It is on its lane. */
+static void crossing_set_off(struct crossing *crossing) {
+	struct stile_fence *fence = crossing->fence;
+	if (stile_fence_add_callback(fence, &crossing->callback, crossing_arrived) < 0) {
+		crossing_arrived(fence, &crossing->callback);
+	}
 }
 
 /* Have a thread tell the device. */
@@ -312,10 +361,31 @@ static int bridge_cross(
 		crossing_free(crossing);
 		return ret;
 	}
-	if (stile_fence_add_callback(fence, &crossing->callback, crossing_arrived) < 0) {
-		crossing_arrived(fence, &crossing->callback);
-	}
+	crossing_set_off(crossing);
 	return 0;
+}
+
+int vulkan_find_wait(struct stile_vulkan *vulkan, struct stile_fence *fence,
+	enum stile_path_kind *kind, struct stile_vulkan_wait *found) {
+	*kind = STILE_PATH_NONE;
+	if (stile_fence_is_signaled(fence)) {
+		return 0;
+	}
+	if (vulkan_watched_get_value(vulkan, fence, &found->semaphore, &found->value)) {
+		*kind = STILE_PATH_HANDLE;
+		return 0;
+	}
+	if (vulkan_fence_get_value(vulkan, fence, &found->value)) {
+		*kind = STILE_PATH_HANDLE;
+		found->semaphore = vulkan->work;
+		return 0;
+	}
+	if (vulkan_sync_fd_import(vulkan, fence, found)) {
+		*kind = found->semaphore == VK_NULL_HANDLE ? STILE_PATH_NONE : STILE_PATH_KERNEL;
+		return 0;
+	}
+	*kind = STILE_PATH_BRIDGE;
+	return bridge_cross(vulkan, fence, found);
 }
 
 int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fence,
@@ -325,23 +395,65 @@ int stile_vulkan_wait_fence(struct stile_vulkan *vulkan, struct stile_fence *fen
 		return -EINVAL;
 	}
 	struct stile_vulkan_wait found = { .binary = wait->binary };
-	enum stile_path_kind kind = STILE_PATH_NONE;
-	if (stile_fence_is_signaled(fence)) {
-		/* Nothing to wait for. */
-	} else if (vulkan_fence_get_value(vulkan, fence, &found.value)) {
-		kind = STILE_PATH_HANDLE;
-		found.semaphore = vulkan->work;
-	} else if (vulkan_sync_fd_import(vulkan, fence, &found)) {
-		kind = found.semaphore == VK_NULL_HANDLE ? STILE_PATH_NONE : STILE_PATH_KERNEL;
-	} else {
-		kind = STILE_PATH_BRIDGE;
-		int ret = bridge_cross(vulkan, fence, &found);
-		if (ret < 0) {
-			return ret;
-		}
+	enum stile_path_kind kind;
+	int ret = vulkan_find_wait(vulkan, fence, &kind, &found);
+	if (ret < 0) {
+		return ret;
 	}
 	abi_copy_out(wait, &found, sizeof(found));
 	path_give(path, kind, 0);
 	stile_access_note_wait(fence);
 	return 0;
+}
+
+/* ---- Semaphores of the application's ------------------------------------------------------ */
+
+int vulkan_lane_create(struct stile_vulkan *vulkan, VkSemaphore semaphore, struct lane **out) {
+	struct lane *lane = calloc(1, sizeof(*lane));
+	if (lane == NULL) {
+		return -ENOMEM;
+	}
+	lane->semaphore = semaphore;
+	lane->theirs = true;
+	pthread_mutex_lock(&vulkan->lock);
+	lane->next = vulkan->lanes;
+	vulkan->lanes = lane;
+	pthread_mutex_unlock(&vulkan->lock);
+	*out = lane;
+	return 0;
+}
+
+int vulkan_lane_submit(
+	struct stile_vulkan *vulkan, struct lane *lane, uint64_t value, struct stile_fence *fence) {
+	struct crossing *crossing = crossing_create(vulkan, fence);
+	if (crossing == NULL) {
+		return -ENOMEM;
+	}
+	pthread_mutex_lock(&vulkan->lock);
+	bool rises = value > lane->value;
+	if (rises) {
+		lane_push(lane, crossing, value);
+	}
+	pthread_mutex_unlock(&vulkan->lock);
+	if (!rises) {
+		crossing_free(crossing);
+		return -EINVAL;
+	}
+	crossing_set_off(crossing);
+	return 0;
+}
+
+void vulkan_lane_close(struct stile_vulkan *vulkan, struct lane *lane) {
+	pthread_mutex_lock(&vulkan->lock);
+	lane->closed = true;
+	pthread_cond_signal(&vulkan->bridge_changed);
+	/* Who closes it may destroy the semaphore: it is not being signalled any more. */
+	while (vulkan->bridge_telling) {
+		pthread_cond_wait(&vulkan->bridge_told, &vulkan->lock);
+	}
+	pthread_mutex_unlock(&vulkan->lock);
+}
+
+bool stile_vulkan_is_held(struct stile_vulkan *vulkan) {
+	return vulkan_bridge_is_pending(vulkan);
 }

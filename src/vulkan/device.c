@@ -137,6 +137,14 @@ static void vulkan_find_limits(struct stile_vulkan *vulkan) {
 		: VK_QUEUE_FAMILY_EXTERNAL;
 }
 
+static void vulkan_stop(struct stile_vulkan *vulkan) {
+	pthread_mutex_lock(&vulkan->lock);
+	vulkan->stopping = true;
+	pthread_cond_signal(&vulkan->bridge_changed);
+	pthread_mutex_unlock(&vulkan->lock);
+	vulkan_waiter_kick(vulkan);
+}
+
 /* Both threads, or none. */
 static int vulkan_start_threads(struct stile_vulkan *vulkan) {
 	int ret = os_thread_start(&vulkan->waiter, "stile-vk-wait", vulkan_waiter_run, vulkan);
@@ -145,10 +153,7 @@ static int vulkan_start_threads(struct stile_vulkan *vulkan) {
 	}
 	ret = os_thread_start(&vulkan->bridge, "stile-vk-bridge", vulkan_bridge_run, vulkan);
 	if (ret < 0) {
-		pthread_mutex_lock(&vulkan->lock);
-		vulkan->stopping = true;
-		pthread_cond_signal(&vulkan->waiter_changed);
-		pthread_mutex_unlock(&vulkan->lock);
+		vulkan_stop(vulkan);
 		pthread_join(vulkan->waiter, NULL);
 	}
 	return ret;
@@ -209,7 +214,9 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	vulkan->context = stile_fence_context_alloc(1);
 	vulkan->refs = 1;
 	pthread_mutex_init(&vulkan->lock, NULL);
+	pthread_mutex_init(&vulkan->host_lock, NULL);
 	pthread_cond_init(&vulkan->waiter_changed, NULL);
+	pthread_cond_init(&vulkan->waiter_woke, NULL);
 	pthread_cond_init(&vulkan->bridge_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_told, NULL);
 	import_cache_init(&vulkan->imports, known.cached_images, vulkan_image_destroy);
@@ -233,7 +240,9 @@ void vulkan_unref(struct stile_vulkan *vulkan) {
 	vulkan_fences_free(vulkan);
 	pthread_cond_destroy(&vulkan->bridge_told);
 	pthread_cond_destroy(&vulkan->bridge_changed);
+	pthread_cond_destroy(&vulkan->waiter_woke);
 	pthread_cond_destroy(&vulkan->waiter_changed);
+	pthread_mutex_destroy(&vulkan->host_lock);
 	pthread_mutex_destroy(&vulkan->lock);
 	free(vulkan);
 }
@@ -242,32 +251,17 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 	if (vulkan == NULL) {
 		return;
 	}
-	pthread_mutex_lock(&vulkan->lock);
-	vulkan->stopping = true;
-	pthread_cond_signal(&vulkan->waiter_changed);
-	pthread_cond_signal(&vulkan->bridge_changed);
-	pthread_mutex_unlock(&vulkan->lock);
-	VkSemaphoreSignalInfo kick = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
-		.semaphore = vulkan->kick,
-		.value = 1,
-	};
-	while (vulkan_passes(vulkan->vk.SignalSemaphore(vulkan->info.device, &kick))) {
-	}
+	vulkan_stop(vulkan);
 	pthread_join(vulkan->waiter, NULL);
 	pthread_join(vulkan->bridge, NULL);
 
 	/* The bridges first: the queue's work may be waiting for them. */
 	vulkan_bridge_cancel(vulkan);
-	if (vulkan->info.lock_queue != NULL) {
-		vulkan->info.lock_queue(vulkan->info.queue_user);
-	}
+	vulkan_queue_lock(vulkan);
 	while (vulkan_passes(vulkan->vk.QueueWaitIdle(vulkan->info.queue))) {
 	}
-	if (vulkan->info.unlock_queue != NULL) {
-		vulkan->info.unlock_queue(vulkan->info.queue_user);
-	}
-	vulkan_fences_cancel(vulkan);
+	vulkan_queue_unlock(vulkan);
+	vulkan_waiter_cancel(vulkan);
 	vulkan_bridge_free(vulkan);
 	import_cache_finish(&vulkan->imports);
 	vulkan_conversions_free(vulkan);

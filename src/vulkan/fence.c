@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Work of the queue becomes a fence. All such fences stand for values of one timeline semaphore,
- * handed out under the queue's lock, so they end in the order in which they were made, and one
- * thread that waits for the oldest serves all.
+ * handed out under the queue's lock, so they end in the order in which they were made: waiter.c waits
+ * for the oldest.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,24 +57,14 @@ bool vulkan_fence_get_value(
 	return true;
 }
 
-/* ---- The waiter --------------------------------------------------------------------------- */
+/* ---- Ending them -------------------------------------------------------------------------- */
 
-/* Sleep until the oldest fence's value is reached, or somebody kicks. */
-static VkResult waiter_sleep(struct stile_vulkan *vulkan, uint64_t value) {
-	VkSemaphore semaphores[] = { vulkan->work, vulkan->kick };
-	uint64_t values[] = { value, 1 };
-	VkSemaphoreWaitInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-		.flags = VK_SEMAPHORE_WAIT_ANY_BIT,
-		.semaphoreCount = ARRAY_LENGTH(semaphores),
-		.pSemaphores = semaphores,
-		.pValues = values,
-	};
-	return vulkan->vk.WaitSemaphores(vulkan->info.device, &info, UINT64_MAX);
+uint64_t vulkan_fences_oldest(const struct stile_vulkan *vulkan) {
+	return vulkan->pending_first == NULL ? 0 : vulkan->pending_first->base.seqno;
 }
 
 /* Take the fences off that are done: all up to `value`. */
-static struct vulkan_fence *waiter_take(struct stile_vulkan *vulkan, uint64_t value) {
+static struct vulkan_fence *fences_take(struct stile_vulkan *vulkan, uint64_t value) {
 	struct vulkan_fence *done = NULL, **end = &done;
 	pthread_mutex_lock(&vulkan->lock);
 	while (vulkan->pending_first != NULL && vulkan->pending_first->base.seqno <= value) {
@@ -91,10 +81,10 @@ static struct vulkan_fence *waiter_take(struct stile_vulkan *vulkan, uint64_t va
 	return done;
 }
 
-static void fences_finish(struct vulkan_fence *fence, int error) {
+void vulkan_fences_finish(struct stile_vulkan *vulkan, uint64_t value, int error) {
+	struct vulkan_fence *fence = fences_take(vulkan, value);
 	while (fence != NULL) {
 		struct vulkan_fence *next = fence->next;
-		struct stile_vulkan *vulkan = fence->vulkan;
 		vulkan->vk.DestroySemaphore(vulkan->info.device, fence->binary, NULL);
 		if (error < 0) {
 			stile_fence_set_error(&fence->base, error);
@@ -103,59 +93,6 @@ static void fences_finish(struct vulkan_fence *fence, int error) {
 		stile_fence_unref(&fence->base);
 		fence = next;
 	}
-}
-
-/* The value of the oldest pending fence; 0: it is time to stop. */
-static uint64_t waiter_next(struct stile_vulkan *vulkan) {
-	pthread_mutex_lock(&vulkan->lock);
-	while (vulkan->pending_first == NULL && !vulkan->stopping) {
-		pthread_cond_wait(&vulkan->waiter_changed, &vulkan->lock);
-	}
-	uint64_t value = vulkan->stopping ? 0 : vulkan->pending_first->base.seqno;
-	pthread_mutex_unlock(&vulkan->lock);
-	return value;
-}
-
-/*
- * Want of memory passes, and says nothing of the work: whoever took it for the end would touch
- * memory that is still being drawn into. Anything else is the end of the device.
- */
-static void waiter_fail(struct stile_vulkan *vulkan, VkResult result) {
-	if (vulkan_passes(result)) {
-		return;
-	}
-	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the queue: %s", vulkan_result_name(result));
-	import_cache_clear(&vulkan->imports);
-	fences_finish(waiter_take(vulkan, UINT64_MAX), -EIO);
-}
-
-void *vulkan_waiter_run(void *arg) {
-	struct stile_vulkan *vulkan = arg;
-	uint64_t value;
-	while ((value = waiter_next(vulkan)) != 0) {
-		VkResult result = waiter_sleep(vulkan, value);
-		uint64_t reached = 0;
-		if (result == VK_SUCCESS) {
-			result = vulkan->vk.GetSemaphoreCounterValue(
-				vulkan->info.device, vulkan->work, &reached);
-		}
-		if (result == VK_SUCCESS) {
-			fences_finish(waiter_take(vulkan, reached), 0);
-		} else {
-			waiter_fail(vulkan, result);
-		}
-	}
-	return NULL;
-}
-
-void vulkan_fences_cancel(struct stile_vulkan *vulkan) {
-	/* The queue is idle by now: what was reached in the meantime is done, not cancelled. */
-	uint64_t reached = 0;
-	if (vulkan->vk.GetSemaphoreCounterValue(vulkan->info.device, vulkan->work, &reached) ==
-		VK_SUCCESS) {
-		fences_finish(waiter_take(vulkan, reached), 0);
-	}
-	fences_finish(waiter_take(vulkan, UINT64_MAX), -ECANCELED);
 }
 
 void vulkan_fences_free(struct stile_vulkan *vulkan) {
@@ -178,26 +115,42 @@ static struct vulkan_fence *fence_take_spare(struct stile_vulkan *vulkan) {
 	return fence != NULL ? fence : malloc(sizeof(*fence));
 }
 
-static VkResult queue_signal_work(struct stile_vulkan *vulkan, uint64_t value, VkSemaphore binary) {
-	VkSemaphore semaphores[] = { vulkan->work, binary };
-	uint64_t values[] = { value, 0 };
-	uint32_t count = binary == VK_NULL_HANDLE ? 1 : 2;
+VkResult vulkan_batch_submit(struct stile_vulkan *vulkan, const struct vulkan_batch *batch) {
+	const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	uint32_t waits = batch->wait == VK_NULL_HANDLE ? 0 : 1;
 	VkTimelineSemaphoreSubmitInfo timeline = {
 		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-		.signalSemaphoreValueCount = count,
-		.pSignalSemaphoreValues = values,
+		.waitSemaphoreValueCount = waits,
+		.pWaitSemaphoreValues = &batch->wait_value,
+		.signalSemaphoreValueCount = batch->signal_count,
+		.pSignalSemaphoreValues = batch->values,
 	};
 	VkSubmitInfo submit = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
 		.pNext = &timeline,
-		.signalSemaphoreCount = count,
-		.pSignalSemaphores = semaphores,
+		.waitSemaphoreCount = waits,
+		.pWaitSemaphores = &batch->wait,
+		.pWaitDstStageMask = &stage,
+		.signalSemaphoreCount = batch->signal_count,
+		.pSignalSemaphores = batch->signals,
 	};
-	return vulkan->vk.QueueSubmit(vulkan->info.queue, 1, &submit, VK_NULL_HANDLE);
+	return vulkan->vk.QueueSubmit(vulkan->info.queue, 1, &submit, batch->fence);
+}
+
+void vulkan_queue_lock(struct stile_vulkan *vulkan) {
+	if (vulkan->info.lock_queue != NULL) {
+		vulkan->info.lock_queue(vulkan->info.queue_user);
+	}
+}
+
+void vulkan_queue_unlock(struct stile_vulkan *vulkan) {
+	if (vulkan->info.unlock_queue != NULL) {
+		vulkan->info.unlock_queue(vulkan->info.queue_user);
+	}
 }
 
 /* Under the queue's lock, so that the list has the order of the values. Consumes the reference. */
-static void waiter_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) {
+static void fences_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) {
 	pthread_mutex_lock(&vulkan->lock);
 	fence->next = NULL;
 	if (vulkan->pending_last != NULL) {
@@ -211,27 +164,34 @@ static void waiter_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) 
 }
 
 /* Under the queue's lock. Takes the next value, and on success a reference for the waiter. */
-static int fence_submit(struct vulkan_fence *fence, VkSemaphore binary, VkResult *result) {
+static int fence_submit(
+	struct vulkan_fence *fence, const struct vulkan_work *work, VkResult *result) {
 	struct stile_vulkan *vulkan = fence->vulkan;
 	uint64_t value = vulkan->work_value + 1;
 	int ret = stile_fence_init(&fence->base, &vulkan_fence_ops, vulkan->context, value);
 	if (ret < 0) {
 		return ret;
 	}
-	*result = queue_signal_work(vulkan, value, binary);
+	struct vulkan_batch batch = {
+		.wait = work->wait,
+		.signals = { vulkan->work, work->signal },
+		.values = { value, 0 },
+		.signal_count = work->signaled ? 2 : 1,
+	};
+	*result = vulkan_batch_submit(vulkan, &batch);
 	if (*result != VK_SUCCESS) {
 		return vulkan_errno(*result);
 	}
 	vulkan->work_value = value;
 	stile_fence_ref(&fence->base);
-	waiter_add(vulkan, fence);
+	fences_add(vulkan, fence);
 	return 0;
 }
 
 int vulkan_fence_create(
-	struct stile_vulkan *vulkan, VkSemaphore binary, bool *signaled, struct stile_fence **out) {
+	struct stile_vulkan *vulkan, struct vulkan_work *work, struct stile_fence **out) {
 	*out = NULL;
-	*signaled = false;
+	work->signaled = false;
 	struct vulkan_fence *fence = fence_take_spare(vulkan);
 	if (fence == NULL) {
 		return -ENOMEM;
@@ -241,33 +201,32 @@ int vulkan_fence_create(
 	fence->binary = VK_NULL_HANDLE;
 	__atomic_fetch_add(&vulkan->refs, 1, __ATOMIC_RELAXED);
 
-	if (vulkan->info.lock_queue != NULL) {
-		vulkan->info.lock_queue(vulkan->info.queue_user);
-	}
-	/* Nobody can submit anything that waits for a bridge between this look and the submission. */
-	bool also = binary != VK_NULL_HANDLE && !vulkan_bridge_is_pending(vulkan);
 	VkResult result = VK_SUCCESS;
-	int ret = fence_submit(fence, also ? binary : VK_NULL_HANDLE, &result);
-	if (vulkan->info.unlock_queue != NULL) {
-		vulkan->info.unlock_queue(vulkan->info.queue_user);
-	}
+	vulkan_queue_lock(vulkan);
+	/* Nobody can submit anything that waits for a bridge between this look and the submission. */
+	bool any = work->wait != VK_NULL_HANDLE || work->signal != VK_NULL_HANDLE;
+	bool held = any && vulkan_bridge_is_pending(vulkan);
+	work->signaled = work->signal != VK_NULL_HANDLE && !held;
+	int ret =
+		held && work->wait != VK_NULL_HANDLE ? -EBUSY : fence_submit(fence, work, &result);
+	vulkan_queue_unlock(vulkan);
 
 	if (result != VK_SUCCESS) {
 		vulkan_log(vulkan, STILE_LOG_ERROR, "vkQueueSubmit of a fence: %s",
 			vulkan_result_name(result));
 	}
 	if (ret < 0) {
+		work->signaled = false;
 		vulkan_fence_release(&fence->base);
 		return ret;
 	}
-	*signaled = also;
 	*out = &fence->base;
 	return 0;
 }
 
 int stile_vulkan_fence_create(struct stile_vulkan *vulkan, struct stile_fence **out) {
-	bool signaled;
-	return vulkan_fence_create(vulkan, VK_NULL_HANDLE, &signaled, out);
+	struct vulkan_work work = { .wait = VK_NULL_HANDLE };
+	return vulkan_fence_create(vulkan, &work, out);
 }
 
 void vulkan_fence_keep(struct stile_fence *fence, VkSemaphore binary) {

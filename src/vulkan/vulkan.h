@@ -25,6 +25,7 @@
 	X(DestroySemaphore) \
 	X(FreeMemory) \
 	X(GetBufferMemoryRequirements2) \
+	X(GetFenceStatus) \
 	X(GetImageMemoryRequirements2) \
 	X(GetImageSubresourceLayout) \
 	X(QueueSubmit) \
@@ -46,11 +47,38 @@ struct vulkan_procs {
 	/* NULL where the driver has no SYNC_FD in that direction, or its extension is not enabled. */
 	PFN_vkImportSemaphoreFdKHR ImportSemaphoreFdKHR;
 	PFN_vkGetSemaphoreFdKHR GetSemaphoreFdKHR;
+	PFN_vkImportFenceFdKHR ImportFenceFdKHR;
+	PFN_vkGetFenceFdKHR GetFenceFdKHR;
 	/* NULL where their extension is not enabled. */
 	PFN_vkGetMemoryFdKHR GetMemoryFdKHR;
 	PFN_vkGetMemoryFdPropertiesKHR GetMemoryFdPropertiesKHR;
 	PFN_vkGetMemoryHostPointerPropertiesEXT GetMemoryHostPointerPropertiesEXT;
 	PFN_vkGetImageDrmFormatModifierPropertiesEXT GetImageDrmFormatModifierPropertiesEXT;
+};
+
+/* What to do with a driver's exports of what is not the adapter's own. */
+enum vulkan_exports {
+	VULKAN_EXPORTS_UNTRIED = 0,
+	VULKAN_EXPORTS_TRUE,
+	VULKAN_EXPORTS_LOSE, /* of what was imported, what is pending */
+};
+
+/* What the waiter looks at for somebody: a value of a semaphore, or a VkFence. */
+struct vulkan_watched {
+	const void *owner;     /* vulkan_watches_drop() takes all of an owner's */
+	VkSemaphore semaphore; /* VK_NULL_HANDLE: it is `vk_fence` */
+	uint64_t value;
+	VkFence vk_fence;
+	uint64_t context; /* of the fence */
+	const char *name; /* of its timeline; copied */
+};
+
+/* On the waiter's list. */
+struct vulkan_watch {
+	struct vulkan_watch *next;
+	struct vulkan_watched what;
+	struct stile_fence *fence; /* a reference; to be signalled; NULL: `eventfd` is told */
+	int eventfd;
 };
 
 struct stile_vulkan {
@@ -69,10 +97,12 @@ struct stile_vulkan {
 
 	pthread_t waiter;
 	pthread_t bridge;
-	VkSemaphore kick; /* signalled to make the waiter look up */
+	VkSemaphore kick;          /* rises to make the waiter look up */
+	pthread_mutex_t host_lock; /* held while a value is signalled that others may signal, too */
 
 	pthread_mutex_t lock;
 	pthread_cond_t waiter_changed;
+	pthread_cond_t waiter_woke;
 	pthread_cond_t bridge_changed;
 	pthread_cond_t bridge_told; /* the device, of what had arrived */
 	/* All below is under the lock. */
@@ -80,6 +110,13 @@ struct stile_vulkan {
 	struct vulkan_fence *pending_first; /* in the order of their values */
 	struct vulkan_fence *pending_last;
 	struct vulkan_fence *spare_fences;
+	struct vulkan_watch *watches;
+	uint64_t work_reached; /* as the waiter last saw it */
+	uint64_t kicks;        /* the value of `kick` that the waiter has seen */
+	bool kicked;           /* the next one is signalled, or about to be */
+	bool sleeping;         /* the waiter is with the driver, and with all semaphores */
+	uint64_t sleeps;
+	enum vulkan_exports exports;
 	struct lane *lanes;
 	bool bridge_telling; /* a list is off its lane, the device not yet told */
 	struct crossing *spare_crossings;
@@ -200,24 +237,84 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 /* conversion.c */
 void vulkan_conversions_free(struct stile_vulkan *vulkan);
 
-/* fence.c: work of the queue becomes a fence. */
+/* waiter.c: one thread waits for all that Vulkan does not tell. */
+void *vulkan_waiter_run(void *arg);
+/** It does not run any more, and the queue is idle: what is not done by now is cancelled. */
+void vulkan_waiter_cancel(struct stile_vulkan *vulkan);
+/** Have it look up from its sleep. */
+void vulkan_waiter_kick(struct stile_vulkan *vulkan);
+/** Have it look at something; fence and eventfd are taken over. */
+void vulkan_watch_add(struct stile_vulkan *vulkan, struct vulkan_watch *watch);
 /**
- * As stile_vulkan_fence_create(), and signal a binary semaphore too, unless it is NULL or the queue may
- * be waiting for a fence by a bridge: *signaled tells.
+ * End all of an owner's, or of all owners (NULL), with an error; eventfds are closed untold. Afterwards the
+ * waiter has let go of them.
+ */
+void vulkan_watches_drop(struct stile_vulkan *vulkan, const void *owner, int error);
+
+/* fence.c: work of the queue becomes a fence. */
+/** An empty submission, under the queue's lock. Of binary semaphores the value is not looked at. */
+struct vulkan_batch {
+	VkSemaphore wait; /* VK_NULL_HANDLE: for nothing */
+	uint64_t wait_value;
+	VkSemaphore signals[2];
+	uint64_t values[2];
+	uint32_t signal_count;
+	VkFence fence;
+};
+
+VkResult vulkan_batch_submit(struct stile_vulkan *vulkan, const struct vulkan_batch *batch);
+void vulkan_queue_lock(struct stile_vulkan *vulkan);
+void vulkan_queue_unlock(struct stile_vulkan *vulkan);
+
+/** What the submission behind a fence of the queue's work does besides. */
+struct vulkan_work {
+	VkSemaphore wait;   /* a binary one, that it comes after; VK_NULL_HANDLE: none */
+	VkSemaphore signal; /* a binary one, that it signals; VK_NULL_HANDLE: none */
+	bool signaled;      /* out: it does; not if the queue may be waiting for a bridge */
+};
+
+/**
+ * As stile_vulkan_fence_create(). Also -EBUSY: the queue may be waiting for a bridge, behind which no binary
+ * semaphore may be waited for.
  */
 int vulkan_fence_create(
-	struct stile_vulkan *vulkan, VkSemaphore binary, bool *signaled, struct stile_fence **out);
-/** That semaphore, which was signalled: it is destroyed as soon as the fence is over. */
+	struct stile_vulkan *vulkan, struct vulkan_work *work, struct stile_fence **out);
+/** The binary semaphore that was signalled: it is destroyed as soon as the fence is over. */
 void vulkan_fence_keep(struct stile_fence *fence, VkSemaphore binary);
-void *vulkan_waiter_run(void *arg);
 /** The value of `work` that a fence stands for, if it is one of this adapter. */
 bool vulkan_fence_get_value(
 	const struct stile_vulkan *vulkan, struct stile_fence *fence, uint64_t *value);
-void vulkan_fences_cancel(struct stile_vulkan *vulkan);
+/** The lock is held. The value of the oldest one; 0: there is none. */
+uint64_t vulkan_fences_oldest(const struct stile_vulkan *vulkan);
+/** End all up to a value; an error of 0: none. */
+void vulkan_fences_finish(struct stile_vulkan *vulkan, uint64_t value, int error);
 void vulkan_fences_free(struct stile_vulkan *vulkan);
+
+/* watched.c: who is told. */
+/** A new fence of what is watched. 0 or -ENOMEM. */
+int vulkan_watch_fence(
+	struct stile_vulkan *vulkan, const struct vulkan_watched *what, struct stile_fence **out);
+/** Tell an eventfd, borrowed. 0, -EMFILE or -ENOMEM. */
+int vulkan_watch_eventfd(
+	struct stile_vulkan *vulkan, const struct vulkan_watched *what, int eventfd);
+/** The semaphore and the value that a fence follows, if it is one of this adapter's. */
+bool vulkan_watched_get_value(const struct stile_vulkan *vulkan, struct stile_fence *fence,
+	VkSemaphore *semaphore, uint64_t *value);
 
 /* bridge.c: a fence becomes a value of a semaphore. */
 void *vulkan_bridge_run(void *arg);
+/** What stile_vulkan_wait_fence() gives; `found` has the caller's binary semaphore, or none. 0 or -errno. */
+int vulkan_find_wait(struct stile_vulkan *vulkan, struct stile_fence *fence,
+	enum stile_path_kind *kind, struct stile_vulkan_wait *found);
+/** Signal a value of a timeline semaphore that others may signal, too, unless it is reached. 0 or -errno. */
+int vulkan_host_signal(struct stile_vulkan *vulkan, VkSemaphore semaphore, uint64_t value);
+/** A lane of a semaphore of the application's. */
+int vulkan_lane_create(struct stile_vulkan *vulkan, VkSemaphore semaphore, struct lane **out);
+/** Have a value of it signalled behind a fence, and all before. 0, -EINVAL or -ENOMEM. */
+int vulkan_lane_submit(
+	struct stile_vulkan *vulkan, struct lane *lane, uint64_t value, struct stile_fence *fence);
+/** Nothing more is submitted to it: it goes once all is signalled. */
+void vulkan_lane_close(struct stile_vulkan *vulkan, struct lane *lane);
 /** Does the device wait for a fence? Those that are signalled do not count: it is told of them first. */
 bool vulkan_bridge_is_pending(struct stile_vulkan *vulkan);
 /** Have the calling thread wait for those fences. 0 or -ETIME. */
@@ -225,10 +322,26 @@ int vulkan_bridge_wait(struct stile_vulkan *vulkan, int64_t deadline_ns);
 void vulkan_bridge_cancel(struct stile_vulkan *vulkan);
 void vulkan_bridge_free(struct stile_vulkan *vulkan);
 
-/* sync_fd.c: the kernel's sync_file in a binary semaphore. */
+/* sync_fd.c: the kernel's sync_file in a binary semaphore or a VkFence. */
 void vulkan_sync_fd_find(struct stile_vulkan *vulkan);
 /** Is the fence in `wait->binary` now? Then `wait` says so, or that there is nothing to wait for. */
 bool vulkan_sync_fd_import(
 	struct stile_vulkan *vulkan, struct stile_fence *fence, struct stile_vulkan_wait *wait);
+/** Is it in a VkFence now? */
+bool vulkan_sync_fd_import_fence(
+	struct stile_vulkan *vulkan, struct stile_fence *fence, VkFence vk_fence);
+/** May semaphores and VkFences of others be exported, without losing what is in them? */
+bool vulkan_sync_fd_exports_others(struct stile_vulkan *vulkan);
+/**
+ * The kernel's fence of a semaphore, or if that is VK_NULL_HANDLE of a VkFence. 0 or -errno; *exported: its
+ * signal is used up.
+ */
+int vulkan_sync_fd_export(struct stile_vulkan *vulkan, VkSemaphore semaphore, VkFence vk_fence,
+	struct stile_device *device, struct stile_path *path, bool *exported,
+	struct stile_fence **out);
+bool vulkan_is_choice(enum stile_user_fences user_fences);
+/** Whoever may not wait behind a program's fence: waits for it first. 0, -EOPNOTSUPP or -ETIME. */
+int vulkan_wait_unheld(
+	struct stile_vulkan *vulkan, enum stile_user_fences user_fences, int64_t *blocked_ns);
 
 #endif

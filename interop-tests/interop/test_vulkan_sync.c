@@ -1,0 +1,1021 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The application's own semaphores and VkFences (stile/vulkan_sync.h) on a device that is not there and has
+ * every form of them, whose complaints fail a test: support/fake_vulkan.h.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <stile/carrier.h>
+#include <stile/device.h>
+#include <stile/timeline.h>
+#include <stile/vulkan_sync.h>
+#include <stile/wait.h>
+
+#include "interop-tests/support/failing.h"
+#include "interop-tests/support/fake_gpu.h"
+#include "interop-tests/support/fake_sync_file.h"
+#include "interop-tests/support/fake_vulkan.h"
+#include "interop-tests/support/gpu_work.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/plain_fence.h"
+#include "interop-tests/support/runner.h"
+
+#define MS INT64_C(1000000)
+
+static const struct fake_vulkan_traits has_all = { true, true, true, false, false, 1 };
+static const struct fake_vulkan_traits has_nothing;
+
+static struct stile_device *device;
+static struct fake_vulkan *fake;
+static struct stile_vulkan *vulkan;
+static char logged[1024];
+
+static void note_log(void *user, enum stile_log_level level, const char *text) {
+	(void)user;
+	(void)level;
+	snprintf(logged, sizeof(logged), "%s", text);
+}
+
+/* A device of these traits, and an adapter. */
+static void start(const struct fake_vulkan_traits *traits) {
+	fake_gpu_begin();
+	fake = fake_vulkan_create(traits);
+	struct stile_vulkan_info info = fake_vulkan_describe(fake);
+	info.log = note_log;
+	logged[0] = '\0';
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+}
+
+static void stop(void) {
+	stile_vulkan_destroy(vulkan);
+	fake_vulkan_destroy(fake);
+	fake_gpu_end();
+}
+
+static void restart(const struct fake_vulkan_traits *traits) {
+	stop();
+	start(traits);
+}
+
+static void set_up(void) {
+	device = gpu_open(NULL);
+	start(&has_all);
+}
+
+static void tear_down(void) {
+	stop();
+	stile_device_destroy(device);
+}
+
+/* ---- What a test needs ----------------------------------------------------------------------- */
+
+static struct stile_timeline *wrap(VkSemaphore semaphore) {
+	struct stile_timeline *timeline;
+	ck_assert_int_eq(stile_vulkan_timeline_create(vulkan, "theirs", semaphore, &timeline), 0);
+	return timeline;
+}
+
+static struct stile_fence *fence_at(struct stile_timeline *timeline, uint64_t value) {
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_timeline_create_fence(timeline, value, &fence), 0);
+	return fence;
+}
+
+/* It stays pending, for a while at least. */
+static void check_pending(struct stile_fence *fence) {
+	runner_sleep_ms(10);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+}
+
+static void check_ends(struct stile_fence *fence, int status) {
+	ck_assert_int_eq(plain_fence_finish(fence), status);
+	stile_fence_unref(fence);
+}
+
+/* A fence of the kernel's; signal its leaf. */
+static struct stile_fence *kernels_fence(size_t *leaf) {
+	struct stile_fence *fence;
+	int fd = fake_sync_file_create(1);
+	*leaf = fake_sync_file_first_leaf(fd);
+	ck_assert_int_eq(stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, &fence), 0);
+	close(fd);
+	return fence;
+}
+
+/* Work of the queue that does not end before this semaphore is at 1. */
+static VkSemaphore hold_queue(void) {
+	VkSemaphore hold = fake_vulkan_timeline(fake);
+	/* Somebody has submitted it, or binary semaphores would not be allowed: another queue, say. */
+	fake_vulkan_promise(hold, 1);
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = hold, .wait_value = 1 });
+	return hold;
+}
+
+static void let_go(VkSemaphore hold) {
+	fake_vulkan_signal(fake, hold, 1);
+	fake_vulkan_wait_idle(fake);
+	fake_vulkan_destroy_semaphore(fake, hold);
+}
+
+/* The device waits for a program's fence. */
+static struct stile_fence *hold_device(void) {
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_fence *gate = plain_fence_create();
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate, NULL, &wait), 0);
+	fake_vulkan_submit(fake,
+		&(struct fake_vulkan_submit){ .wait = wait.semaphore, .wait_value = wait.value });
+	return gate;
+}
+
+static void open_gate(struct stile_fence *gate) {
+	stile_fence_signal(gate);
+	stile_fence_unref(gate);
+}
+
+/* Something that a thread does when the test's own is held up by what is tested. */
+static pthread_t helper;
+
+static void *open_gate_late(void *gate) {
+	runner_sleep_ms(20);
+	open_gate(gate);
+	return NULL;
+}
+
+static void *end_leaf_late(void *leaf) {
+	runner_sleep_ms(5);
+	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
+	return NULL;
+}
+
+static void *let_go_late(void *hold) {
+	runner_sleep_ms(20);
+	let_go((VkSemaphore)hold);
+	return NULL;
+}
+
+static void later(void *(*run)(void *), void *arg) {
+	ck_assert_int_eq(pthread_create(&helper, NULL, run, arg), 0);
+}
+
+static struct stile_vulkan_form binary_form(VkSemaphore semaphore) {
+	return (struct stile_vulkan_form){
+		.size = sizeof(struct stile_vulkan_form),
+		.semaphore = semaphore,
+		.device = device,
+		.user_fences = STILE_USER_FENCES_REFUSE,
+	};
+}
+
+static struct stile_vulkan_form fence_form(VkFence fence) {
+	struct stile_vulkan_form form = binary_form(VK_NULL_HANDLE);
+	form.fence = fence;
+	return form;
+}
+
+static struct stile_fence *import(const struct stile_vulkan_form *form, enum stile_path_kind kind) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_fence *fence;
+	ck_assert_msg(
+		stile_vulkan_import_fence(vulkan, form, &path, &why, &fence) == 0, "%s", why.text);
+	ck_assert_int_eq(path.kind, kind);
+	ck_assert_int_eq(why.reason, STILE_REASON_NONE);
+	return fence;
+}
+
+static void export(struct stile_fence *fence, const struct stile_vulkan_form *form,
+	enum stile_path_kind kind) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_msg(
+		stile_vulkan_export_fence(vulkan, fence, form, &path, &why) == 0, "%s", why.text);
+	ck_assert_int_eq(path.kind, kind);
+	ck_assert_int_eq(path.blocked_ns > 0, kind == STILE_PATH_CPU_WAIT);
+}
+
+static const VkExternalSemaphoreHandleTypeFlags sync_fd =
+	VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT;
+
+/* ---- Timelines ------------------------------------------------------------------------------- */
+
+/*
+ * Wait before submit. Wrong code: the fence is refused because nobody has submitted the value; a value looked at
+ * once only; signalled by the queue and not noticed, or by the host.
+ */
+START_TEST(fence_of_a_value_ends_when_anybody_signals_it) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_fence *first = fence_at(timeline, 3), *second = fence_at(timeline, 5);
+	ck_assert(stile_fence_is_user(first));
+	ck_assert_int_lt(stile_fence_get_expiry(first), INT64_MAX);
+	ck_assert_str_eq(stile_fence_get_timeline_name(first), "theirs");
+	check_pending(first);
+	fake_vulkan_signal(fake, semaphore, 2);
+	check_pending(first);
+	fake_vulkan_submit(
+		fake, &(struct fake_vulkan_submit){ .signal = semaphore, .signal_value = 4 });
+	check_ends(first, 1);
+	check_pending(second);
+	fake_vulkan_signal(fake, semaphore, 5);
+	check_ends(second, 1);
+	ck_assert_uint_eq(stile_timeline_get_value(timeline), 5);
+	check_ends(fence_at(timeline, 1), 1);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: a thread between the device and its own semaphore. */
+START_TEST(device_waits_for_its_own_value_by_its_own_semaphore) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_fence *fence = fence_at(timeline, 7);
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_path path = { .size = sizeof(path) };
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, fence, &path, &wait), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+	ck_assert(wait.semaphore == semaphore);
+	ck_assert_uint_eq(wait.value, 7);
+	fake_vulkan_signal(fake, semaphore, 7);
+	check_ends(fence, 1);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/*
+ * Whether a value is submitted Vulkan does not tell. Wrong code: a fence made up for it, or the wait taken for
+ * one for its submission.
+ */
+START_TEST(point_is_unsubmitted_until_it_is_done) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_point point = { .timeline = timeline, .value = 1 };
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_point_get_state(&point), STILE_POINT_UNSUBMITTED);
+	ck_assert_int_eq(stile_point_get_fence(&point, &fence), -EAGAIN);
+	int64_t deadline_ns = runner_clock_ns() + 5 * MS;
+	ck_assert_int_eq(
+		stile_point_wait(&point, STILE_POINT_AVAILABLE, deadline_ns, NULL), -ETIME);
+	ck_assert_int_ge(runner_clock_ns(), deadline_ns);
+	ck_assert_int_eq(stile_timeline_signal(timeline, 1), 0);
+	ck_assert_int_eq(stile_point_wait(&point, STILE_POINT_SIGNALED, INT64_MAX, NULL), 0);
+	ck_assert_int_eq(stile_point_get_state(&point), STILE_POINT_DONE);
+	ck_assert_int_eq(stile_point_get_fence(&point, &fence), 0);
+	stile_fence_unref(fence);
+	/* What is reached is not signalled again: the device would complain. */
+	ck_assert_int_eq(stile_timeline_signal(timeline, 1), 0);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: a value signalled before its fence, or before one below it; an error that keeps the device waiting. */
+START_TEST(submitted_values_are_signalled_in_their_order) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_fence *first = plain_fence_create(), *second = plain_fence_create();
+	ck_assert_int_eq(stile_timeline_submit(timeline, 2, first), 0);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 4, second), 0);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 4, second), -EINVAL);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 3, second), -EINVAL);
+	ck_assert(stile_vulkan_is_held(vulkan));
+	open_gate(second);
+	runner_sleep_ms(10);
+	ck_assert_uint_eq(fake_vulkan_get_value(fake, semaphore), 0);
+	ck_assert_int_eq(stile_fence_set_error(first, -ENODATA), 0);
+	open_gate(first);
+	ck_assert(fake_vulkan_becomes(fake, semaphore, 4));
+	ck_assert(!stile_vulkan_is_held(vulkan));
+	/* One that is signalled already, and one that the queue was quicker with. */
+	struct stile_fence *stub = stile_fence_get_stub();
+	ck_assert_int_eq(stile_timeline_submit(timeline, 6, stub), 0);
+	ck_assert(fake_vulkan_becomes(fake, semaphore, 6));
+	struct stile_fence *late = plain_fence_create();
+	ck_assert_int_eq(stile_timeline_submit(timeline, 8, late), 0);
+	fake_vulkan_signal(fake, semaphore, 9);
+	open_gate(late);
+	while (stile_vulkan_is_held(vulkan)) {
+		runner_sleep_ms(1);
+	}
+	stile_fence_unref(stub);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: what was submitted is given up with the timeline, and the device waits for ever. */
+START_TEST(what_was_submitted_is_signalled_after_the_timeline_is_closed) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_fence *fence = plain_fence_create();
+	ck_assert_int_eq(stile_timeline_submit(timeline, 1, fence), 0);
+	stile_timeline_unref(timeline);
+	ck_assert_uint_eq(fake_vulkan_get_value(fake, semaphore), 0);
+	open_gate(fence);
+	ck_assert(fake_vulkan_becomes(fake, semaphore, 1));
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/*
+ * Wrong code: a thread that still waits for the semaphore when it is destroyed (the device complains); fences
+ * that pend for ever; eventfds told of what never was.
+ */
+START_TEST(closing_a_timeline_lets_go_of_its_semaphore) {
+	for (int i = 0; i < 50; i++) {
+		VkSemaphore semaphore = fake_vulkan_timeline(fake);
+		struct stile_timeline *timeline = wrap(semaphore);
+		struct stile_fence *fence = fence_at(timeline, 1);
+		struct stile_point point = { .timeline = timeline, .value = 2 };
+		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_AVAILABLE, fd), 0);
+		if (i % 2 == 0) {
+			runner_sleep_ms(1);
+		}
+		stile_timeline_unref(timeline);
+		fake_vulkan_destroy_semaphore(fake, semaphore);
+		check_ends(fence, -ENOENT);
+		ck_assert(!plain_fd_is_readable(fd));
+		close(fd);
+	}
+}
+END_TEST
+
+/* Wrong code: a notice that comes early, twice, or not at all for what is done. */
+START_TEST(eventfd_is_told_of_a_value) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_point point = { .timeline = timeline, .value = 2 };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	eventfd_t count = 0;
+	ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_SIGNALED, fd), 0);
+	fake_vulkan_signal(fake, semaphore, 1);
+	runner_sleep_ms(5);
+	ck_assert(!plain_fd_is_readable(fd));
+	fake_vulkan_signal(fake, semaphore, 2);
+	ck_assert(plain_fd_becomes_readable(fd));
+	ck_assert_int_eq(eventfd_read(fd, &count), 0);
+	ck_assert_int_eq(stile_point_notify_fd(&point, STILE_POINT_AVAILABLE, fd), 0);
+	ck_assert(plain_fd_is_readable(fd));
+	ck_assert_int_eq(eventfd_read(fd, &count), 0);
+	ck_assert_uint_eq(count, 1);
+	close(fd);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: the semaphore of a fence that has expired is waited for all the same, for ever. */
+START_TEST(fence_that_nobody_ends_expires_and_is_let_go) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_fence *fence = fence_at(timeline, 1);
+	ck_assert_int_eq(stile_fence_set_expiry(fence, runner_clock_ns() + 5 * MS), 0);
+	ck_assert_int_eq(plain_fence_finish(fence), -ETIMEDOUT);
+	stile_fence_unref(fence);
+	fence = fence_at(timeline, 2);
+	check_pending(fence);
+	fake_vulkan_signal(fake, semaphore, 2);
+	check_ends(fence, 1);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: more semaphores than the thread can wait for at once, of which some are forgotten. */
+START_TEST(hundred_semaphores_at_once_are_all_noticed) {
+	enum { COUNT = 100 };
+	VkSemaphore semaphores[COUNT];
+	struct stile_timeline *timelines[COUNT];
+	struct stile_fence *fences[COUNT];
+	for (size_t i = 0; i < COUNT; i++) {
+		semaphores[i] = fake_vulkan_timeline(fake);
+		timelines[i] = wrap(semaphores[i]);
+		fences[i] = fence_at(timelines[i], 1);
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		size_t at = i % 2 == 0 ? i : COUNT - i;
+		ck_assert_int_eq(stile_fence_get_status(fences[at]), 0);
+		fake_vulkan_signal(fake, semaphores[at], 1);
+		ck_assert_int_eq(plain_fence_finish(fences[at]), 1);
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		stile_fence_unref(fences[i]);
+		stile_timeline_unref(timelines[i]);
+		fake_vulkan_destroy_semaphore(fake, semaphores[i]);
+	}
+}
+END_TEST
+
+/* Wrong code: a lost device that nobody hears of. */
+START_TEST(lost_device_ends_all) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = wrap(semaphore);
+	struct stile_point point = { .timeline = timeline, .value = 1 };
+	struct stile_fence *fence = fence_at(timeline, 1);
+	check_pending(fence);
+	fake_gpu_fail("vkWaitSemaphores", 1, VK_ERROR_DEVICE_LOST);
+	ck_assert_int_eq(stile_point_wait(&point, STILE_POINT_SIGNALED, INT64_MAX, NULL), -EIO);
+	check_ends(fence, -EIO);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+START_TEST(timeline_of_nothing_is_einval) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline = (struct stile_timeline *)(uintptr_t)1;
+	ck_assert_int_eq(
+		stile_vulkan_timeline_create(vulkan, "none", VK_NULL_HANDLE, &timeline), -EINVAL);
+	ck_assert_ptr_null(timeline);
+	ck_assert_int_eq(stile_vulkan_timeline_create(vulkan, NULL, semaphore, &timeline), -EINVAL);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* ---- Out of binary semaphores ---------------------------------------------------------------- */
+
+/*
+ * Wrong code: a fence that is over before the semaphore's work; the signal not used up, so that the application
+ * signals it twice (the device complains); a semaphore exported that was not made for it.
+ */
+START_TEST(binary_semaphore_becomes_a_fence_once) {
+	static const struct {
+		bool exportable, device;
+		enum stile_path_kind kind;
+	} cases[] = {
+		{ true, true, STILE_PATH_KERNEL },
+		{ true, false, STILE_PATH_HANDLE },
+		{ false, true, STILE_PATH_HANDLE },
+	};
+	VkSemaphore semaphore = fake_vulkan_binary(fake, cases[_i].exportable ? sync_fd : 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	form.flags = cases[_i].exportable ? STILE_VULKAN_EXPORTABLE : 0;
+	form.device = cases[_i].device ? device : NULL;
+	for (int i = 0; i < 3; i++) {
+		VkSemaphore hold = hold_queue();
+		fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .signal = semaphore });
+		struct stile_fence *fence = import(&form, cases[_i].kind);
+		ck_assert(!stile_fence_is_user(fence));
+		check_pending(fence);
+		let_go(hold);
+		check_ends(fence, 1);
+	}
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: -1 taken for a failure, or for a descriptor. */
+START_TEST(exported_semaphore_that_is_over_is_nothing_to_wait_for) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, sync_fd);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	form.flags = STILE_VULKAN_EXPORTABLE;
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .signal = semaphore });
+	fake_vulkan_wait_idle(fake);
+	check_ends(import(&form, STILE_PATH_NONE), 1);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/*
+ * Mesa 26.1. Wrong code: what was imported into the application's semaphore is exported again, and its dependency
+ * lost; a driver that does not do so taken for one.
+ */
+START_TEST(driver_that_loses_what_it_exports_is_found_out) {
+	struct fake_vulkan_traits traits = has_all;
+	traits.loses_exported = _i == 1;
+	restart(&traits);
+	VkSemaphore semaphore = fake_vulkan_binary(fake, sync_fd);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	form.flags = STILE_VULKAN_EXPORTABLE;
+	int fd = fake_sync_file_create(1);
+	size_t leaf = fake_sync_file_first_leaf(fd);
+	fake_vulkan_import(fake, semaphore, fd);
+	struct stile_fence *fence = import(&form, _i == 1 ? STILE_PATH_HANDLE : STILE_PATH_KERNEL);
+	check_pending(fence);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(fence, 1);
+	ck_assert_int_eq(strstr(logged, "exported again") != NULL, _i == 1);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: a wait for a binary semaphore behind a program's fence, which the device complains of. */
+START_TEST(behind_a_programs_fence_binary_semaphores_are_refused_or_waited_for) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_fence *fence = (struct stile_fence *)(uintptr_t)1;
+	struct stile_fence *gate = hold_device();
+	ck_assert(stile_vulkan_is_held(vulkan));
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .signal = semaphore });
+	ck_assert_int_eq(stile_vulkan_import_fence(vulkan, &form, NULL, &why, &fence), -EOPNOTSUPP);
+	ck_assert_ptr_null(fence);
+	ck_assert_int_eq(why.reason, STILE_REASON_SYNC);
+	ck_assert_ptr_nonnull(strstr(why.text, "Vulkan forbids"));
+	form.user_fences = STILE_USER_FENCES_HOLD;
+	ck_assert_int_eq(stile_vulkan_import_fence(vulkan, &form, NULL, &why, &fence), -EOPNOTSUPP);
+
+	form.user_fences = STILE_USER_FENCES_WAIT;
+	struct stile_path path = { .size = sizeof(path) };
+	ck_assert_int_eq(stile_fence_set_error(gate, -ENODATA), 0);
+	later(open_gate_late, gate);
+	ck_assert_int_eq(stile_vulkan_import_fence(vulkan, &form, &path, &why, &fence), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+	ck_assert_int_gt(path.blocked_ns, 0);
+	ck_assert(!stile_vulkan_is_held(vulkan));
+	check_ends(fence, 1);
+	pthread_join(helper, NULL);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* ---- Out of VkFences ------------------------------------------------------------------------- */
+
+/* Wrong code: a fence that ends early or never; a VkFence that is reset though it is only looked at, or not reset. */
+START_TEST(vk_fence_becomes_a_fence) {
+	bool exportable = _i == 0;
+	VkFence vk_fence = fake_vulkan_fence(fake, exportable);
+	struct stile_vulkan_form form = fence_form(vk_fence);
+	form.flags = exportable ? STILE_VULKAN_EXPORTABLE : 0;
+	VkSemaphore hold = hold_queue();
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .fence = vk_fence });
+	struct stile_fence *fence =
+		import(&form, exportable ? STILE_PATH_KERNEL : STILE_PATH_BRIDGE);
+	ck_assert(!stile_fence_is_user(fence));
+	check_pending(fence);
+	let_go(hold);
+	check_ends(fence, 1);
+	ck_assert_int_eq(fake_vulkan_is_signaled(fake, vk_fence), !exportable);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+}
+END_TEST
+
+/* Wrong code: an export that waits for a program. */
+START_TEST(behind_a_programs_fence_a_vk_fence_is_looked_at) {
+	VkFence vk_fence = fake_vulkan_fence(fake, true);
+	struct stile_vulkan_form form = fence_form(vk_fence);
+	form.flags = STILE_VULKAN_EXPORTABLE;
+	struct stile_fence *gate = hold_device();
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .fence = vk_fence });
+	struct stile_fence *fence = import(&form, STILE_PATH_BRIDGE);
+	check_pending(fence);
+	open_gate(gate);
+	check_ends(fence, 1);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+}
+END_TEST
+
+/* Wrong code: an export that blocked, of which the path says nothing. */
+START_TEST(export_that_blocks_is_reported) {
+	struct fake_vulkan_traits traits = has_all;
+	traits.export_blocks = true;
+	restart(&traits);
+	VkFence vk_fence = fake_vulkan_fence(fake, true);
+	struct stile_vulkan_form form = fence_form(vk_fence);
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence;
+	form.flags = STILE_VULKAN_EXPORTABLE;
+	VkSemaphore hold = hold_queue();
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .fence = vk_fence });
+	later(let_go_late, (void *)hold);
+	ck_assert_int_eq(stile_vulkan_import_fence(vulkan, &form, &path, NULL, &fence), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_NONE);
+	ck_assert_int_gt(path.blocked_ns, 0);
+	pthread_join(helper, NULL);
+	check_ends(fence, 1);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+}
+END_TEST
+
+/* ---- Into binary semaphores ------------------------------------------------------------------ */
+
+/* Work behind a binary semaphore, as a present is. */
+static struct stile_fence *work_behind(VkSemaphore semaphore) {
+	struct stile_fence *work;
+	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = semaphore });
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &work), 0);
+	return work;
+}
+
+/* Wrong code: a submission, or a thread, for what the driver can take; a dependency lost. */
+START_TEST(kernels_fence_goes_into_a_binary_semaphore) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	export(fence, &form, STILE_PATH_KERNEL);
+	struct stile_fence *work = work_behind(semaphore);
+	check_pending(work);
+	fake_sync_file_signal(leaf, -EIO, 1);
+	check_ends(work, 1);
+	check_ends(fence, -EIO);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: the semaphore signalled before the queue's work; not at all for what is over. */
+START_TEST(queues_own_fence_goes_into_a_binary_semaphore) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	struct stile_fence *fence;
+	VkSemaphore hold = hold_queue();
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	export(fence, &form, STILE_PATH_HANDLE);
+	struct stile_fence *work = work_behind(semaphore);
+	check_pending(work);
+	let_go(hold);
+	check_ends(work, 1);
+	ck_assert_int_eq(plain_fence_finish(fence), 1);
+	export(fence, &form, STILE_PATH_NONE);
+	check_ends(work_behind(semaphore), 1);
+	stile_fence_unref(fence);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/*
+ * A present that waits for a program. Wrong code: the semaphore signalled before the fence; or never, with the
+ * display waiting.
+ */
+START_TEST(programs_fence_into_a_binary_semaphore_is_refused_or_waited_for) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_fence *gate = plain_fence_create();
+	ck_assert_int_eq(stile_vulkan_export_fence(vulkan, gate, &form, NULL, &why), -EOPNOTSUPP);
+	ck_assert_int_eq(why.reason, STILE_REASON_SYNC);
+	ck_assert_ptr_nonnull(strstr(why.text, "plain timeline"));
+	form.user_fences = STILE_USER_FENCES_WAIT;
+	later(open_gate_late, stile_fence_ref(gate));
+	export(gate, &form, STILE_PATH_CPU_WAIT);
+	ck_assert_int_eq(stile_fence_get_status(gate), 1);
+	pthread_join(helper, NULL);
+	check_ends(work_behind(semaphore), 1);
+	stile_fence_unref(gate);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: a binary semaphore signalled behind a program's fence: what waits for it the device complains of. */
+START_TEST(behind_a_programs_fence_none_is_signalled) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_form form = binary_form(semaphore);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_fence *gate = hold_device(), *fence;
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	ck_assert_int_eq(stile_vulkan_export_fence(vulkan, fence, &form, NULL, &why), -EOPNOTSUPP);
+	ck_assert_int_eq(why.reason, STILE_REASON_SYNC);
+	/* The kernel's needs no queue. */
+	size_t leaf;
+	struct stile_fence *kernels = kernels_fence(&leaf);
+	export(kernels, &form, STILE_PATH_KERNEL);
+	open_gate(gate);
+	check_ends(fence, 1);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(work_behind(semaphore), 1);
+	stile_fence_unref(kernels);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* ---- Into VkFences --------------------------------------------------------------------------- */
+
+/* Wrong code: the VkFence signalled before the fence; a path that is not the best; one refused, though all are legal. */
+START_TEST(any_fence_goes_into_a_vk_fence) {
+	static const enum stile_path_kind kinds[] = { STILE_PATH_KERNEL, STILE_PATH_BRIDGE,
+		STILE_PATH_HANDLE, STILE_PATH_BRIDGE, STILE_PATH_NONE };
+	restart(_i == 1 ? &has_nothing : &has_all);
+	VkFence vk_fence = fake_vulkan_fence(fake, false);
+	struct stile_vulkan_form form = fence_form(vk_fence);
+	struct stile_fence *fence;
+	VkSemaphore hold = VK_NULL_HANDLE;
+	size_t leaf = 0;
+	if (_i < 2) {
+		fence = kernels_fence(&leaf);
+	} else if (_i == 2) {
+		hold = hold_queue();
+		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	} else {
+		fence = _i == 3 ? plain_fence_create() : stile_fence_get_stub();
+	}
+	export(fence, &form, kinds[_i]);
+	if (_i < 4) {
+		runner_sleep_ms(10);
+		ck_assert(!fake_vulkan_is_signaled(fake, vk_fence));
+	}
+	if (_i < 2) {
+		fake_sync_file_signal(leaf, 1, 1);
+	} else if (_i == 2) {
+		let_go(hold);
+	} else if (_i == 3) {
+		stile_fence_signal(fence);
+	}
+	ck_assert(fake_vulkan_becomes_signaled(fake, vk_fence));
+	check_ends(fence, 1);
+	fake_vulkan_wait_idle(fake);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+}
+END_TEST
+
+/* ---- Calls that make no sense ---------------------------------------------------------------- */
+
+/* Wrong code: both, or neither, taken for one of them; bits that nobody knows ignored. */
+START_TEST(form_that_makes_no_sense_is_einval) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	VkFence vk_fence = fake_vulkan_fence(fake, false);
+	struct stile_vulkan_form forms[6];
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_path small = { .size = 1 };
+	for (size_t i = 0; i < 6; i++) {
+		forms[i] = binary_form(semaphore);
+	}
+	forms[0].fence = vk_fence;
+	forms[1].semaphore = VK_NULL_HANDLE;
+	forms[2].flags = 2;
+	forms[3].user_fences = (enum stile_user_fences)3;
+	forms[4].size = 1;
+	struct stile_fence *stub = stile_fence_get_stub();
+	for (size_t i = 0; i < 6; i++) {
+		struct stile_path *path = i == 5 ? &small : NULL;
+		struct stile_fence *out = (struct stile_fence *)(uintptr_t)1;
+		ck_assert_int_eq(
+			stile_vulkan_import_fence(vulkan, &forms[i], path, &why, &out), -EINVAL);
+		ck_assert_ptr_null(out);
+		ck_assert(i == 5 || why.error == -EINVAL);
+		ck_assert_int_eq(
+			stile_vulkan_export_fence(vulkan, stub, &forms[i], path, &why), -EINVAL);
+	}
+	struct {
+		struct stile_vulkan_form form;
+		uint64_t more;
+	} newer = { binary_form(semaphore), 1 };
+	newer.form.size = sizeof(newer);
+	ck_assert_int_eq(stile_vulkan_export_fence(vulkan, stub, &newer.form, NULL, &why), -E2BIG);
+	stile_fence_unref(stub);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+}
+END_TEST
+
+/* ---- Everything fails once -------------------------------------------------------------------- */
+
+/* What is tried; it undoes what it did. 0, or what the library gave. */
+static int try_create(void) {
+	struct stile_vulkan_info info = fake_vulkan_describe(fake);
+	struct stile_vulkan *other;
+	int ret = stile_vulkan_create(&info, NULL, &other);
+	stile_vulkan_destroy(other);
+	return ret;
+}
+
+static int try_wait(void) {
+	struct stile_fence *gate = plain_fence_create();
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	int ret = stile_vulkan_wait_fence(vulkan, gate, NULL, &wait);
+	open_gate(gate);
+	return ret;
+}
+
+static int try_wait_for_the_kernels(void) {
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_wait wait = { .size = sizeof(wait), .binary = semaphore };
+	int ret = stile_vulkan_wait_fence(vulkan, fence, NULL, &wait);
+	fake_sync_file_signal(leaf, 1, 1);
+	stile_fence_unref(fence);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+	return ret;
+}
+
+static int try_fence(void) {
+	struct stile_fence *fence = NULL;
+	int ret = stile_vulkan_fence_create(vulkan, &fence);
+	stile_fence_unref(fence);
+	return ret;
+}
+
+static int try_sync_file(void) {
+	struct stile_fence *fence = NULL;
+	int ret = stile_vulkan_fence_create_sync_file(
+		vulkan, device, STILE_USER_FENCES_HOLD, NULL, &fence);
+	stile_fence_unref(fence);
+	return ret;
+}
+
+static int try_timeline(void) {
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline;
+	struct stile_fence *fence = NULL, *stub = stile_fence_get_stub();
+	int ret = stile_vulkan_timeline_create(vulkan, "tried", semaphore, &timeline);
+	if (ret == 0) {
+		ret = stile_timeline_create_fence(timeline, 9, &fence);
+		ret = ret == 0 ? stile_timeline_submit(timeline, 1, stub) : ret;
+		ret = ret == 0 ? stile_timeline_signal(timeline, 2) : ret;
+		stile_timeline_unref(timeline);
+	}
+	while (stile_vulkan_is_held(vulkan)) {
+		runner_sleep_ms(1);
+	}
+	stile_fence_unref(fence);
+	stile_fence_unref(stub);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+	return ret;
+}
+
+static int try_import(bool of_fence) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, sync_fd);
+	VkFence vk_fence = fake_vulkan_fence(fake, true);
+	struct stile_vulkan_form form = of_fence ? fence_form(vk_fence) : binary_form(semaphore);
+	struct stile_fence *fence = NULL;
+	form.flags = STILE_VULKAN_EXPORTABLE;
+	VkSemaphore hold = hold_queue();
+	fake_vulkan_submit(
+		fake, &(struct fake_vulkan_submit){ .signal = semaphore, .fence = vk_fence });
+	int ret = stile_vulkan_import_fence(vulkan, &form, NULL, NULL, &fence);
+	let_go(hold);
+	if (ret == 0) {
+		plain_fence_finish(fence);
+		stile_fence_unref(fence);
+	}
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+	return ret;
+}
+
+static int try_import_semaphore(void) {
+	return try_import(false);
+}
+
+static int try_import_vk_fence(void) {
+	return try_import(true);
+}
+
+static int try_export(bool to_fence) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	VkFence vk_fence = fake_vulkan_fence(fake, false);
+	struct stile_vulkan_form form = to_fence ? fence_form(vk_fence) : binary_form(semaphore);
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	form.user_fences = STILE_USER_FENCES_WAIT;
+	later(end_leaf_late, &leaf);
+	int ret = stile_vulkan_export_fence(vulkan, fence, &form, NULL, NULL);
+	pthread_join(helper, NULL);
+	plain_fence_finish(fence);
+	while (stile_vulkan_is_held(vulkan)) {
+		runner_sleep_ms(1);
+	}
+	stile_fence_unref(fence);
+	fake_vulkan_wait_idle(fake);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+	fake_vulkan_destroy_fence(fake, vk_fence);
+	return ret;
+}
+
+static int try_export_semaphore(void) {
+	return try_export(false);
+}
+
+static int try_export_vk_fence(void) {
+	return try_export(true);
+}
+
+static int (*const tries[])(void) = { try_create, try_wait, try_wait_for_the_kernels, try_fence,
+	try_sync_file, try_timeline, try_import_semaphore, try_import_vk_fence,
+	try_export_semaphore, try_export_vk_fence };
+enum { TRIES = sizeof(tries) / sizeof(tries[0]) };
+
+/*
+ * Each call of the driver's in turn gives each of these. Wrong code: an object or a descriptor left, a hang, a
+ * wrong errno, a failure that nobody hears of where there was no other way (the ledgers, the device's complaints).
+ */
+START_TEST(any_call_of_the_driver_may_fail) {
+	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_TOO_MANY_OBJECTS,
+		VK_ERROR_DEVICE_LOST };
+	VkResult result = results[_i % 3];
+	unsigned n = 1;
+	const char *failed;
+	do {
+		restart(&has_all);
+		fake_gpu_fail(NULL, n, result);
+		int ret = tries[_i / 3]();
+		failed = fake_gpu_failed();
+		ck_assert_msg(ret == 0 ||
+				(failed != NULL &&
+					ret == (result == VK_ERROR_DEVICE_LOST ? -EIO : -ENOMEM)),
+			"call %u, %s, failed: gave %d", n, failed == NULL ? "none" : failed, ret);
+		n++;
+	} while (failed != NULL);
+	ck_assert_uint_gt(n, 2);
+}
+END_TEST
+
+/* The same of the system's calls. Wrong code: as above. */
+START_TEST(any_call_of_the_system_may_fail) {
+	static int (*const quiet[])(void) = { try_create, try_fence, try_sync_file };
+	for (unsigned n = 1;; n++) {
+		restart(&has_all);
+		failing_begin(n);
+		int ret = quiet[_i]();
+		const char *call = failing_end();
+		ck_assert_msg(ret == 0 || call != NULL, "nothing failed, and yet it gave %d", ret);
+		if (call == NULL) {
+			break;
+		}
+	}
+}
+END_TEST
+
+/* ---- Many at once ---------------------------------------------------------------------------- */
+
+static void *come_and_go(void *arg) {
+	uint64_t random = (uint64_t)(uintptr_t)arg + runner_seed();
+	for (int i = 0; i < 100; i++) {
+		VkSemaphore semaphore = fake_vulkan_timeline(fake);
+		struct stile_timeline *timeline;
+		struct stile_fence *fence, *given = plain_fence_create();
+		runner_require(
+			stile_vulkan_timeline_create(vulkan, "busy", semaphore, &timeline) == 0 &&
+				stile_timeline_create_fence(timeline, 1, &fence) == 0,
+			"no timeline");
+		if (runner_random(&random) % 2 == 0) {
+			runner_require(stile_timeline_submit(timeline, 1, given) == 0, "no value");
+			stile_fence_signal(given);
+			runner_require(plain_fence_finish(fence) == 1, "no success");
+		}
+		stile_timeline_unref(timeline);
+		runner_require(plain_fence_finish(fence) != 0, "no end");
+		stile_fence_unref(fence);
+		open_gate(given);
+		fake_vulkan_destroy_semaphore(fake, semaphore);
+	}
+	return NULL;
+}
+
+/* Wrong code: a race (thread sanitizer), a semaphore destroyed in use (the device complains), a hang. */
+START_TEST(timelines_come_and_go_in_many_threads) {
+	pthread_t threads[4];
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL, come_and_go, (void *)(uintptr_t)i), 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+	}
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("vulkan_sync");
+	TCase *tcase = ledger_tcase_create("forms");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, fence_of_a_value_ends_when_anybody_signals_it);
+	tcase_add_test(tcase, device_waits_for_its_own_value_by_its_own_semaphore);
+	tcase_add_test(tcase, point_is_unsubmitted_until_it_is_done);
+	tcase_add_test(tcase, submitted_values_are_signalled_in_their_order);
+	tcase_add_test(tcase, what_was_submitted_is_signalled_after_the_timeline_is_closed);
+	tcase_add_test(tcase, closing_a_timeline_lets_go_of_its_semaphore);
+	tcase_add_test(tcase, eventfd_is_told_of_a_value);
+	tcase_add_test(tcase, fence_that_nobody_ends_expires_and_is_let_go);
+	tcase_add_test(tcase, hundred_semaphores_at_once_are_all_noticed);
+	tcase_add_test(tcase, lost_device_ends_all);
+	tcase_add_test(tcase, timeline_of_nothing_is_einval);
+	tcase_add_loop_test(tcase, binary_semaphore_becomes_a_fence_once, 0, 3);
+	tcase_add_test(tcase, exported_semaphore_that_is_over_is_nothing_to_wait_for);
+	tcase_add_loop_test(tcase, driver_that_loses_what_it_exports_is_found_out, 0, 2);
+	tcase_add_test(tcase, behind_a_programs_fence_binary_semaphores_are_refused_or_waited_for);
+	tcase_add_loop_test(tcase, vk_fence_becomes_a_fence, 0, 2);
+	tcase_add_test(tcase, behind_a_programs_fence_a_vk_fence_is_looked_at);
+	tcase_add_test(tcase, export_that_blocks_is_reported);
+	tcase_add_test(tcase, kernels_fence_goes_into_a_binary_semaphore);
+	tcase_add_test(tcase, queues_own_fence_goes_into_a_binary_semaphore);
+	tcase_add_test(tcase, programs_fence_into_a_binary_semaphore_is_refused_or_waited_for);
+	tcase_add_test(tcase, behind_a_programs_fence_none_is_signalled);
+	tcase_add_loop_test(tcase, any_fence_goes_into_a_vk_fence, 0, 5);
+	tcase_add_test(tcase, form_that_makes_no_sense_is_einval);
+	tcase_add_test(tcase, timelines_come_and_go_in_many_threads);
+	suite_add_tcase(suite, tcase);
+	tcase = ledger_tcase_create("failures");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 3 * TRIES);
+	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, 3);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}
