@@ -279,7 +279,9 @@ STILE_API void stile_egl_yuv_finish(struct stile_egl_yuv *yuv);
 /**
  * Have GL wait for a fence: what is drawn next with the calling thread's
  * context comes after it. A fence of GL work of this display is waited for by
- * the server; any other one by the calling thread, which the path tells. Some
+ * the server (STILE_PATH_HANDLE), also one that is the kernel's, if the display
+ * has EGL_ANDROID_native_fence_sync (STILE_PATH_KERNEL); any other one by the
+ * calling thread, which the path tells (STILE_PATH_CPU_WAIT). Some
  * drivers (llvmpipe) hold the calling thread in their server wait: the path
  * tells for how long, and from then on the thread waits by itself.
  *

@@ -96,6 +96,7 @@ static int egl_init(struct stile_egl *egl, struct stile_report *why) {
 	if (ret < 0) {
 		return ret;
 	}
+	egl_native_find(egl);
 	ret = os_thread_start(&egl->waiter, "stile-egl-wait", egl_waiter_run, egl);
 	if (ret < 0) {
 		return report_refuse(
@@ -164,4 +165,12 @@ void stile_egl_destroy(struct stile_egl *egl) {
 bool egl_is_current(const struct stile_egl *egl) {
 	return egl->egl.GetCurrentContext() != EGL_NO_CONTEXT &&
 		egl->egl.GetCurrentDisplay() == egl->info.display;
+}
+
+bool egl_check_current(const struct stile_egl *egl, const char *what) {
+	bool current = egl_is_current(egl);
+	if (!current) {
+		egl_log(egl, STILE_LOG_ERROR, "%s needs a current context of this display", what);
+	}
+	return current;
 }

@@ -22,6 +22,7 @@
 	X(GetCurrentContext, PFNEGLGETCURRENTCONTEXTPROC) \
 	X(GetCurrentDisplay, PFNEGLGETCURRENTDISPLAYPROC) \
 	X(GetError, PFNEGLGETERRORPROC) \
+	X(GetSyncAttrib, PFNEGLGETSYNCATTRIBPROC) \
 	X(QueryDmaBufFormatsEXT, PFNEGLQUERYDMABUFFORMATSEXTPROC) \
 	X(QueryDmaBufModifiersEXT, PFNEGLQUERYDMABUFMODIFIERSEXTPROC) \
 	X(QueryString, PFNEGLQUERYSTRINGPROC) \
@@ -32,6 +33,9 @@ struct egl_procs {
 	EGL_PROCS(X)
 #undef X
 	void (*glFlush)(void);
+	/* NULL where the display has no native fences. */
+	PFNEGLCREATESYNCKHRPROC CreateSyncKHR;
+	PFNEGLDUPNATIVEFENCEFDANDROIDPROC DupNativeFenceFDANDROID;
 };
 
 struct stile_egl {
@@ -64,6 +68,8 @@ bool egl_has_extension(const struct stile_egl *egl, const char *name);
 /** Is the name in a list of extensions, which has blanks between? NULL: no list. */
 bool egl_list_has(const char *list, const char *name);
 bool egl_is_current(const struct stile_egl *egl);
+/** The same; if not, says so of `what`. */
+bool egl_check_current(const struct stile_egl *egl, const char *what);
 void egl_unref(struct stile_egl *egl);
 
 /* image.c */
@@ -94,5 +100,19 @@ bool egl_has_modifier(struct stile_egl *egl, uint32_t fourcc, uint64_t modifier,
 /* fence.c */
 void *egl_waiter_run(void *arg);
 void egl_fences_cancel(struct stile_egl *egl);
+/** A fence of a sync, which is taken over on success, unless it is theirs. 0 or -errno. */
+int egl_fence_create(struct stile_egl *egl, EGLSync sync, bool theirs, struct stile_fence **out);
+/**
+ * Have the server wait for a sync, and measure whether it was the calling thread that did. Such a driver is
+ * not asked again: egl->server_waits_block. False: it does not.
+ */
+bool egl_wait_sync(struct stile_egl *egl, EGLSync sync, int64_t *blocked_ns);
+bool egl_server_waits(struct stile_egl *egl);
+
+/* native.c: the kernel's sync_file in an EGLSync. */
+void egl_native_find(struct stile_egl *egl);
+/** Have the server wait for a fence that the kernel has. False: it has not, or the driver does not. */
+bool egl_native_wait(struct stile_egl *egl, struct stile_fence *fence, enum stile_path_kind *kind,
+	int64_t *blocked_ns);
 
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <stile/access.h>
+#include <stile/egl_sync.h>
 #include <stile/wait.h>
 
 #include "src/egl/egl.h"
@@ -22,6 +23,7 @@ struct egl_fence {
 
 	/* Under egl->lock; EGL_NO_SYNC once the work is done and nobody uses it any more. */
 	EGLSync sync;
+	bool theirs;    /* the application's, which destroys it */
 	unsigned users; /* server waits being made, without the lock */
 	bool done;
 };
@@ -67,7 +69,9 @@ enum { SERVER_WAIT_NS = 200000 };
 static void egl_fence_drop_sync(struct egl_fence *fence) {
 	struct stile_egl *egl = fence->egl;
 	if (fence->done && fence->users == 0) {
-		egl->egl.DestroySync(egl->info.display, fence->sync);
+		if (!fence->theirs) {
+			egl->egl.DestroySync(egl->info.display, fence->sync);
+		}
 		fence->sync = EGL_NO_SYNC;
 	}
 }
@@ -165,32 +169,15 @@ void egl_fences_cancel(struct stile_egl *egl) {
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
-int stile_egl_fence_create(struct stile_egl *egl, struct stile_fence **out) {
-	*out = NULL;
-	if (!egl_is_current(egl)) {
-		egl_log(egl, STILE_LOG_ERROR,
-			"a fence of GL work needs a current context of this display");
-		return -EINVAL;
-	}
+int egl_fence_create(struct stile_egl *egl, EGLSync sync, bool theirs, struct stile_fence **out) {
 	struct egl_fence *fence = malloc(sizeof(*fence));
 	if (fence == NULL) {
 		return -ENOMEM;
 	}
-	*fence = (struct egl_fence){ .egl = egl };
-	fence->sync = egl->egl.CreateSync(egl->info.display, EGL_SYNC_FENCE, NULL);
-	if (fence->sync == EGL_NO_SYNC) {
-		EGLint error = egl->egl.GetError();
-		egl_log(egl, STILE_LOG_ERROR, "eglCreateSync: %s", egl_error_name(error));
-		free(fence);
-		return error == EGL_BAD_ALLOC ? -ENOMEM : -EIO;
-	}
-	/* The waiter has no context to flush; without it the sync might never be reached. */
-	egl->egl.glFlush();
-
+	*fence = (struct egl_fence){ .egl = egl, .sync = sync, .theirs = theirs };
 	pthread_mutex_lock(&egl->lock);
 	int ret = stile_fence_init(&fence->base, &egl_fence_ops, egl->context, egl->seqno + 1);
 	if (ret < 0) {
-		egl->egl.DestroySync(egl->info.display, fence->sync);
 		pthread_mutex_unlock(&egl->lock);
 		free(fence);
 		return ret;
@@ -210,6 +197,26 @@ int stile_egl_fence_create(struct stile_egl *egl, struct stile_fence **out) {
 	return 0;
 }
 
+int stile_egl_fence_create(struct stile_egl *egl, struct stile_fence **out) {
+	*out = NULL;
+	if (!egl_check_current(egl, "a fence of GL work")) {
+		return -EINVAL;
+	}
+	EGLSync sync = egl->egl.CreateSync(egl->info.display, EGL_SYNC_FENCE, NULL);
+	if (sync == EGL_NO_SYNC) {
+		EGLint error = egl->egl.GetError();
+		egl_log(egl, STILE_LOG_ERROR, "eglCreateSync: %s", egl_error_name(error));
+		return error == EGL_BAD_ALLOC ? -ENOMEM : -EIO;
+	}
+	/* The waiter has no context to flush; without it the sync might never be reached. */
+	egl->egl.glFlush();
+	int ret = egl_fence_create(egl, sync, false, out);
+	if (ret < 0) {
+		egl->egl.DestroySync(egl->info.display, sync);
+	}
+	return ret;
+}
+
 /* ---- Waiting for one ---------------------------------------------------------------------- */
 
 static struct egl_fence *egl_fence_begin_use(struct stile_egl *egl, struct stile_fence *fence) {
@@ -226,26 +233,52 @@ static struct egl_fence *egl_fence_begin_use(struct stile_egl *egl, struct stile
 	return usable ? self : NULL;
 }
 
-static void egl_fence_end_use(struct egl_fence *fence, bool blocked) {
+static void egl_fence_end_use(struct egl_fence *fence) {
 	struct stile_egl *egl = fence->egl;
 	pthread_mutex_lock(&egl->lock);
 	fence->users--;
 	egl_fence_drop_sync(fence);
-	if (blocked && !egl->server_waits_block) {
-		egl->server_waits_block = true;
-	} else {
-		blocked = false;
-	}
 	pthread_mutex_unlock(&egl->lock);
-	if (blocked) {
+}
+
+static void note_block(struct stile_egl *egl) {
+	pthread_mutex_lock(&egl->lock);
+	bool first = !egl->server_waits_block;
+	egl->server_waits_block = true;
+	pthread_mutex_unlock(&egl->lock);
+	if (first) {
 		egl_log(egl, STILE_LOG_INFO,
 			"eglWaitSync blocks with this driver: from here on the calling thread waits, "
 			"with its deadline");
 	}
 }
 
+bool egl_server_waits(struct stile_egl *egl) {
+	pthread_mutex_lock(&egl->lock);
+	bool waits = !egl->server_waits_block;
+	pthread_mutex_unlock(&egl->lock);
+	return waits;
+}
+
 static bool egl_is_over(struct stile_egl *egl, EGLSync sync) {
 	return egl->egl.ClientWaitSync(egl->info.display, sync, 0, 0) == EGL_CONDITION_SATISFIED;
+}
+
+bool egl_wait_sync(struct stile_egl *egl, EGLSync sync, int64_t *blocked_ns) {
+	*blocked_ns = 0;
+	if (egl_is_over(egl, sync)) {
+		return true;
+	}
+	int64_t began = os_clock_ns();
+	if (egl->egl.WaitSync(egl->info.display, sync, 0) != EGL_TRUE) {
+		return false;
+	}
+	int64_t took = os_clock_ns() - began;
+	*blocked_ns = egl_is_over(egl, sync) ? took : 0;
+	if (*blocked_ns > SERVER_WAIT_NS) {
+		note_block(egl);
+	}
+	return true;
 }
 
 /*
@@ -258,16 +291,27 @@ static bool egl_server_wait(struct stile_egl *egl, struct stile_fence *fence, in
 	if (self == NULL) {
 		return false;
 	}
-	*blocked_ns = 0;
-	bool waits = egl_is_over(egl, self->sync);
-	if (!waits) {
-		int64_t began = os_clock_ns();
-		waits = egl->egl.WaitSync(egl->info.display, self->sync, 0) == EGL_TRUE;
-		int64_t took = os_clock_ns() - began;
-		*blocked_ns = waits && egl_is_over(egl, self->sync) ? took : 0;
-	}
-	egl_fence_end_use(self, *blocked_ns > SERVER_WAIT_NS);
+	bool waits = egl_wait_sync(egl, self->sync, blocked_ns);
+	egl_fence_end_use(self);
 	return waits;
+}
+
+int stile_egl_import_fence(struct stile_egl *egl, EGLSync sync, struct stile_fence **out) {
+	EGLAttrib type = EGL_NONE;
+	*out = NULL;
+	if (sync == EGL_NO_SYNC ||
+		!egl->egl.GetSyncAttrib(egl->info.display, sync, EGL_SYNC_TYPE, &type)) {
+		egl_log(egl, STILE_LOG_ERROR, "eglGetSyncAttrib: %s",
+			sync == EGL_NO_SYNC ? "EGL_NO_SYNC" : egl_error_name(egl->egl.GetError()));
+		return -EINVAL;
+	}
+	if (type == EGL_SYNC_REUSABLE_KHR) {
+		egl_log(egl, STILE_LOG_ERROR,
+			"a reusable EGLSync is signalled by a program, and may be unsignalled again: "
+			"it is no fence");
+		return -EINVAL;
+	}
+	return egl_fence_create(egl, sync, true, out);
 }
 
 int stile_egl_wait_fence(struct stile_egl *egl, struct stile_fence *fence, int64_t deadline_ns,
@@ -275,9 +319,7 @@ int stile_egl_wait_fence(struct stile_egl *egl, struct stile_fence *fence, int64
 	if (deadline_ns < 0 || path_check(path) < 0) {
 		return -EINVAL;
 	}
-	if (!egl_is_current(egl)) {
-		egl_log(egl, STILE_LOG_ERROR,
-			"a wait of GL for a fence needs a current context of this display");
+	if (!egl_check_current(egl, "a wait of GL for a fence")) {
 		return -EINVAL;
 	}
 	if (stile_fence_is_signaled(fence)) {
@@ -285,9 +327,11 @@ int stile_egl_wait_fence(struct stile_egl *egl, struct stile_fence *fence, int64
 		return 0;
 	}
 	int64_t blocked_ns;
-	if (egl_server_wait(egl, fence, &blocked_ns)) {
+	enum stile_path_kind kind = STILE_PATH_HANDLE;
+	if (egl_server_wait(egl, fence, &blocked_ns) ||
+		egl_native_wait(egl, fence, &kind, &blocked_ns)) {
 		stile_access_note_wait(fence);
-		path_give(path, STILE_PATH_HANDLE, blocked_ns);
+		path_give(path, kind, blocked_ns);
 		return 0;
 	}
 	int64_t began = os_clock_ns();

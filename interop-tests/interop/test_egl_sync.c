@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Native fences and the application's EGLSyncs (stile/egl_sync.h) on a display that is not there and has
+ * them: support/fake_egl.h.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stile/carrier.h>
+#include <stile/device.h>
+#include <stile/egl_sync.h>
+
+#include "interop-tests/support/failing.h"
+#include "interop-tests/support/fake_egl.h"
+#include "interop-tests/support/fake_sync_file.h"
+#include "interop-tests/support/gpu_work.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/plain_fence.h"
+#include "interop-tests/support/runner.h"
+
+static const struct fake_egl_traits has_native = { true, false, false };
+static const struct fake_egl_traits lies = { true, true, false };
+static const struct fake_egl_traits blocks = { true, false, true };
+static const struct fake_egl_traits has_nothing;
+
+static struct stile_device *device;
+static struct stile_egl *egl;
+static char logged[1024];
+
+static void note_log(void *user, enum stile_log_level level, const char *text) {
+	(void)user;
+	(void)level;
+	snprintf(logged, sizeof(logged), "%s", text);
+}
+
+static void start(const struct fake_egl_traits *traits) {
+	fake_gpu_begin();
+	fake_egl_create(traits);
+	struct stile_egl_info info = fake_egl_describe();
+	info.log = note_log;
+	logged[0] = '\0';
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
+}
+
+static void stop(void) {
+	stile_egl_destroy(egl);
+	fake_egl_destroy();
+	fake_gpu_end();
+}
+
+static void restart(const struct fake_egl_traits *traits) {
+	stop();
+	start(traits);
+}
+
+static void set_up(void) {
+	device = gpu_open(NULL);
+	start(&has_native);
+}
+
+static void tear_down(void) {
+	stop();
+	stile_device_destroy(device);
+}
+
+static struct stile_fence *kernels_fence(size_t *leaf) {
+	struct stile_fence *fence;
+	int fd = fake_sync_file_create(1);
+	*leaf = fake_sync_file_first_leaf(fd);
+	ck_assert_int_eq(stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, &fence), 0);
+	close(fd);
+	return fence;
+}
+
+static void check_pending(struct stile_fence *fence) {
+	runner_sleep_ms(10);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+}
+
+static void check_ends(struct stile_fence *fence, int status) {
+	ck_assert_int_eq(plain_fence_finish(fence), status);
+	stile_fence_unref(fence);
+}
+
+static bool has_sync_file(struct stile_fence *fence) {
+	int fd;
+	int ret = stile_fence_export_fd(fence, STILE_FD_SYNC_FILE, 0, NULL, &fd);
+	if (fd >= 0) {
+		close(fd);
+	}
+	return ret == 0;
+}
+
+/* ---- In -------------------------------------------------------------------------------------- */
+
+/* Wrong code: the calling thread waits where the driver could; GL goes on before the fence; the descriptor kept. */
+START_TEST(gl_waits_for_the_kernels_fence) {
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_path path = { .size = sizeof(path) };
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_KERNEL);
+	ck_assert_int_eq(path.blocked_ns, 0);
+	runner_sleep_ms(10);
+	ck_assert(!fake_egl_is_idle());
+	fake_sync_file_signal(leaf, -EIO, 1);
+	ck_assert(fake_egl_becomes_idle());
+	check_ends(fence, -EIO);
+}
+END_TEST
+
+static void *end_late(void *leaf) {
+	runner_sleep_ms(20);
+	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
+	return NULL;
+}
+
+/* Wrong code: a driver whose waits block asked again, and the deadline not kept; nothing said of it. */
+START_TEST(driver_whose_waits_block_is_asked_once) {
+	restart(&blocks);
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_path path = { .size = sizeof(path) };
+	pthread_t helper;
+	ck_assert_int_eq(pthread_create(&helper, NULL, end_late, &leaf), 0);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), 0);
+	pthread_join(helper, NULL);
+	ck_assert_int_eq(path.kind, STILE_PATH_KERNEL);
+	ck_assert_int_gt(path.blocked_ns, 0);
+	stile_fence_unref(fence);
+	fence = kernels_fence(&leaf);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(fence, 1);
+}
+END_TEST
+
+/* Wrong code: a program's fence given to the driver; an entry point used without its extension. */
+START_TEST(other_fences_are_waited_for_by_the_calling_thread) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence = plain_fence_create();
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	stile_fence_signal(fence);
+	stile_fence_unref(fence);
+	restart(&has_nothing);
+	size_t leaf;
+	fence = kernels_fence(&leaf);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(fence, 1);
+}
+END_TEST
+
+/* Wrong code: an EGLSync that follows nothing, or one for what has ended; a wrong reason. */
+START_TEST(kernels_fence_becomes_an_egl_sync) {
+	size_t leaf;
+	EGLSync sync;
+	struct stile_fence *fence = kernels_fence(&leaf), *back;
+	ck_assert_int_eq(stile_egl_export_fence(egl, fence, &sync), 0);
+	ck_assert_ptr_nonnull(sync);
+	ck_assert_int_eq(stile_egl_import_fence(egl, sync, &back), 0);
+	check_pending(back);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(back, 1);
+	fake_egl_destroy_sync(sync);
+	ck_assert_int_eq(plain_fence_finish(fence), 1);
+	ck_assert_int_eq(stile_egl_export_fence(egl, fence, &sync), 0);
+	ck_assert_ptr_null(sync);
+	stile_fence_unref(fence);
+	fence = plain_fence_create();
+	ck_assert_int_eq(stile_egl_export_fence(egl, fence, &sync), -EOPNOTSUPP);
+	stile_fence_signal(fence);
+	stile_fence_unref(fence);
+}
+END_TEST
+
+/* ---- Out ------------------------------------------------------------------------------------- */
+
+/*
+ * Wrong code: a fence that the kernel has not got called the kernel's; one that is over before the work, which is a
+ * dependency lost; a descriptor asked for before the flush.
+ */
+START_TEST(work_becomes_the_kernels_fence_where_the_driver_can) {
+	static const struct {
+		const struct fake_egl_traits *traits;
+		enum stile_path_kind kind;
+	} cases[] = {
+		{ &has_native, STILE_PATH_KERNEL },
+		{ &lies, STILE_PATH_HANDLE },
+		{ &has_nothing, STILE_PATH_HANDLE },
+	};
+	restart(cases[_i].traits);
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence;
+	fake_egl_hold();
+	ck_assert_int_eq(stile_egl_fence_create_sync_file(
+				 egl, device, STILE_USER_FENCES_HOLD, &path, &fence),
+		0);
+	ck_assert_int_eq(path.kind, cases[_i].kind);
+	ck_assert_int_eq(path.blocked_ns, 0);
+	ck_assert_int_eq(has_sync_file(fence), path.kind == STILE_PATH_KERNEL);
+	check_pending(fence);
+	fake_egl_let_go();
+	check_ends(fence, 1);
+
+	fake_egl_hold();
+	int ret = stile_egl_fence_create_sync_file(
+		egl, device, STILE_USER_FENCES_REFUSE, NULL, &fence);
+	ck_assert_int_eq(ret, cases[_i].kind == STILE_PATH_KERNEL ? 0 : -EOPNOTSUPP);
+	ck_assert_int_eq(fence == NULL, ret < 0);
+	fake_egl_let_go();
+	if (ret == 0) {
+		check_ends(fence, 1);
+	}
+}
+END_TEST
+
+/* Wrong code: the application's EGLSync destroyed; GL has a thread wait where it has the sync itself. */
+START_TEST(egl_sync_of_the_application_becomes_a_fence) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence;
+	fake_egl_hold();
+	EGLSync sync = fake_egl_sync(false);
+	ck_assert_int_eq(stile_egl_import_fence(egl, sync, &fence), 0);
+	check_pending(fence);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+	fake_egl_let_go();
+	check_ends(fence, 1);
+	fake_egl_destroy_sync(sync);
+}
+END_TEST
+
+/* Wrong code: what a program can take back taken for a fence; nothing at all, too. */
+START_TEST(egl_sync_that_is_no_fence_is_einval) {
+	struct stile_fence *fence = (struct stile_fence *)(uintptr_t)1;
+	EGLSync sync = fake_egl_sync(true);
+	ck_assert_int_eq(stile_egl_import_fence(egl, sync, &fence), -EINVAL);
+	ck_assert_ptr_null(fence);
+	ck_assert_ptr_nonnull(strstr(logged, "reusable"));
+	ck_assert_int_eq(stile_egl_import_fence(egl, EGL_NO_SYNC, &fence), -EINVAL);
+	fake_egl_destroy_sync(sync);
+}
+END_TEST
+
+/* Wrong code: EGL called without a context (the display complains), or no word of why not. */
+START_TEST(without_a_context_all_is_refused_with_a_sentence) {
+	struct stile_fence *fence, *stub = stile_fence_get_stub();
+	EGLSync sync;
+	fake_egl_set_current(false);
+	ck_assert_int_eq(
+		stile_egl_fence_create_sync_file(egl, device, STILE_USER_FENCES_HOLD, NULL, &fence),
+		-EINVAL);
+	ck_assert_ptr_null(fence);
+	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
+	logged[0] = '\0';
+	ck_assert_int_eq(stile_egl_export_fence(egl, stub, &sync), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
+	fake_egl_set_current(true);
+	struct stile_path small = { .size = 1 };
+	ck_assert_int_eq(stile_egl_fence_create_sync_file(
+				 egl, device, STILE_USER_FENCES_HOLD, &small, &fence),
+		-EINVAL);
+	ck_assert_int_eq(stile_egl_fence_create_sync_file(
+				 egl, device, (enum stile_user_fences)3, NULL, &fence),
+		-EINVAL);
+	stile_fence_unref(stub);
+}
+END_TEST
+
+/* ---- Everything fails once ------------------------------------------------------------------- */
+
+static int try_create(void) {
+	struct stile_egl_info info = fake_egl_describe();
+	struct stile_egl *other;
+	int ret = stile_egl_create(&info, NULL, &other);
+	stile_egl_destroy(other);
+	return ret;
+}
+
+static int try_fence(void) {
+	struct stile_fence *fence = NULL;
+	int ret = stile_egl_fence_create(egl, &fence);
+	stile_fence_unref(fence);
+	return ret;
+}
+
+static int try_sync_file(void) {
+	struct stile_fence *fence = NULL;
+	fake_egl_hold();
+	int ret =
+		stile_egl_fence_create_sync_file(egl, device, STILE_USER_FENCES_HOLD, NULL, &fence);
+	fake_egl_let_go();
+	if (ret == 0) {
+		plain_fence_finish(fence);
+	}
+	stile_fence_unref(fence);
+	return ret;
+}
+
+static int try_wait(void) {
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	int ret = stile_egl_wait_fence(egl, fence, 0, NULL);
+	fake_sync_file_signal(leaf, 1, 1);
+	stile_fence_unref(fence);
+	/* Without the driver nobody waits, and that is said. */
+	return ret == -ETIME ? 0 : ret;
+}
+
+static int try_export(void) {
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf);
+	EGLSync sync;
+	int ret = stile_egl_export_fence(egl, fence, &sync);
+	if (sync != EGL_NO_SYNC) {
+		fake_egl_destroy_sync(sync);
+	}
+	fake_sync_file_signal(leaf, 1, 1);
+	stile_fence_unref(fence);
+	return ret;
+}
+
+static int try_import(void) {
+	struct stile_fence *fence = NULL;
+	EGLSync sync = fake_egl_sync(false);
+	int ret = stile_egl_import_fence(egl, sync, &fence);
+	if (ret == 0) {
+		plain_fence_finish(fence);
+	}
+	stile_fence_unref(fence);
+	fake_egl_destroy_sync(sync);
+	return ret;
+}
+
+static int (*const tries[])(
+	void) = { try_create, try_fence, try_sync_file, try_wait, try_export, try_import };
+enum { TRIES = sizeof(tries) / sizeof(tries[0]) };
+
+/*
+ * Each call of the driver's in turn gives each of these. Wrong code: an EGLSync or a descriptor left, a hang, a
+ * wrong errno (the ledgers, the display's complaints).
+ */
+START_TEST(any_call_of_the_driver_may_fail) {
+	static const EGLint codes[] = { EGL_BAD_ALLOC, EGL_CONTEXT_LOST };
+	EGLint code = codes[_i % 2];
+	unsigned n = 1;
+	const char *failed;
+	do {
+		restart(&has_native);
+		fake_gpu_fail(NULL, n, code);
+		int ret = tries[_i / 2]();
+		failed = fake_gpu_failed();
+		int error = code == EGL_BAD_ALLOC ? -ENOMEM : -EIO;
+		/* What does not know its sync any more cannot say why. */
+		bool unknown = failed != NULL && strcmp(failed, "eglGetSyncAttrib") == 0;
+		ck_assert_msg(ret == 0 || (failed != NULL && ret == (unknown ? -EINVAL : error)),
+			"call %u, %s, failed: gave %d", n, failed == NULL ? "none" : failed, ret);
+		n++;
+	} while (failed != NULL);
+}
+END_TEST
+
+/* The same of the system's calls. Wrong code: as above. */
+START_TEST(any_call_of_the_system_may_fail) {
+	static int (*const quiet[])(void) = { try_create, try_fence };
+	for (unsigned n = 1;; n++) {
+		restart(&has_native);
+		failing_begin(n);
+		int ret = quiet[_i]();
+		const char *call = failing_end();
+		ck_assert_msg(ret == 0 || call != NULL, "nothing failed, and yet it gave %d", ret);
+		if (call == NULL) {
+			break;
+		}
+	}
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("egl_sync");
+	TCase *tcase = ledger_tcase_create("forms");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, gl_waits_for_the_kernels_fence);
+	tcase_add_test(tcase, driver_whose_waits_block_is_asked_once);
+	tcase_add_test(tcase, other_fences_are_waited_for_by_the_calling_thread);
+	tcase_add_test(tcase, kernels_fence_becomes_an_egl_sync);
+	tcase_add_loop_test(tcase, work_becomes_the_kernels_fence_where_the_driver_can, 0, 3);
+	tcase_add_test(tcase, egl_sync_of_the_application_becomes_a_fence);
+	tcase_add_test(tcase, egl_sync_that_is_no_fence_is_einval);
+	tcase_add_test(tcase, without_a_context_all_is_refused_with_a_sentence);
+	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 2 * TRIES);
+	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, 2);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include "interop-tests/support/fake_egl.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "interop-tests/support/fake_sync_file.h"
+#include "interop-tests/support/runner.h"
+
+struct sync {
+	struct fake_payload *payload; /* 1: it is over; NULL: it is `fd` */
+	int fd;
+	EGLenum type;
+	bool flushed;
+};
+
+static const int64_t forever = INT64_MAX;
+
+/* All below is under the fakes' lock. */
+static struct fake_egl_traits traits;
+static struct fake_queue *queue;
+static struct fake_payload *hold;
+static bool lost;
+static struct sync *unflushed; /* the last one */
+static _Thread_local EGLint last_error = EGL_SUCCESS;
+static _Thread_local bool is_current;
+
+static const EGLDisplay display = (EGLDisplay)&traits;
+static const EGLContext context = (EGLContext)&queue;
+
+static struct sync *sync_of(EGLSync sync) {
+	return sync;
+}
+
+/* Takes the lock. Does the call fail? */
+static bool enter(const char *call) {
+	int code = EGL_SUCCESS;
+	fake_gpu_lock();
+	bool fails = fake_gpu_fails(call, &code);
+	lost = lost || code == EGL_CONTEXT_LOST;
+	if (lost && !fails) {
+		fails = true;
+		code = EGL_CONTEXT_LOST;
+	}
+	last_error = fails ? code : last_error;
+	return fails;
+}
+
+static EGLint tell_error(void) {
+	EGLint error = last_error;
+	last_error = EGL_SUCCESS;
+	return error;
+}
+
+static EGLContext get_context(void) {
+	return is_current ? context : EGL_NO_CONTEXT;
+}
+
+static EGLDisplay get_display(void) {
+	return is_current ? display : EGL_NO_DISPLAY;
+}
+
+static const char *query(EGLDisplay of, EGLint name) {
+	(void)of;
+	if (name == EGL_VERSION) {
+		return "1.5 fake";
+	}
+	return traits.native_fences ? "EGL_EXT_image_dma_buf_import EGL_ANDROID_native_fence_sync "
+				      "EGL_EXT_image_dma_buf_import_modifiers"
+				    : "EGL_EXT_image_dma_buf_import "
+				      "EGL_EXT_image_dma_buf_import_modifiers";
+}
+
+/* ---- Syncs ----------------------------------------------------------------------------------- */
+
+/* The lock is held. Of what was given up to here, or of a descriptor. */
+static struct sync *sync_create(EGLenum type, int fd) {
+	struct sync *sync = malloc(sizeof(*sync));
+	struct fake_payload *payload = fd < 0 ? fake_payload_create() : NULL;
+	if (sync == NULL || (fd < 0 && payload == NULL)) {
+		free(sync);
+		free(payload);
+		last_error = EGL_BAD_ALLOC;
+		return NULL;
+	}
+	*sync = (struct sync){ .payload = payload, .fd = fd, .type = type, .flushed = fd >= 0 };
+	if (payload != NULL) {
+		struct fake_batch batch = {
+			.signals = { { .payload = payload, .value = 1 } },
+			.signal_count = 1,
+		};
+		fake_queue_submit(queue, &batch);
+		unflushed = sync;
+	}
+	fake_gpu_count(1);
+	return sync;
+}
+
+static bool sync_is_over(const struct sync *sync) {
+	return sync->payload != NULL ? sync->payload->value == 1 : fake_fd_is_over(sync->fd);
+}
+
+static void check_current(const char *call) {
+	if (!is_current) {
+		fake_gpu_complain("%s without a current context", call);
+	}
+}
+
+static EGLSync create_sync(EGLDisplay of, EGLenum type, const EGLAttrib *attributes) {
+	(void)of;
+	(void)attributes;
+	check_current("eglCreateSync");
+	struct sync *sync = enter("eglCreateSync") ? NULL : sync_create(type, -1);
+	fake_gpu_unlock();
+	return sync;
+}
+
+static EGLSyncKHR create_sync_khr(EGLDisplay of, EGLenum type, const EGLint *attributes) {
+	(void)of;
+	int fd = attributes == NULL ? -1 : attributes[1];
+	check_current("eglCreateSyncKHR");
+	struct sync *sync = enter("eglCreateSyncKHR") ? NULL : sync_create(type, fd);
+	fake_gpu_unlock();
+	return sync;
+}
+
+static EGLBoolean destroy_sync(EGLDisplay of, EGLSync handle) {
+	(void)of;
+	struct sync *sync = sync_of(handle);
+	fake_gpu_lock();
+	unflushed = unflushed == sync ? NULL : unflushed;
+	if (sync->payload != NULL) {
+		fake_payload_unref(sync->payload);
+	} else {
+		close(sync->fd);
+	}
+	free(sync);
+	fake_gpu_count(-1);
+	fake_gpu_unlock();
+	return EGL_TRUE;
+}
+
+static EGLBoolean get_attrib(EGLDisplay of, EGLSync sync, EGLint name, EGLAttrib *value) {
+	(void)of;
+	bool fails = enter("eglGetSyncAttrib");
+	if (!fails && name == EGL_SYNC_TYPE) {
+		*value = (EGLAttrib)sync_of(sync)->type;
+	}
+	fake_gpu_unlock();
+	return !fails;
+}
+
+static EGLint client_wait(EGLDisplay of, EGLSync handle, EGLint flags, EGLTime timeout_ns) {
+	(void)of;
+	(void)flags;
+	const struct sync *sync = sync_of(handle);
+	int64_t deadline_ns = runner_clock_ns() + (int64_t)timeout_ns;
+	if (enter("eglClientWaitSync")) {
+		fake_gpu_unlock();
+		return EGL_FALSE;
+	}
+	if (timeout_ns > 0 && !sync->flushed) {
+		fake_gpu_complain("a wait for what was not flushed");
+	}
+	while (!sync_is_over(sync) && fake_gpu_sleep(deadline_ns)) {
+	}
+	bool over = sync_is_over(sync);
+	fake_gpu_unlock();
+	return over ? EGL_CONDITION_SATISFIED : EGL_TIMEOUT_EXPIRED;
+}
+
+static EGLBoolean server_wait(EGLDisplay of, EGLSync handle, EGLint flags) {
+	(void)of;
+	(void)flags;
+	const struct sync *sync = sync_of(handle);
+	check_current("eglWaitSync");
+	if (enter("eglWaitSync")) {
+		fake_gpu_unlock();
+		return EGL_FALSE;
+	}
+	while (traits.waits_block && !sync_is_over(sync)) {
+		fake_gpu_sleep(forever);
+	}
+	struct fake_batch batch = { .wait_count = 1 };
+	batch.waits[0] = sync->payload != NULL
+		? (struct fake_op){ .payload = sync->payload, .value = 1 }
+		: (struct fake_op){ .fd = fcntl(sync->fd, F_DUPFD_CLOEXEC, 0) };
+	fake_queue_submit(queue, &batch);
+	fake_gpu_unlock();
+	return EGL_TRUE;
+}
+
+static EGLint dup_native(EGLDisplay of, EGLSync handle) {
+	(void)of;
+	const struct sync *sync = sync_of(handle);
+	int fd = -1;
+	bool fails = enter("eglDupNativeFenceFDANDROID");
+	if (!fails && (sync->type != EGL_SYNC_NATIVE_FENCE_ANDROID || !sync->flushed)) {
+		last_error = EGL_BAD_PARAMETER;
+	} else if (!fails && sync->payload == NULL) {
+		fd = fcntl(sync->fd, F_DUPFD_CLOEXEC, 0);
+	} else if (!fails) {
+		bool over = sync_is_over(sync);
+		fd = over ? -1 : fake_payload_get_sync_file(sync->payload, 1);
+		if (over || traits.native_lies) {
+			int lie = fake_sync_file_create(1);
+			fake_sync_file_signal(fake_sync_file_first_leaf(lie), 1, 1);
+			if (fd >= 0) {
+				close(fd);
+			}
+			fd = lie;
+		}
+	}
+	fake_gpu_unlock();
+	return fd;
+}
+
+static void flush(void) {
+	fake_gpu_lock();
+	if (unflushed != NULL) {
+		unflushed->flushed = true;
+	}
+	fake_gpu_unlock();
+}
+
+/* For all else that is asked for. */
+static EGLBoolean have_nothing(void) {
+	return EGL_FALSE;
+}
+
+static stile_egl_proc get_proc(const char *name) {
+	static const struct {
+		const char *name;
+		stile_egl_proc proc;
+	} known[] = {
+		{ "eglClientWaitSync", (stile_egl_proc)client_wait },
+		{ "eglCreateSync", (stile_egl_proc)create_sync },
+		{ "eglCreateSyncKHR", (stile_egl_proc)create_sync_khr },
+		{ "eglDestroySync", (stile_egl_proc)destroy_sync },
+		{ "eglDupNativeFenceFDANDROID", (stile_egl_proc)dup_native },
+		{ "eglGetCurrentContext", (stile_egl_proc)get_context },
+		{ "eglGetCurrentDisplay", (stile_egl_proc)get_display },
+		{ "eglGetError", (stile_egl_proc)tell_error },
+		{ "eglGetSyncAttrib", (stile_egl_proc)get_attrib },
+		{ "eglQueryString", (stile_egl_proc)query },
+		{ "eglWaitSync", (stile_egl_proc)server_wait },
+		{ "glFlush", (stile_egl_proc)flush },
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(name, known[i].name) == 0) {
+			return known[i].proc;
+		}
+	}
+	return (stile_egl_proc)have_nothing;
+}
+
+/* ---- The fake -------------------------------------------------------------------------------- */
+
+void fake_egl_create(const struct fake_egl_traits *has) {
+	traits = *has;
+	lost = false;
+	hold = NULL;
+	unflushed = NULL;
+	is_current = true;
+	last_error = EGL_SUCCESS;
+	queue = fake_queue_create();
+}
+
+void fake_egl_destroy(void) {
+	fake_queue_destroy(queue);
+	queue = NULL;
+	is_current = false;
+}
+
+void fake_egl_set_current(bool current) {
+	is_current = current;
+}
+
+struct stile_egl_info fake_egl_describe(void) {
+	return (struct stile_egl_info){
+		.size = sizeof(struct stile_egl_info),
+		.get_proc_address = get_proc,
+		.display = display,
+	};
+}
+
+void fake_egl_hold(void) {
+	fake_gpu_lock();
+	hold = fake_payload_create();
+	runner_require(hold != NULL, "no memory");
+	hold->submitted = 1;
+	struct fake_batch batch = {
+		.waits = { { .payload = hold, .value = 1 } },
+		.wait_count = 1,
+	};
+	fake_queue_submit(queue, &batch);
+	fake_gpu_unlock();
+}
+
+void fake_egl_let_go(void) {
+	fake_gpu_lock();
+	fake_payload_set(hold, 1);
+	fake_payload_unref(hold);
+	hold = NULL;
+	fake_gpu_unlock();
+}
+
+bool fake_egl_is_idle(void) {
+	fake_gpu_lock();
+	bool idle = fake_queue_is_idle(queue);
+	fake_gpu_unlock();
+	return idle;
+}
+
+bool fake_egl_becomes_idle(void) {
+	int64_t deadline_ns = runner_clock_ns() + 60 * (int64_t)1000000000;
+	while (!fake_egl_is_idle() && runner_clock_ns() < deadline_ns) {
+		runner_sleep_ms(1);
+	}
+	return fake_egl_is_idle();
+}
+
+EGLSync fake_egl_sync(bool reusable) {
+	fake_gpu_lock();
+	struct sync *sync = sync_create(reusable ? EGL_SYNC_REUSABLE_KHR : EGL_SYNC_FENCE, -1);
+	runner_require(sync != NULL, "no memory");
+	sync->flushed = true;
+	fake_gpu_unlock();
+	return sync;
+}
+
+void fake_egl_destroy_sync(EGLSync sync) {
+	destroy_sync(display, sync);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUPPORT_FAKE_EGL_H
+#define SUPPORT_FAKE_EGL_H
+
+#include <EGL/egl.h>
+#include <EGL/eglext.h>
+
+#include <stile/egl.h>
+
+#include "interop-tests/support/fake_gpu.h"
+
+/*
+ * An EGL display, and GL that does nothing but wait and signal: with native fences, whatever the machine has.
+ * Complaints, failing calls (codes are those of eglGetError()) and the ledger are fake_gpu.h's. One at a time.
+ */
+
+struct fake_egl_traits {
+	bool native_fences;
+	bool native_lies; /* they are over before the work is */
+	bool waits_block; /* eglWaitSync() holds up the calling thread, as llvmpipe's */
+};
+
+/** With a context that is current for the calling thread. */
+void fake_egl_create(const struct fake_egl_traits *traits);
+void fake_egl_destroy(void);
+/** Is there a current context, for this thread? */
+void fake_egl_set_current(bool current);
+
+/** What Stile is told of it. */
+struct stile_egl_info fake_egl_describe(void);
+
+/** Have GL do nothing more until it is let go. */
+void fake_egl_hold(void);
+void fake_egl_let_go(void);
+/** Is everything done that GL was given? Waits a minute at most. */
+bool fake_egl_is_idle(void);
+bool fake_egl_becomes_idle(void);
+
+/** An EGLSync of the application's: of what GL was given up to here. */
+EGLSync fake_egl_sync(bool reusable);
+void fake_egl_destroy_sync(EGLSync sync);
+
+#endif
