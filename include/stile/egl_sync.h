@@ -11,6 +11,14 @@ STILE_BEGIN_DECLS
 
 struct stile_device;
 
+/**
+ * A binary semaphore of Vulkan's in GL.
+ *
+ * Belongs to the share group of the context that was current at its import.
+ * Thread-safety: external.
+ */
+struct stile_egl_semaphore;
+
 /*
  * GL work as the kernel's fence, and EGLSyncs of the application: fences of Stile's
  * are made of them, and go into them. See also stile_egl_wait_fence() and
@@ -95,6 +103,88 @@ STILE_API STILE_MUST_CHECK int stile_egl_import_fence(
  */
 STILE_API STILE_MUST_CHECK int stile_egl_export_fence(
 	struct stile_egl *egl, struct stile_fence *fence, EGLSync *sync);
+
+/** A semaphore of Vulkan's, as stile_vulkan_export_semaphore() describes it. */
+struct stile_egl_semaphore_info {
+	size_t size; /**< sizeof(struct stile_egl_semaphore_info) */
+	int fd;      /**< OPAQUE_FD of a binary semaphore; borrowed */
+	uint8_t device_uuid[16]; /**< whose it is */
+	uint8_t driver_uuid[16];
+};
+
+/**
+ * Take over a binary semaphore of Vulkan's (GL_EXT_semaphore_fd): of the same
+ * device and driver, which is checked. GL state is left as it is, but a GL
+ * error that is pending is taken, and logged. Needs GL 3 or GL ES 3.
+ *
+ * @param egl       borrowed; one of its contexts is current
+ * @param info      borrowed
+ * @param report    why not; may be NULL
+ * @param[out] out  the semaphore, the caller's; NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EBADF   the descriptor is not open
+ * @retval -EINVAL  no current context of this display, or a size is impossible
+ * @retval -E2BIG   info is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EOPNOTSUPP  the context has no GL_EXT_semaphore_fd, the semaphore is of
+ *                  another device or driver, or GL does not take it
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the context is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_semaphore_import(struct stile_egl *egl,
+	const struct stile_egl_semaphore_info *info,
+	struct stile_report *report, struct stile_egl_semaphore **out);
+
+/**
+ * Give it up. Vulkan's goes on to be.
+ *
+ * @param semaphore  a context of its share group is current, or GL's object is
+ *                   left to it; NULL is ignored
+ * @since 0.1
+ */
+STILE_API void stile_egl_semaphore_destroy(
+	struct stile_egl_semaphore *semaphore);
+
+/**
+ * Have what GL is given next come after the semaphore, whose signal was
+ * submitted to Vulkan before, and is used up: stile_vulkan_export_fence() puts
+ * a fence into it. Never blocks.
+ *
+ * @param semaphore  a context of its share group is current; borrowed
+ * @param count      of textures that share memory with Vulkan, and were given
+ *                   over by it
+ * @param textures   their names in GL; may be NULL if there are none
+ * @param layouts    the layouts that Vulkan left them in: GL_LAYOUT_..._EXT
+ *
+ * @retval 0        GL waits
+ * @retval -EINVAL  no current context of this display
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_semaphore_wait(
+	struct stile_egl_semaphore *semaphore, uint32_t count,
+	const uint32_t *textures, const uint32_t *layouts);
+
+/**
+ * Have the semaphore signalled behind what GL was given up to here, for Vulkan
+ * to wait for: stile_vulkan_import_fence() makes a fence of it. Flushes; never
+ * blocks.
+ *
+ * @param semaphore  a context of its share group is current; borrowed;
+ *                   unsignalled
+ * @param count      of textures to be given over to Vulkan
+ * @param textures   their names in GL; may be NULL if there are none
+ * @param layouts    the layouts that Vulkan gets them in: GL_LAYOUT_..._EXT
+ *
+ * @retval 0        it will be signalled
+ * @retval -EINVAL  no current context of this display
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_egl_semaphore_signal(
+	struct stile_egl_semaphore *semaphore, uint32_t count,
+	const uint32_t *textures, const uint32_t *layouts);
 
 STILE_END_DECLS
 

@@ -214,6 +214,69 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_export_fence(
  */
 STILE_API bool stile_vulkan_is_held(struct stile_vulkan *vulkan);
 
+/**
+ * A semaphore that others use, too: GL (<stile/egl_sync.h>), another VkDevice,
+ * another process; of the same device and driver. Not a copy of what is in it,
+ * but the semaphore itself.
+ */
+struct stile_vulkan_shared {
+	size_t size; /**< sizeof(struct stile_vulkan_shared) */
+	int fd;      /**< OPAQUE_FD */
+	VkSemaphoreType type;
+	uint8_t device_uuid[VK_UUID_SIZE]; /**< whose descriptor it is */
+	uint8_t driver_uuid[VK_UUID_SIZE];
+};
+
+/**
+ * Make a descriptor of a semaphore of the application, which was created with
+ * VkExportSemaphoreCreateInfo for OPAQUE_FD. Never blocks.
+ *
+ * @param vulkan     borrowed
+ * @param semaphore  borrowed; may be destroyed before what is made of it
+ * @param type       which it is
+ * @param report     why not; may be NULL
+ * @param[out] out   filled in, the caller having set out->size; out->fd is new,
+ *                   CLOEXEC, the caller's; -1 on failure
+ *
+ * @retval 0        out->fd is valid
+ * @retval -EINVAL  no semaphore, a size is impossible, or out has no room for
+ *                  the answer
+ * @retval -EOPNOTSUPP  the driver does not share semaphores of this type, or its
+ *                  extension was not enabled
+ * @retval -ENOMEM  out of memory or descriptors
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_export_semaphore(
+	struct stile_vulkan *vulkan, VkSemaphore semaphore,
+	VkSemaphoreType type, struct stile_report *report,
+	struct stile_vulkan_shared *out);
+
+/**
+ * Make a semaphore that is another one, for good. Never blocks.
+ *
+ * @param vulkan     borrowed
+ * @param shared     borrowed, its descriptor too
+ * @param report     why not; may be NULL
+ * @param[out] out   the application's, who destroys it; VK_NULL_HANDLE on
+ *                   failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EBADF   the descriptor is not open
+ * @retval -EINVAL  a size is impossible
+ * @retval -E2BIG   shared is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EOPNOTSUPP  it is of another device or driver, the driver takes no
+ *                  such, or its extension was not enabled
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_import_semaphore(
+	struct stile_vulkan *vulkan, const struct stile_vulkan_shared *shared,
+	struct stile_report *report, VkSemaphore *out);
+
 STILE_END_DECLS
 
 #endif

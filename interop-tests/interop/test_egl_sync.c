@@ -21,10 +21,11 @@
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 
-static const struct fake_egl_traits has_native = { true, false, false };
-static const struct fake_egl_traits lies = { true, true, false };
-static const struct fake_egl_traits blocks = { true, false, true };
+static const struct fake_egl_traits has_native = { .native_fences = true };
+static const struct fake_egl_traits lies = { .native_fences = true, .native_lies = true };
+static const struct fake_egl_traits blocks = { .native_fences = true, .waits_block = true };
 static const struct fake_egl_traits has_nothing;
+static const struct fake_egl_traits has_semaphores = { .semaphores = true, .uuid = 9 };
 
 static struct stile_device *device;
 static struct stile_egl *egl;
@@ -274,6 +275,94 @@ START_TEST(without_a_context_all_is_refused_with_a_sentence) {
 }
 END_TEST
 
+/* ---- GL semaphores --------------------------------------------------------------------------- */
+
+/* A descriptor of a semaphore of nobody's, and whose it is. */
+static struct stile_egl_semaphore_info shared_semaphore(void) {
+	struct stile_egl_semaphore_info info = { .size = sizeof(info) };
+	fake_gpu_lock();
+	struct fake_payload *payload = fake_payload_create();
+	info.fd = fake_payload_export(payload);
+	fake_payload_unref(payload);
+	fake_gpu_unlock();
+	memset(info.device_uuid, has_semaphores.uuid, sizeof(info.device_uuid));
+	memset(info.driver_uuid, has_semaphores.uuid, sizeof(info.driver_uuid));
+	return info;
+}
+
+static void check_not_imported(
+	const struct stile_egl_semaphore_info *info, int error, enum stile_reason reason) {
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_egl_semaphore *semaphore = (struct stile_egl_semaphore *)(uintptr_t)1;
+	ck_assert_int_eq(stile_egl_semaphore_import(egl, info, &why, &semaphore), error);
+	ck_assert_ptr_null(semaphore);
+	ck_assert_int_eq(why.reason, reason);
+	ck_assert_uint_gt(strlen(why.text), 0);
+}
+
+/* Wrong code: what was signalled does not hold up who waits; a name of GL's left. */
+START_TEST(gl_signals_and_waits_for_a_semaphore) {
+	restart(&has_semaphores);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	struct stile_egl_semaphore *semaphore;
+	ck_assert_int_eq(stile_egl_semaphore_import(egl, &info, NULL, &semaphore), 0);
+	for (int i = 0; i < 3; i++) {
+		fake_egl_hold();
+		ck_assert_int_eq(stile_egl_semaphore_signal(semaphore, 0, NULL, NULL), 0);
+		ck_assert_int_eq(stile_egl_semaphore_wait(semaphore, 0, NULL, NULL), 0);
+		ck_assert(!fake_egl_is_idle());
+		fake_egl_let_go();
+		ck_assert(fake_egl_becomes_idle());
+	}
+	stile_egl_semaphore_destroy(semaphore);
+	close(info.fd);
+}
+END_TEST
+
+/*
+ * Wrong code: GL given a descriptor of another device's, or called without a context or without the extension; the
+ * descriptor left, or closed twice.
+ */
+START_TEST(semaphore_that_gl_cannot_have_is_refused) {
+	struct stile_egl_semaphore_info info = shared_semaphore(), lied = info;
+	check_not_imported(&info, -EOPNOTSUPP, STILE_REASON_DRIVER);
+	close(info.fd);
+	restart(&has_semaphores);
+	info = lied = shared_semaphore();
+	lied.device_uuid[3] ^= 1;
+	check_not_imported(&lied, -EOPNOTSUPP, STILE_REASON_DEVICE);
+	lied = info;
+	lied.driver_uuid[3] ^= 1;
+	check_not_imported(&lied, -EOPNOTSUPP, STILE_REASON_DEVICE);
+	lied = info;
+	lied.size = 1;
+	check_not_imported(&lied, -EINVAL, STILE_REASON_USAGE);
+	fake_gpu_fail("glImportSemaphoreFdEXT", 1, 0x0505);
+	check_not_imported(&info, -ENOMEM, STILE_REASON_DRIVER);
+	fake_egl_set_current(false);
+	check_not_imported(&info, -EINVAL, STILE_REASON_CALLER);
+	fake_egl_set_current(true);
+	close(info.fd);
+	check_not_imported(&info, -EBADF, STILE_REASON_FD_CLOSED);
+}
+END_TEST
+
+/* Wrong code: GL called without a context, which the display complains of. */
+START_TEST(semaphore_without_a_context_is_refused_with_a_sentence) {
+	restart(&has_semaphores);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	struct stile_egl_semaphore *semaphore;
+	ck_assert_int_eq(stile_egl_semaphore_import(egl, &info, NULL, &semaphore), 0);
+	fake_egl_set_current(false);
+	ck_assert_int_eq(stile_egl_semaphore_wait(semaphore, 0, NULL, NULL), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
+	ck_assert_int_eq(stile_egl_semaphore_signal(semaphore, 0, NULL, NULL), -EINVAL);
+	fake_egl_set_current(true);
+	stile_egl_semaphore_destroy(semaphore);
+	close(info.fd);
+}
+END_TEST
+
 /* ---- Everything fails once ------------------------------------------------------------------- */
 
 static int try_create(void) {
@@ -398,6 +487,9 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, egl_sync_of_the_application_becomes_a_fence);
 	tcase_add_test(tcase, egl_sync_that_is_no_fence_is_einval);
 	tcase_add_test(tcase, without_a_context_all_is_refused_with_a_sentence);
+	tcase_add_test(tcase, gl_signals_and_waits_for_a_semaphore);
+	tcase_add_test(tcase, semaphore_that_gl_cannot_have_is_refused);
+	tcase_add_test(tcase, semaphore_without_a_context_is_refused_with_a_sentence);
 	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 2 * TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, 2);
 	suite_add_tcase(suite, tcase);

@@ -4,8 +4,8 @@
  * every form of them, whose complaints fail a test: support/fake_vulkan.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -766,6 +766,85 @@ START_TEST(form_that_makes_no_sense_is_einval) {
 }
 END_TEST
 
+/* ---- OPAQUE_FD ------------------------------------------------------------------------------- */
+
+static struct stile_vulkan_shared share(VkSemaphore semaphore) {
+	struct stile_vulkan_shared shared = { .size = sizeof(shared) };
+	ck_assert_int_eq(stile_vulkan_export_semaphore(
+				 vulkan, semaphore, VK_SEMAPHORE_TYPE_TIMELINE, NULL, &shared),
+		0);
+	ck_assert_int_eq(fcntl(shared.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	return shared;
+}
+
+/* By reference, for good. Wrong code: a copy of what is in it; something left of the first one that the other needs. */
+START_TEST(shared_semaphore_is_the_same_one) {
+	VkSemaphore mine = fake_vulkan_opaque_timeline(fake), theirs;
+	struct stile_vulkan_shared shared = share(mine);
+	ck_assert_int_eq(stile_vulkan_import_semaphore(vulkan, &shared, NULL, &theirs), 0);
+	close(shared.fd);
+	fake_vulkan_signal(fake, mine, 3);
+	ck_assert_uint_eq(fake_vulkan_get_value(fake, theirs), 3);
+	fake_vulkan_destroy_semaphore(fake, mine);
+	fake_vulkan_signal(fake, theirs, 4);
+	ck_assert_uint_eq(fake_vulkan_get_value(fake, theirs), 4);
+	fake_vulkan_destroy_semaphore(fake, theirs);
+}
+END_TEST
+
+static void check_not_imported(
+	const struct stile_vulkan_shared *shared, int error, enum stile_reason reason) {
+	struct stile_report why = { .size = sizeof(why) };
+	VkSemaphore semaphore;
+	ck_assert_int_eq(stile_vulkan_import_semaphore(vulkan, shared, &why, &semaphore), error);
+	ck_assert(semaphore == VK_NULL_HANDLE);
+	ck_assert_int_eq(why.reason, reason);
+	ck_assert_uint_gt(strlen(why.text), 0);
+}
+
+/* Wrong code: a descriptor given to a driver that does not understand it, or crashes on it; no word of why. */
+START_TEST(semaphore_of_another_device_is_refused) {
+	VkSemaphore mine = fake_vulkan_opaque_timeline(fake);
+	struct stile_vulkan_shared shared = share(mine), lied = shared;
+	lied.device_uuid[15] ^= 1;
+	check_not_imported(&lied, -EOPNOTSUPP, STILE_REASON_DEVICE);
+	lied = shared;
+	lied.driver_uuid[0] ^= 1;
+	check_not_imported(&lied, -EOPNOTSUPP, STILE_REASON_DEVICE);
+	close(shared.fd);
+	check_not_imported(&shared, -EBADF, STILE_REASON_FD_CLOSED);
+	shared.fd = eventfd(0, EFD_CLOEXEC);
+	check_not_imported(&shared, -EOPNOTSUPP, STILE_REASON_DRIVER);
+	close(shared.fd);
+	shared.size = 1;
+	check_not_imported(&shared, -EINVAL, STILE_REASON_USAGE);
+	fake_vulkan_destroy_semaphore(fake, mine);
+}
+END_TEST
+
+/* Wrong code: an export that crashes, or gives a descriptor of nothing. */
+START_TEST(driver_that_shares_no_semaphores_is_said) {
+	restart(&has_nothing);
+	VkSemaphore mine = fake_vulkan_timeline(fake);
+	struct stile_vulkan_shared shared = { .size = sizeof(shared) };
+	struct stile_report why = { .size = sizeof(why) };
+	ck_assert_int_eq(stile_vulkan_export_semaphore(
+				 vulkan, mine, VK_SEMAPHORE_TYPE_TIMELINE, &why, &shared),
+		-EOPNOTSUPP);
+	ck_assert_int_eq(shared.fd, -1);
+	ck_assert_int_eq(why.reason, STILE_REASON_DRIVER);
+	ck_assert_ptr_nonnull(strstr(why.text, "timeline"));
+	ck_assert_int_eq(stile_vulkan_export_semaphore(
+				 vulkan, VK_NULL_HANDLE, VK_SEMAPHORE_TYPE_TIMELINE, &why, &shared),
+		-EINVAL);
+	shared.size = sizeof(size_t);
+	ck_assert_int_eq(stile_vulkan_export_semaphore(
+				 vulkan, mine, VK_SEMAPHORE_TYPE_TIMELINE, &why, &shared),
+		-EINVAL);
+	fake_vulkan_destroy_semaphore(fake, mine);
+}
+END_TEST
+
 /* ---- Everything fails once -------------------------------------------------------------------- */
 
 /* What is tried; it undoes what it did. 0, or what the library gave. */
@@ -889,9 +968,23 @@ static int try_export_vk_fence(void) {
 	return try_export(true);
 }
 
+static int try_share(void) {
+	VkSemaphore mine = fake_vulkan_opaque_timeline(fake), theirs = VK_NULL_HANDLE;
+	struct stile_vulkan_shared shared = { .size = sizeof(shared) };
+	int ret = stile_vulkan_export_semaphore(
+		vulkan, mine, VK_SEMAPHORE_TYPE_TIMELINE, NULL, &shared);
+	if (ret == 0) {
+		ret = stile_vulkan_import_semaphore(vulkan, &shared, NULL, &theirs);
+		close(shared.fd);
+	}
+	fake_vulkan_destroy_semaphore(fake, mine);
+	fake_vulkan_destroy_semaphore(fake, theirs);
+	return ret;
+}
+
 static int (*const tries[])(void) = { try_create, try_wait, try_wait_for_the_kernels, try_fence,
 	try_sync_file, try_timeline, try_import_semaphore, try_import_vk_fence,
-	try_export_semaphore, try_export_vk_fence };
+	try_export_semaphore, try_export_vk_fence, try_share };
 enum { TRIES = sizeof(tries) / sizeof(tries[0]) };
 
 /*
@@ -1005,6 +1098,9 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, behind_a_programs_fence_none_is_signalled);
 	tcase_add_loop_test(tcase, any_fence_goes_into_a_vk_fence, 0, 5);
 	tcase_add_test(tcase, form_that_makes_no_sense_is_einval);
+	tcase_add_test(tcase, shared_semaphore_is_the_same_one);
+	tcase_add_test(tcase, semaphore_of_another_device_is_refused);
+	tcase_add_test(tcase, driver_that_shares_no_semaphores_is_said);
 	tcase_add_test(tcase, timelines_come_and_go_in_many_threads);
 	suite_add_tcase(suite, tcase);
 	tcase = ledger_tcase_create("failures");

@@ -225,6 +225,123 @@ static void flush(void) {
 	fake_gpu_unlock();
 }
 
+/* ---- GL's semaphores ------------------------------------------------------------------------- */
+
+enum { SEMAPHORES = 8 };
+
+static struct fake_payload *semaphores[SEMAPHORES]; /* by name, from 1 */
+static unsigned names;
+static unsigned gl_error;
+
+static unsigned tell_gl_error(void) {
+	unsigned error = gl_error;
+	gl_error = 0;
+	return error;
+}
+
+static void get_integer(unsigned name, int *data) {
+	*data = name == 0x821D ? 1 + traits.semaphores : 0;
+}
+
+static const unsigned char *get_string(unsigned name, unsigned at) {
+	(void)name;
+	return (const unsigned char *)(at == 0 ? "GL_EXT_fake" : "GL_EXT_semaphore_fd");
+}
+
+static void get_bytes(unsigned name, unsigned char *data) {
+	(void)name;
+	memset(data, traits.uuid, 16);
+}
+
+static void get_bytes_at(unsigned name, unsigned at, unsigned char *data) {
+	(void)at;
+	get_bytes(name, data);
+}
+
+static void gen_semaphores(int count, unsigned *out) {
+	check_current("glGenSemaphoresEXT");
+	fake_gpu_lock();
+	for (int i = 0; i < count; i++) {
+		out[i] = ++names;
+		fake_gpu_count(1);
+	}
+	fake_gpu_unlock();
+}
+
+static void delete_semaphores(int count, const unsigned *given) {
+	check_current("glDeleteSemaphoresEXT");
+	fake_gpu_lock();
+	for (int i = 0; i < count; i++) {
+		if (semaphores[given[i]] != NULL) {
+			fake_payload_unref(semaphores[given[i]]);
+			semaphores[given[i]] = NULL;
+		}
+		fake_gpu_count(-1);
+	}
+	fake_gpu_unlock();
+}
+
+static void import_semaphore(unsigned name, unsigned type, int fd) {
+	(void)type;
+	struct fake_payload *payload = NULL;
+	check_current("glImportSemaphoreFdEXT");
+	int code = 0x0502;
+	fake_gpu_lock();
+	if (!fake_gpu_fails("glImportSemaphoreFdEXT", &code)) {
+		payload = fake_payload_import(fd);
+	}
+	if (payload != NULL) {
+		close(fd);
+		semaphores[name] = payload;
+	} else {
+		gl_error = (unsigned)code;
+	}
+	fake_gpu_unlock();
+}
+
+static void wait_semaphore(unsigned name, unsigned buffer_count, const unsigned *buffers,
+	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
+	(void)buffer_count;
+	(void)buffers;
+	(void)texture_count;
+	(void)textures;
+	(void)layouts;
+	check_current("glWaitSemaphoreEXT");
+	fake_gpu_lock();
+	struct fake_payload *payload = semaphores[name];
+	if (payload->signals <= payload->waits) {
+		fake_gpu_complain("GL waits for a semaphore that nothing signals");
+	}
+	struct fake_batch batch = {
+		.waits = { { .payload = payload, .value = ++payload->waits } },
+		.wait_count = 1,
+	};
+	fake_queue_submit(queue, &batch);
+	fake_gpu_unlock();
+}
+
+static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigned *buffers,
+	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
+	(void)buffer_count;
+	(void)buffers;
+	(void)texture_count;
+	(void)textures;
+	(void)layouts;
+	check_current("glSignalSemaphoreEXT");
+	fake_gpu_lock();
+	struct fake_payload *payload = semaphores[name];
+	if (payload->signals > payload->waits) {
+		fake_gpu_complain("GL signals a semaphore twice");
+	}
+	payload->submitted = ++payload->signals;
+	struct fake_batch batch = {
+		.signals = { { .payload = payload, .value = payload->signals } },
+		.signal_count = 1,
+	};
+	fake_queue_submit(queue, &batch);
+	fake_gpu_unlock();
+}
+
 /* For all else that is asked for. */
 static EGLBoolean have_nothing(void) {
 	return EGL_FALSE;
@@ -246,7 +363,17 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "eglGetSyncAttrib", (stile_egl_proc)get_attrib },
 		{ "eglQueryString", (stile_egl_proc)query },
 		{ "eglWaitSync", (stile_egl_proc)server_wait },
+		{ "glDeleteSemaphoresEXT", (stile_egl_proc)delete_semaphores },
 		{ "glFlush", (stile_egl_proc)flush },
+		{ "glGenSemaphoresEXT", (stile_egl_proc)gen_semaphores },
+		{ "glGetError", (stile_egl_proc)tell_gl_error },
+		{ "glGetIntegerv", (stile_egl_proc)get_integer },
+		{ "glGetStringi", (stile_egl_proc)get_string },
+		{ "glGetUnsignedBytei_vEXT", (stile_egl_proc)get_bytes_at },
+		{ "glGetUnsignedBytevEXT", (stile_egl_proc)get_bytes },
+		{ "glImportSemaphoreFdEXT", (stile_egl_proc)import_semaphore },
+		{ "glSignalSemaphoreEXT", (stile_egl_proc)signal_semaphore },
+		{ "glWaitSemaphoreEXT", (stile_egl_proc)wait_semaphore },
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(name, known[i].name) == 0) {
@@ -263,6 +390,8 @@ void fake_egl_create(const struct fake_egl_traits *has) {
 	lost = false;
 	hold = NULL;
 	unflushed = NULL;
+	names = 0;
+	gl_error = 0;
 	is_current = true;
 	last_error = EGL_SUCCESS;
 	queue = fake_queue_create();

@@ -2,6 +2,8 @@
 #ifndef SUPPORT_FAKE_EGL_H
 #define SUPPORT_FAKE_EGL_H
 
+#include <stdint.h>
+
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
 
@@ -18,6 +20,8 @@ struct fake_egl_traits {
 	bool native_fences;
 	bool native_lies; /* they are over before the work is */
 	bool waits_block; /* eglWaitSync() holds up the calling thread, as llvmpipe's */
+	bool semaphores;  /* GL_EXT_semaphore_fd */
+	uint8_t uuid;     /* of device and driver, as fake_vulkan.h has it */
 };
 
 /** With a context that is current for the calling thread. */

@@ -582,6 +582,11 @@ VkSemaphore fake_vulkan_timeline(struct fake_vulkan *fake) {
 	return (VkSemaphore)make(true, 0);
 }
 
+VkSemaphore fake_vulkan_opaque_timeline(struct fake_vulkan *fake) {
+	(void)fake;
+	return (VkSemaphore)make(true, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT);
+}
+
 VkSemaphore fake_vulkan_binary(
 	struct fake_vulkan *fake, VkExternalSemaphoreHandleTypeFlags exportable) {
 	(void)fake;

@@ -34,6 +34,8 @@ void fake_vulkan_set_proc(struct fake_vulkan *fake, const char *name, PFN_vkVoid
 /* ---- What an application does ---------------------------------------------------------------- */
 
 VkSemaphore fake_vulkan_timeline(struct fake_vulkan *fake);
+/** One that can be exported as OPAQUE_FD. */
+VkSemaphore fake_vulkan_opaque_timeline(struct fake_vulkan *fake);
 VkSemaphore fake_vulkan_binary(
 	struct fake_vulkan *fake, VkExternalSemaphoreHandleTypeFlags exportable);
 void fake_vulkan_destroy_semaphore(struct fake_vulkan *fake, VkSemaphore semaphore);
