@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <stile/vulkan_sync.h>
+
 #include "demos/job.h"
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/interop/gate.h"
@@ -676,6 +678,110 @@ START_TEST(a_sync_file_with_an_impossible_size_or_choice_is_einval) {
 }
 END_TEST
 
+/* ---- The application's own semaphores and VkFences; all that drivers may do: test_vulkan_sync.c ---- */
+
+static VkSemaphore create_semaphore(VkSemaphoreType type) {
+	VkSemaphoreTypeCreateInfo of = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = type,
+	};
+	VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &of,
+	};
+	VkSemaphore semaphore;
+	ck_assert_int_eq(vkCreateSemaphore(drawer.device, &info, NULL, &semaphore), VK_SUCCESS);
+	return semaphore;
+}
+
+/* Wrong code: what is right for the specification, and not for a driver. */
+START_TEST(timeline_semaphore_waits_before_submit_and_is_signalled) {
+	VkSemaphore semaphore = create_semaphore(VK_SEMAPHORE_TYPE_TIMELINE);
+	struct stile_timeline *timeline;
+	struct stile_fence *fence, *work;
+	struct gate gate;
+	gate_init(&gate);
+	ck_assert_int_eq(
+		stile_vulkan_timeline_create(drawer.stile, "theirs", semaphore, &timeline), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(timeline, 5, &fence), 0);
+	struct stile_vulkan_wait wait = cross(fence, STILE_PATH_HANDLE);
+	ck_assert(wait.semaphore == semaphore);
+	submit_behind(&wait);
+	ck_assert_int_eq(stile_vulkan_fence_create(drawer.stile, &work), 0);
+	ck_assert_int_eq(stile_timeline_submit(timeline, 5, gate.fence), 0);
+	runner_sleep_ms(20);
+	ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	ck_assert_int_eq(stile_fence_get_status(work), 0);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_fence_wait(work, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	ck_assert_uint_eq(stile_timeline_get_value(timeline), 5);
+	ck_assert_int_eq(stile_timeline_signal(timeline, 6), 0);
+	stile_fence_unref(fence);
+	ck_assert_int_eq(stile_timeline_create_fence(timeline, 9, &fence), 0);
+	stile_timeline_unref(timeline);
+	vkDestroySemaphore(drawer.device, semaphore, NULL);
+	ck_assert_int_eq(stile_fence_get_status(fence), -ENOENT);
+	stile_fence_unref(fence);
+	stile_fence_unref(work);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
+/* The same of a binary semaphore: twice there and back, by the queue. */
+START_TEST(binary_semaphore_goes_there_and_back) {
+	VkSemaphore semaphore = create_semaphore(VK_SEMAPHORE_TYPE_BINARY);
+	struct stile_vulkan_form form = {
+		.size = sizeof(form),
+		.semaphore = semaphore,
+		.user_fences = STILE_USER_FENCES_REFUSE,
+	};
+	for (int i = 0; i < 2; i++) {
+		struct stile_path path = { .size = sizeof(path) };
+		struct stile_fence *work, *back;
+		ck_assert_int_eq(stile_vulkan_fence_create(drawer.stile, &work), 0);
+		ck_assert_int_eq(
+			stile_vulkan_export_fence(drawer.stile, work, &form, &path, NULL), 0);
+		ck_assert(path.kind == STILE_PATH_HANDLE || path.kind == STILE_PATH_NONE);
+		ck_assert_int_eq(
+			stile_vulkan_import_fence(drawer.stile, &form, &path, NULL, &back), 0);
+		ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
+		ck_assert_int_eq(stile_fence_wait(back, job_deadline()), 0);
+		ck_assert_int_eq(stile_fence_get_status(work), 1);
+		stile_fence_unref(back);
+		stile_fence_unref(work);
+	}
+	vkDestroySemaphore(drawer.device, semaphore, NULL);
+}
+END_TEST
+
+/* The same of a VkFence, behind a program's fence. */
+START_TEST(vk_fence_goes_there_and_back) {
+	VkFenceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
+	struct stile_vulkan_form form = { .size = sizeof(form) };
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *back;
+	struct gate gate;
+	gate_init(&gate);
+	ck_assert_int_eq(vkCreateFence(drawer.device, &info, NULL, &form.fence), VK_SUCCESS);
+	ck_assert_int_eq(
+		stile_vulkan_export_fence(drawer.stile, gate.fence, &form, &path, NULL), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_BRIDGE);
+	ck_assert_int_eq(stile_vulkan_import_fence(drawer.stile, &form, &path, NULL, &back), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_BRIDGE);
+	ck_assert(stile_vulkan_is_held(drawer.stile));
+	runner_sleep_ms(20);
+	ck_assert_int_eq(stile_fence_get_status(back), 0);
+	gate_open(&gate);
+	ck_assert_int_eq(stile_fence_wait(back, job_deadline()), 0);
+	ck_assert_int_eq(stile_fence_get_status(back), 1);
+	vkDestroyFence(drawer.device, form.fence, NULL);
+	stile_fence_unref(back);
+	stile_fence_unref(gate.fence);
+}
+END_TEST
+
 static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned queue_locked;
 
@@ -757,6 +863,9 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
 	tcase_add_test(tcase, without_the_extension_a_fence_is_the_queues_own_or_refused);
 	tcase_add_test(tcase, a_sync_file_with_an_impossible_size_or_choice_is_einval);
+	tcase_add_test(tcase, timeline_semaphore_waits_before_submit_and_is_signalled);
+	tcase_add_test(tcase, binary_semaphore_goes_there_and_back);
+	tcase_add_test(tcase, vk_fence_goes_there_and_back);
 	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
 	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
 	tcase_add_test(tcase, destroy_ends_bridges_and_fences);
