@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <stile/stile.h>
+#include <stile/vulkan_sync.h>
 
 #include "demos/job.h"
 #include "demos/vulkan_drawer.h"
@@ -451,6 +452,71 @@ START_TEST(behind_a_programs_fence_that_was_waited_for_there_is_one) {
 }
 END_TEST
 
+/* ---- The application's own semaphores and VkFences ------------------------------------------- */
+
+static VkSemaphore create_exportable(void) {
+	VkExportSemaphoreCreateInfo export = {
+		.sType = VK_STRUCTURE_TYPE_EXPORT_SEMAPHORE_CREATE_INFO,
+		.handleTypes = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
+	};
+	VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &export,
+	};
+	VkSemaphore semaphore;
+	ck_assert_int_eq(vkCreateSemaphore(drawer.device, &info, NULL, &semaphore), VK_SUCCESS);
+	return semaphore;
+}
+
+static VkFence create_exportable_fence(void) {
+	VkExportFenceCreateInfo export = {
+		.sType = VK_STRUCTURE_TYPE_EXPORT_FENCE_CREATE_INFO,
+		.handleTypes = VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT,
+	};
+	VkFenceCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO,
+		.pNext = &export,
+	};
+	VkFence fence;
+	ck_assert_int_eq(vkCreateFence(drawer.device, &info, NULL, &fence), VK_SUCCESS);
+	return fence;
+}
+
+/*
+ * The kernel's fence into a semaphore or a VkFence of the application, and out again at once, which Mesa 26.1's
+ * lavapipe loses. Wrong code: a fence that is over before the producer.
+ */
+START_TEST(what_is_put_into_the_applications_form_comes_out_again) {
+	struct stile_vulkan_form form = {
+		.size = sizeof(form),
+		.semaphore = _i == 0 ? create_exportable() : VK_NULL_HANDLE,
+		.fence = _i == 1 ? create_exportable_fence() : VK_NULL_HANDLE,
+		.flags = STILE_VULKAN_EXPORTABLE,
+		.device = device,
+		.user_fences = STILE_USER_FENCES_REFUSE,
+	};
+	struct stile_path to = { .size = sizeof(to) }, from = { .size = sizeof(from) };
+	struct producer producer;
+	struct stile_fence *back;
+	producer_begin(&producer);
+	ck_assert_int_eq(
+		stile_vulkan_export_fence(drawer.stile, producer.fence, &form, &to, NULL), 0);
+	ck_assert_int_eq(stile_vulkan_import_fence(drawer.stile, &form, &from, NULL, &back), 0);
+	printf("the application's %s: there by path %d, back by path %d, blocked for %lld ns\n",
+		_i == 0 ? "semaphore" : "VkFence", to.kind, from.kind, (long long)from.blocked_ns);
+	ck_assert(_i == 1 || to.kind == STILE_PATH_KERNEL);
+	runner_sleep_ms(50);
+	ck_assert_int_eq(stile_fence_get_status(back), 0);
+	producer_end(&producer);
+	assert_ends(back);
+	stile_fence_unref(back);
+	producer_finish(&producer);
+	vkQueueWaitIdle(drawer.queue);
+	vkDestroySemaphore(drawer.device, form.semaphore, NULL);
+	vkDestroyFence(drawer.device, form.fence, NULL);
+}
+END_TEST
+
 /* ---- The validation layer ------------------------------------------------------------------- */
 
 static bool has_layer(void) {
@@ -597,6 +663,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_hundred_exports_in_turn_leave_no_semaphores);
 	tcase_add_test(tcase, behind_a_programs_fence_there_is_no_kernels_fence);
 	tcase_add_test(tcase, behind_a_programs_fence_that_was_waited_for_there_is_one);
+	tcase_add_loop_test(tcase, what_is_put_into_the_applications_form_comes_out_again, 0, 2);
 	tcase_add_loop_test(tcase, a_picture_of_somebody_outside_is_drawn_when_it_is_there, 0, 4);
 	suite_add_tcase(suite, tcase);
 	if (has_layer()) {
