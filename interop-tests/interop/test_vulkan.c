@@ -458,49 +458,6 @@ START_TEST(a_wait_without_room_for_the_semaphore_is_einval) {
 }
 END_TEST
 
-/* The driver's objects are counted where they are made. */
-static unsigned semaphores_created;
-
-static VKAPI_ATTR VkResult VKAPI_CALL count_semaphore(VkDevice vk_device,
-	const VkSemaphoreCreateInfo *info, const VkAllocationCallbacks *allocator,
-	VkSemaphore *semaphore) {
-	semaphores_created++;
-	return vkCreateSemaphore(vk_device, info, allocator, semaphore);
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_device_proc(
-	VkDevice vk_device, const char *name) {
-	return strcmp(name, "vkCreateSemaphore") == 0 ? (PFN_vkVoidFunction)count_semaphore
-						      : vkGetDeviceProcAddr(vk_device, name);
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_instance_proc(
-	VkInstance instance, const char *name) {
-	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)counting_device_proc
-							: vkGetInstanceProcAddr(instance, name);
-}
-
-START_TEST(a_thousand_contexts_in_turn_need_one_semaphore) {
-	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
-	struct stile_vulkan *vulkan;
-	info.get_instance_proc_addr = counting_instance_proc;
-	semaphores_created = 0;
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-	unsigned of_the_adapter = semaphores_created;
-	for (int i = 0; i < 1000; i++) {
-		struct gate gate;
-		struct stile_vulkan_wait wait = { .size = sizeof(wait) };
-		gate_init(&gate);
-		ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
-		gate_open(&gate);
-		ck_assert(is_reached(&wait, soon));
-		stile_fence_unref(gate.fence);
-	}
-	ck_assert_uint_eq(semaphores_created, of_the_adapter + 1);
-	stile_vulkan_destroy(vulkan);
-}
-END_TEST
-
 /* ---- Vulkan's work into fences ------------------------------------------------------------ */
 
 static void submit_behind(const struct stile_vulkan_wait *wait) {
@@ -542,95 +499,6 @@ START_TEST(a_fence_of_the_queue_ends_after_what_was_submitted_before) {
 	stile_fence_unref(fence);
 	stile_fence_unref(second);
 	stile_fence_unref(gate.fence);
-}
-END_TEST
-
-/* What the next wait gives without waiting; VK_SUCCESS: it is the driver's. */
-static atomic_int wait_result;
-
-static VKAPI_ATTR VkResult VKAPI_CALL wait_badly(
-	VkDevice vk_device, const VkSemaphoreWaitInfo *info, uint64_t timeout) {
-	VkResult result = (VkResult)atomic_exchange(&wait_result, VK_SUCCESS);
-	return result == VK_SUCCESS ? vkWaitSemaphores(vk_device, info, timeout) : result;
-}
-
-/* What the next signal gives without signalling. */
-static atomic_int signal_result;
-
-static VKAPI_ATTR VkResult VKAPI_CALL signal_badly(
-	VkDevice vk_device, const VkSemaphoreSignalInfo *info) {
-	VkResult result = (VkResult)atomic_exchange(&signal_result, VK_SUCCESS);
-	return result == VK_SUCCESS ? vkSignalSemaphore(vk_device, info) : result;
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_device_proc(
-	VkDevice vk_device, const char *name) {
-	if (strcmp(name, "vkSignalSemaphore") == 0) {
-		return (PFN_vkVoidFunction)signal_badly;
-	}
-	return strcmp(name, "vkWaitSemaphores") == 0 ? (PFN_vkVoidFunction)wait_badly
-						     : vkGetDeviceProcAddr(vk_device, name);
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL badly_waiting_instance_proc(
-	VkInstance instance, const char *name) {
-	return strcmp(name, "vkGetDeviceProcAddr") == 0
-		? (PFN_vkVoidFunction)badly_waiting_device_proc
-		: vkGetInstanceProcAddr(instance, name);
-}
-
-/* Wrong code: a signal that found no memory is lost, and the device waits for ever. */
-START_TEST(a_signal_that_fails_for_want_of_memory_is_tried_again) {
-	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
-	struct stile_vulkan *vulkan;
-	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
-	struct gate gate;
-	info.get_instance_proc_addr = badly_waiting_instance_proc;
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-	gate_init(&gate);
-	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
-	signal_result = VK_ERROR_OUT_OF_HOST_MEMORY;
-	gate_open(&gate);
-	ck_assert(is_reached(&wait, soon));
-	ck_assert_int_eq(signal_result, VK_SUCCESS);
-	stile_fence_unref(gate.fence);
-	stile_vulkan_destroy(vulkan);
-}
-END_TEST
-
-/* Wrong code: want of memory taken for the end of work that goes on; a lost device for a pause. */
-START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
-	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY,
-		VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST };
-	bool lost = results[_i] == VK_ERROR_DEVICE_LOST;
-	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
-	struct stile_vulkan *vulkan;
-	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
-	struct stile_fence *fence;
-	struct gate gate;
-	info.get_instance_proc_addr = badly_waiting_instance_proc;
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-	gate_init(&gate);
-	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate.fence, NULL, &wait), 0);
-	submit_behind(&wait);
-	wait_result = results[_i];
-	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
-	while (wait_result != VK_SUCCESS) {
-		runner_sleep_ms(1);
-	}
-	if (lost) {
-		ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
-		ck_assert_int_eq(stile_fence_get_status(fence), -EIO);
-	} else {
-		runner_sleep_ms(20);
-		ck_assert_int_eq(stile_fence_get_status(fence), 0);
-	}
-	gate_open(&gate);
-	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
-	ck_assert_int_eq(stile_fence_get_status(fence), lost ? -EIO : 1);
-	stile_fence_unref(fence);
-	stile_fence_unref(gate.fence);
-	stile_vulkan_destroy(vulkan);
 }
 END_TEST
 
@@ -858,16 +726,13 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, fences_of_many_contexts_cross_in_any_order);
 	tcase_add_test(tcase, fences_of_one_context_do_not_wait_for_later_ones);
 	tcase_add_loop_test(tcase, a_wait_without_room_for_the_semaphore_is_einval, 0, 3);
-	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
 	tcase_add_test(tcase, a_fence_of_the_queue_ends_after_what_was_submitted_before);
-	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
 	tcase_add_test(tcase, without_the_extension_a_fence_is_the_queues_own_or_refused);
 	tcase_add_test(tcase, a_sync_file_with_an_impossible_size_or_choice_is_einval);
 	tcase_add_test(tcase, timeline_semaphore_waits_before_submit_and_is_signalled);
 	tcase_add_test(tcase, binary_semaphore_goes_there_and_back);
 	tcase_add_test(tcase, vk_fence_goes_there_and_back);
 	tcase_add_test(tcase, the_queue_is_used_under_its_lock);
-	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
 	tcase_add_test(tcase, destroy_ends_bridges_and_fences);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -441,6 +441,103 @@ START_TEST(timeline_of_nothing_is_einval) {
 }
 END_TEST
 
+/* ---- What a driver may do to what the adapter hands out -------------------------------------- */
+
+/* Wrong code: semaphores that grow in number with the fences. */
+START_TEST(a_thousand_contexts_in_turn_need_one_semaphore) {
+	int of_the_adapter = fake_gpu_objects();
+	for (int i = 0; i < 1000; i++) {
+		struct stile_fence *gate = plain_fence_create();
+		struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+		ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate, NULL, &wait), 0);
+		open_gate(gate);
+		ck_assert(fake_vulkan_becomes(fake, wait.semaphore, wait.value));
+		while (stile_vulkan_is_held(vulkan)) {
+		}
+	}
+	ck_assert_int_eq(fake_gpu_objects(), of_the_adapter + 1);
+}
+END_TEST
+
+/* Wrong code: a signal that found no memory is lost, and the device waits for ever. */
+START_TEST(a_signal_that_fails_for_want_of_memory_is_tried_again) {
+	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
+	struct stile_fence *gate = plain_fence_create();
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate, NULL, &wait), 0);
+	fake_gpu_fail("vkSignalSemaphore", 1, VK_ERROR_OUT_OF_HOST_MEMORY);
+	open_gate(gate);
+	ck_assert(fake_vulkan_becomes(fake, wait.semaphore, wait.value));
+	ck_assert_ptr_nonnull(fake_gpu_failed());
+}
+END_TEST
+
+/* Wrong code: want of memory taken for the end of work that goes on; a lost device for a pause. */
+START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
+	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY,
+		VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST };
+	bool lost = results[_i] == VK_ERROR_DEVICE_LOST;
+	struct stile_fence *gate = hold_device(), *fence;
+	fake_gpu_fail("vkWaitSemaphores", 1, results[_i]);
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	if (lost) {
+		ck_assert_int_eq(plain_fence_finish(fence), -EIO);
+	} else {
+		runner_sleep_ms(20);
+		ck_assert_int_eq(stile_fence_get_status(fence), 0);
+	}
+	ck_assert_ptr_nonnull(fake_gpu_failed());
+	open_gate(gate);
+	check_ends(fence, lost ? -EIO : 1);
+}
+END_TEST
+
+/* Wrong code: an import that fails is a dependency lost, or a descriptor that nobody closes (the ledger). */
+START_TEST(where_the_import_fails_a_thread_tells_the_device) {
+	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
+	struct stile_vulkan_wait wait = { .size = sizeof(wait), .binary = semaphore };
+	struct stile_path path = { .size = sizeof(path) };
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(&leaf), *work;
+	fake_gpu_fail("vkImportSemaphoreFdKHR", 1, VK_ERROR_OUT_OF_HOST_MEMORY);
+	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, fence, &path, &wait), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_BRIDGE);
+	ck_assert(wait.semaphore != semaphore);
+	fake_vulkan_submit(fake,
+		&(struct fake_vulkan_submit){ .wait = wait.semaphore, .wait_value = wait.value });
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &work), 0);
+	check_pending(work);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(work, 1);
+	stile_fence_unref(fence);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
+}
+END_TEST
+
+/* Wrong code: a semaphore of each export kept for ever, whether it failed or not. */
+START_TEST(exports_in_turn_leave_no_semaphores) {
+	int of_the_adapter = fake_gpu_objects();
+	for (unsigned i = 0; i < 20; i++) {
+		struct stile_path path = { .size = sizeof(path) };
+		struct stile_fence *work;
+		VkSemaphore hold = hold_queue();
+		if (_i == 1) {
+			fake_gpu_fail("vkGetSemaphoreFdKHR", 1, VK_ERROR_TOO_MANY_OBJECTS);
+		}
+		ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+					 vulkan, device, STILE_USER_FENCES_HOLD, &path, &work),
+			0);
+		ck_assert_int_eq(path.kind, _i == 1 ? STILE_PATH_HANDLE : STILE_PATH_KERNEL);
+		let_go(hold);
+		check_ends(work, 1);
+	}
+	/* The last work's end may just be being told. */
+	for (int i = 0; fake_gpu_objects() > of_the_adapter && i < 1000; i++) {
+		runner_sleep_ms(1);
+	}
+	ck_assert_int_eq(fake_gpu_objects(), of_the_adapter);
+}
+END_TEST
+
 /* ---- Out of binary semaphores ---------------------------------------------------------------- */
 
 /*
@@ -1085,6 +1182,11 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, hundred_semaphores_at_once_are_all_noticed);
 	tcase_add_test(tcase, lost_device_ends_all);
 	tcase_add_test(tcase, timeline_of_nothing_is_einval);
+	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
+	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
+	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
+	tcase_add_test(tcase, where_the_import_fails_a_thread_tells_the_device);
+	tcase_add_loop_test(tcase, exports_in_turn_leave_no_semaphores, 0, 2);
 	tcase_add_loop_test(tcase, binary_semaphore_becomes_a_fence_once, 0, 3);
 	tcase_add_test(tcase, exported_semaphore_that_is_over_is_nothing_to_wait_for);
 	tcase_add_loop_test(tcase, driver_that_loses_what_it_exports_is_found_out, 0, 2);

@@ -222,121 +222,6 @@ START_TEST(what_is_over_needs_no_semaphore) {
 }
 END_TEST
 
-/* ---- A driver that fails -------------------------------------------------------------------- */
-
-static unsigned failing_calls;
-static int semaphores; /* that there are, of an adapter with these entry points */
-
-static VKAPI_ATTR VkResult VKAPI_CALL fail_import(
-	VkDevice vk_device, const VkImportSemaphoreFdInfoKHR *info) {
-	(void)vk_device;
-	(void)info;
-	failing_calls++;
-	return VK_ERROR_OUT_OF_HOST_MEMORY;
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL fail_export(
-	VkDevice vk_device, const VkSemaphoreGetFdInfoKHR *info, int *fd) {
-	(void)vk_device;
-	(void)info;
-	*fd = -1;
-	failing_calls++;
-	return VK_ERROR_TOO_MANY_OBJECTS;
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL count_create(VkDevice vk_device,
-	const VkSemaphoreCreateInfo *info, const VkAllocationCallbacks *allocator,
-	VkSemaphore *semaphore) {
-	__atomic_fetch_add(&semaphores, 1, __ATOMIC_RELAXED);
-	return vkCreateSemaphore(vk_device, info, allocator, semaphore);
-}
-
-static VKAPI_ATTR void VKAPI_CALL count_destroy(
-	VkDevice vk_device, VkSemaphore semaphore, const VkAllocationCallbacks *allocator) {
-	__atomic_fetch_sub(&semaphores, semaphore != VK_NULL_HANDLE, __ATOMIC_RELAXED);
-	vkDestroySemaphore(vk_device, semaphore, allocator);
-}
-
-static bool driver_fails;
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(
-	VkDevice vk_device, const char *name) {
-	static const struct {
-		const char *name;
-		PFN_vkVoidFunction proc;
-		bool fails;
-	} ours[] = {
-		{ "vkImportSemaphoreFdKHR", (PFN_vkVoidFunction)fail_import, true },
-		{ "vkGetSemaphoreFdKHR", (PFN_vkVoidFunction)fail_export, true },
-		{ "vkCreateSemaphore", (PFN_vkVoidFunction)count_create, false },
-		{ "vkDestroySemaphore", (PFN_vkVoidFunction)count_destroy, false },
-	};
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-		if (strcmp(name, ours[i].name) == 0 && (driver_fails || !ours[i].fails)) {
-			return ours[i].proc;
-		}
-	}
-	return vkGetDeviceProcAddr(vk_device, name);
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
-	VkInstance instance, const char *name) {
-	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)get_device_proc
-							: vkGetInstanceProcAddr(instance, name);
-}
-
-static struct stile_vulkan *create_adapter(bool fails) {
-	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
-	struct stile_vulkan *vulkan;
-	info.get_instance_proc_addr = get_instance_proc;
-	driver_fails = fails;
-	failing_calls = 0;
-	semaphores = 0;
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-	return vulkan;
-}
-
-static void destroy_adapter(struct stile_vulkan *vulkan) {
-	stile_vulkan_destroy(vulkan);
-	ck_assert_int_eq(semaphores, 0);
-}
-
-/* Wrong code: an import that fails is a dependency lost, or a descriptor that nobody closes (the ledger). */
-START_TEST(where_the_import_fails_a_thread_tells_the_device) {
-	struct stile_vulkan *vulkan = create_adapter(true);
-	VkSemaphore binary = create_binary();
-	struct producer producer;
-	producer_begin(&producer);
-	struct stile_vulkan_wait wait = cross(vulkan, producer.fence, binary, STILE_PATH_BRIDGE);
-	ck_assert_uint_eq(failing_calls, 1);
-	ck_assert(wait.semaphore != binary);
-	check_held(vulkan, &wait, &producer);
-	producer_finish(&producer);
-	vkDestroySemaphore(drawer.device, binary, NULL);
-	destroy_adapter(vulkan);
-}
-END_TEST
-
-/* Wrong code: a semaphore whose export failed is kept for ever. */
-START_TEST(where_the_export_fails_the_fence_is_the_queues_own) {
-	struct stile_vulkan *vulkan = create_adapter(true);
-	for (unsigned i = 0; i < 20; i++) {
-		struct stile_path path = { .size = sizeof(path) };
-		struct stile_fence *work;
-		ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
-					 vulkan, device, STILE_USER_FENCES_HOLD, &path, &work),
-			0);
-		ck_assert_uint_eq(failing_calls, i + 1);
-		ck_assert_int_eq(path.kind, STILE_PATH_HANDLE);
-		assert_ends(work);
-		stile_fence_unref(work);
-	}
-	/* Two of the adapter itself; each fence's own is destroyed before the fence ends. */
-	ck_assert_int_eq(__atomic_load_n(&semaphores, __ATOMIC_RELAXED), 2);
-	destroy_adapter(vulkan);
-}
-END_TEST
-
 /* ---- Out ------------------------------------------------------------------------------------ */
 
 static bool has_sync_file(struct stile_fence *fence) {
@@ -377,23 +262,6 @@ START_TEST(the_kernels_fence_of_work_ends_after_what_the_work_waits_for) {
 	stile_fence_unref(work);
 	producer_finish(&producer);
 	vkDestroySemaphore(drawer.device, binary, NULL);
-}
-END_TEST
-
-/* Wrong code: the semaphore of each export kept for ever. */
-START_TEST(a_hundred_exports_in_turn_leave_no_semaphores) {
-	struct stile_vulkan *vulkan = create_adapter(false);
-	for (int i = 0; i < 100; i++) {
-		struct stile_fence *work;
-		ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
-					 vulkan, device, STILE_USER_FENCES_REFUSE, NULL, &work),
-			0);
-		assert_ends(work);
-		stile_fence_unref(work);
-	}
-	/* Two of the adapter itself; more, if the last works' ends are just being told. */
-	ck_assert_int_le(__atomic_load_n(&semaphores, __ATOMIC_RELAXED), 12);
-	destroy_adapter(vulkan);
 }
 END_TEST
 
@@ -657,10 +525,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, without_a_binary_semaphore_a_thread_tells_the_device);
 	tcase_add_test(tcase, a_programs_fence_goes_by_a_thread_whatever_semaphore_there_is);
 	tcase_add_test(tcase, what_is_over_needs_no_semaphore);
-	tcase_add_test(tcase, where_the_import_fails_a_thread_tells_the_device);
-	tcase_add_test(tcase, where_the_export_fails_the_fence_is_the_queues_own);
 	tcase_add_test(tcase, the_kernels_fence_of_work_ends_after_what_the_work_waits_for);
-	tcase_add_test(tcase, a_hundred_exports_in_turn_leave_no_semaphores);
 	tcase_add_test(tcase, behind_a_programs_fence_there_is_no_kernels_fence);
 	tcase_add_test(tcase, behind_a_programs_fence_that_was_waited_for_there_is_one);
 	tcase_add_loop_test(tcase, what_is_put_into_the_applications_form_comes_out_again, 0, 2);

@@ -80,6 +80,13 @@ void fake_gpu_count(int change) {
 	objects += change;
 }
 
+int fake_gpu_objects(void) {
+	fake_gpu_lock();
+	int count = objects;
+	fake_gpu_unlock();
+	return count;
+}
+
 /* ---- Calls that fail ----------------------------------------------------------------------- */
 
 void fake_gpu_fail(const char *call, unsigned n, int code) {

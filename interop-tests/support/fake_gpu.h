@@ -17,6 +17,9 @@ void fake_gpu_begin(void);
 /** Fails the test if there was a complaint, or an object is left. */
 void fake_gpu_end(void);
 
+/** How many objects there are. */
+int fake_gpu_objects(void);
+
 /* ---- Calls that fail ----------------------------------------------------------------------- */
 
 /**

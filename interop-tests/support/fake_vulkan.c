@@ -9,18 +9,11 @@
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/runner.h"
 
-enum { MAX_PROCS = 16 };
-
 /* All Vulkan handles of one device are this. */
 struct fake_vulkan {
 	struct fake_vulkan_traits traits;
 	struct fake_queue *queue;
 	bool lost;
-	struct {
-		const char *name;
-		PFN_vkVoidFunction proc;
-	} procs[MAX_PROCS];
-	size_t proc_count;
 };
 
 /* A VkSemaphore, or a VkFence: that is one of value 1. */
@@ -490,12 +483,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice device,
 		{ "vkSignalSemaphore", (PFN_vkVoidFunction)signal_semaphore },
 		{ "vkWaitSemaphores", (PFN_vkVoidFunction)wait_semaphores },
 	};
-	const struct fake_vulkan *fake = fake_of(device);
-	for (size_t i = 0; i < fake->proc_count; i++) {
-		if (strcmp(name, fake->procs[i].name) == 0) {
-			return fake->procs[i].proc;
-		}
-	}
+	(void)device;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(name, known[i].name) == 0) {
 			return known[i].proc;
@@ -559,12 +547,6 @@ struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake) {
 		.extension_count = sizeof(extensions) / sizeof(extensions[0]),
 		.queue = (VkQueue)fake,
 	};
-}
-
-void fake_vulkan_set_proc(struct fake_vulkan *fake, const char *name, PFN_vkVoidFunction proc) {
-	runner_require(fake->proc_count < MAX_PROCS, "too many entry points");
-	fake->procs[fake->proc_count].name = name;
-	fake->procs[fake->proc_count++].proc = proc;
 }
 
 /* ---- What an application does ---------------------------------------------------------------- */

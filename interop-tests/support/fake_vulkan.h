@@ -7,7 +7,7 @@
 /*
  * A Vulkan device of one queue that knows semaphores and fences, and nothing else, but these in all their
  * forms, whatever the machine has. It does what the specification says, and complains of what that forbids
- * (fake_gpu.h). Entry points that it has not got fail; a test can bring its own.
+ * (fake_gpu.h). Entry points that it has not got fail.
  */
 
 /** What it can. */
@@ -27,9 +27,6 @@ void fake_vulkan_destroy(struct fake_vulkan *fake);
 
 /** What Stile is told of it. */
 struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake);
-
-/** From now on a device-level entry point is the test's; NULL: there is none. Until the fake is destroyed. */
-void fake_vulkan_set_proc(struct fake_vulkan *fake, const char *name, PFN_vkVoidFunction proc);
 
 /* ---- What an application does ---------------------------------------------------------------- */
 

@@ -36,12 +36,9 @@ static int call_begin(struct form_call *call, struct stile_vulkan *vulkan,
 	const struct stile_vulkan_form *form, const struct stile_path *path,
 	struct stile_report *report) {
 	*call = (struct form_call){ .vulkan = vulkan, .path.size = sizeof(call->path) };
-	if (path_check(path) < 0) {
-		return -EINVAL;
-	}
 	int ret = report_copy_in(report, &call->form, sizeof(call->form), form);
-	if (ret < 0) {
-		return ret;
+	if (ret < 0 || path_check(path) < 0) {
+		return ret < 0 ? ret : -EINVAL;
 	}
 	bool one = (call->form.semaphore == VK_NULL_HANDLE) != (call->form.fence == VK_NULL_HANDLE);
 	if (one && (call->form.flags & ~(uint32_t)STILE_VULKAN_EXPORTABLE) == 0 &&
