@@ -309,8 +309,11 @@ static int fence_create(struct stile_vulkan *vulkan, struct stile_device *device
 		return ret;
 	}
 	bool exported;
+	uint64_t reached;
 	ret = vulkan_sync_fd_export(
 		vulkan, work.signal, VK_NULL_HANDLE, device, path, &exported, out);
+	/* If it is over, a validation layer hears of that by this question only. */
+	(void)vulkan->vk.GetSemaphoreCounterValue(vulkan->info.device, vulkan->work, &reached);
 	vulkan_fence_keep(*own, work.signal);
 	if (ret == 0) {
 		stile_fence_unref(*own);
