@@ -202,7 +202,10 @@ static ino_t get_inode(int fd) {
 
 int fake_payload_export(struct fake_payload *payload) {
 	int fd = memfd_create("opaque", MFD_CLOEXEC);
-	runner_require(fd >= 0 && opaque_count < OPAQUE_MAX, "no opaque descriptor");
+	runner_require(opaque_count < OPAQUE_MAX, "too many opaque descriptors");
+	if (fd < 0) {
+		return -1;
+	}
 	opaque[opaque_count].inode = get_inode(fd);
 	opaque[opaque_count++].payload = fake_payload_ref(payload);
 	return fd;

@@ -68,7 +68,7 @@ void fake_payload_set(struct fake_payload *payload, uint64_t value);
 /** A sync_file that ends when the value is reached; -1: it is. */
 int fake_payload_get_sync_file(struct fake_payload *payload, uint64_t value);
 
-/** Descriptors that stand for payloads themselves. */
+/** Descriptors that stand for payloads themselves; -1: there is none left (failing.h). */
 int fake_payload_export(struct fake_payload *payload);
 /** A new reference; NULL: it is none. */
 struct fake_payload *fake_payload_import(int fd);

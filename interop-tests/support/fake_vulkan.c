@@ -386,7 +386,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_semaphore_fd(
 	}
 	if (info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT) {
 		*fd = fake_payload_export(payload);
-		return leave(VK_SUCCESS);
+		return leave(*fd < 0 ? VK_ERROR_TOO_MANY_OBJECTS : VK_SUCCESS);
 	}
 	if (object->fd == FAKE_FD_NONE) {
 		check_held(fake, "an export of a binary semaphore");
