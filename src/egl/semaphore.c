@@ -26,27 +26,33 @@ enum {
 
 /* By their names without "gl". */
 #define SEMAPHORE_PROCS(X) \
-	X(GetError, unsigned, (void)) \
-	X(GetIntegerv, void, (unsigned name, int *data)) \
-	X(GetStringi, const unsigned char *, (unsigned name, unsigned at)) \
-	X(GetUnsignedBytevEXT, void, (unsigned name, unsigned char *data)) \
-	X(GetUnsignedBytei_vEXT, void, (unsigned name, unsigned at, unsigned char *data)) \
-	X(GenSemaphoresEXT, void, (int count, unsigned *names)) \
-	X(DeleteSemaphoresEXT, void, (int count, const unsigned *names)) \
-	X(ImportSemaphoreFdEXT, void, (unsigned name, unsigned type, int fd)) \
-	X(WaitSemaphoreEXT, void, \
-		(unsigned name, unsigned buffer_count, const unsigned *buffers, \
-			unsigned texture_count, const unsigned *textures, \
-			const unsigned *layouts)) \
-	X(SignalSemaphoreEXT, void, \
-		(unsigned name, unsigned buffer_count, const unsigned *buffers, \
-			unsigned texture_count, const unsigned *textures, \
-			const unsigned *layouts))
+	X(GetError) \
+	X(GetIntegerv) \
+	X(GetStringi) \
+	X(GetUnsignedBytevEXT) \
+	X(GetUnsignedBytei_vEXT) \
+	X(GenSemaphoresEXT) \
+	X(DeleteSemaphoresEXT) \
+	X(ImportSemaphoreFdEXT) \
+	X(WaitSemaphoreEXT) \
+	X(SignalSemaphoreEXT)
+
+typedef unsigned (*gl_GetError)(void);
+typedef void (*gl_GetIntegerv)(unsigned name, int *data);
+typedef const unsigned char *(*gl_GetStringi)(unsigned name, unsigned at);
+typedef void (*gl_GetUnsignedBytevEXT)(unsigned name, unsigned char *data);
+typedef void (*gl_GetUnsignedBytei_vEXT)(unsigned name, unsigned at, unsigned char *data);
+typedef void (*gl_GenSemaphoresEXT)(int count, unsigned *names);
+typedef void (*gl_DeleteSemaphoresEXT)(int count, const unsigned *names);
+typedef void (*gl_ImportSemaphoreFdEXT)(unsigned name, unsigned type, int fd);
+typedef void (*gl_WaitSemaphoreEXT)(unsigned name, unsigned buffer_count, const unsigned *buffers,
+	unsigned texture_count, const unsigned *textures, const unsigned *layouts);
+typedef gl_WaitSemaphoreEXT gl_SignalSemaphoreEXT;
 
 struct stile_egl_semaphore {
 	struct stile_egl *egl;
 	unsigned id;
-#define X(proc, type, args) type(*proc) args;
+#define X(name) gl_##name name;
 	SEMAPHORE_PROCS(X)
 #undef X
 };
@@ -65,9 +71,9 @@ static bool has_extension(const struct stile_egl_semaphore *self, const char *na
 static int load(struct stile_egl_semaphore *self, struct stile_report *why) {
 	const char *missing = NULL;
 	stile_egl_proc proc;
-#define X(name, type, args) \
+#define X(name) \
 	proc = self->egl->info.get_proc_address("gl" #name); \
-	self->name = (type(*) args)proc; \
+	self->name = (gl_##name)proc; \
 	missing = proc == NULL ? "gl" #name : missing;
 	SEMAPHORE_PROCS(X)
 #undef X
