@@ -137,8 +137,7 @@ static int check_ids(struct stile_vulkan *vulkan, const struct stile_vulkan_shar
 	if (same_device && memcmp(ids.driverUUID, shared->driver_uuid, VK_UUID_SIZE) == 0) {
 		return 0;
 	}
-	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DEVICE, 0, ids.deviceUUID[0],
-		shared->device_uuid[0],
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DEVICE, 0, 0, 0,
 		"the semaphore is of another %s, which alone understands its descriptor",
 		same_device ? "driver, or another version of it" : "device");
 }
