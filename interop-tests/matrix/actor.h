@@ -24,15 +24,17 @@ struct workshop {
 	struct vulkan_drawer vulkan;
 	struct vulkan_painter vulkan_painter;
 	struct vulkan_sampler vulkan_sampler;
-	struct gles_drawer gles;
-	GLuint gles_painter; /* a program */
+	struct gles_drawer gles; /* and what follows: opened when first used */
+	GLuint gles_painter;     /* a program */
 	struct gles_sampler gles_sampler;
+	/* Two in one process have displays of different platforms: what one draws would hold up the other. */
+	bool is_surfaceless;
 };
 
 /** A card that is being painted. */
 struct painting {
 	const struct card *card;
-	struct stile_image *image; /* of a card's extent, zeroed; borrowed */
+	struct stile_image *image; /* the card is for its first corner; zeroed; borrowed */
 	/** Nothing is painted before it is opened. */
 	struct gate gate;
 	char why[256];
@@ -42,6 +44,7 @@ struct painting {
 	struct gles_target gles;
 	struct stile_image *hold_image;
 	struct gl_hold hold;
+	uint8_t *pixels;
 };
 
 struct producer {
@@ -78,15 +81,14 @@ extern const struct producer vulkan_draws, vulkan_computes, gles_draws, swgpu_up
 extern const struct consumer vulkan_samples, gles_samples, gles_samples_external, swgpu_copies,
 	cpu_reads;
 
-/** All of a workshop but GLES, and nothing of it. */
-void workshop_open(struct workshop *workshop);
+/** The software GPU, and Vulkan if it is wanted; not GLES. */
+void workshop_open(struct workshop *workshop, bool has_vulkan, bool is_surfaceless);
+/** GLES was closed before. */
 void workshop_close(struct workshop *workshop);
 
-/**
- * The part of GLES, whose context keeps some images until it is destroyed. Two in one process have displays of different
- * platforms: what is drawn by one would hold up the other on the same display.
- */
-void gles_open(struct workshop *workshop, bool surfaceless);
+/** The context of GLES, made current; opened if it is not open yet. */
+void gles_enter(struct workshop *workshop);
+/** A context keeps some images until it is destroyed. */
 void gles_close(struct workshop *workshop);
 
 /** Colours that are in memory, in an image of one plane, by its format's name. */

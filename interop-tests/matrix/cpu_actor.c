@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU, and the software GPU, whose memory the CPU reads. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <stile/swgpu.h>
@@ -102,20 +103,40 @@ static void wait_for(struct stile_device *device, const struct stile_access *acc
 	}
 }
 
+/* A whole image is uploaded. */
+static void lay_out(struct painting *painting) {
+	const struct stile_image_info *info = stile_image_get_info(painting->image);
+	size_t bytes = painting->card->pixel.bytes;
+	painting->pixels = calloc((size_t)info->width * info->height, bytes);
+	require(painting->pixels != NULL);
+	for (size_t y = 0; y < CARD_HEIGHT; y++) {
+		memcpy(painting->pixels + y * info->width * bytes,
+			painting->card->bytes + y * CARD_WIDTH * bytes, CARD_WIDTH * bytes);
+	}
+}
+
 /* Somebody still reads the picture that was there before: the gate. */
 static bool begin_upload(struct workshop *workshop, struct painting *painting) {
 	struct stile_access access;
 	struct stile_fence *done;
 	images_add_work(painting->image, STILE_USAGE_READ, painting->gate.fence);
+	lay_out(painting);
 	actor_begin(painting->image, STILE_USAGE_WRITE, &access);
 	wait_for(workshop->device, &access);
-	require(stile_swgpu_upload(workshop->device, painting->image, 0, painting->card->bytes,
-			(size_t)CARD_WIDTH * painting->card->pixel.bytes, &done) == 0);
+	require(stile_swgpu_upload(workshop->device, painting->image, 0, painting->pixels,
+			(size_t)stile_image_get_info(painting->image)->width *
+				painting->card->pixel.bytes,
+			&done) == 0);
 	actor_end(&access, done);
 	return true;
 }
 
-const struct producer swgpu_uploads = { "swgpu", begin_upload, NULL };
+static void end_upload(struct workshop *workshop, struct painting *painting) {
+	(void)workshop;
+	free(painting->pixels);
+}
+
+const struct producer swgpu_uploads = { "swgpu", begin_upload, end_upload };
 
 /* Into an image of its own. */
 static bool look_by_copying(struct workshop *workshop, struct look *look) {

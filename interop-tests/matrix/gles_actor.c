@@ -11,11 +11,6 @@
 #include "interop-tests/interop/require.h"
 #include "interop-tests/matrix/actor.h"
 
-/* Both sides may work in this thread. */
-static void enter(const struct gles_drawer *drawer) {
-	require(eglMakeCurrent(drawer->display, EGL_NO_SURFACE, EGL_NO_SURFACE, drawer->context));
-}
-
 static struct stile_egl_image *import(
 	struct gles_drawer *drawer, struct stile_image *image, char *why) {
 	struct stile_report report = { .size = sizeof(report) };
@@ -43,20 +38,33 @@ static const char paint_fragment[] =
 	"	color = texelFetch(colours, ivec2(gl_FragCoord.xy), 0);\n"
 	"}\n";
 
-void gles_open(struct workshop *workshop, bool surfaceless) {
+static void open_context(struct workshop *workshop) {
 	struct gles_drawer *drawer = &workshop->gles;
-	require((surfaceless ? gles_drawer_init_surfaceless(drawer) : gles_drawer_init(drawer)) ==
-		0);
+	require((workshop->is_surfaceless ? gles_drawer_init_surfaceless(drawer)
+					  : gles_drawer_init(drawer)) == 0);
 	workshop->gles_painter = gles_program_create(gles_fullscreen_vertex, paint_fragment);
 	require(workshop->gles_painter != 0);
 	gles_sampler_init(&workshop->gles_sampler);
 }
 
+/* Both sides may work in this thread. */
+void gles_enter(struct workshop *workshop) {
+	const struct gles_drawer *drawer = &workshop->gles;
+	if (drawer->context == EGL_NO_CONTEXT) {
+		open_context(workshop);
+	}
+	require(eglMakeCurrent(drawer->display, EGL_NO_SURFACE, EGL_NO_SURFACE, drawer->context));
+}
+
 void gles_close(struct workshop *workshop) {
-	enter(&workshop->gles);
+	if (workshop->gles.context == EGL_NO_CONTEXT) {
+		return;
+	}
+	gles_enter(workshop);
 	gles_sampler_finish(&workshop->gles_sampler);
 	glDeleteProgram(workshop->gles_painter);
 	gles_drawer_finish(&workshop->gles);
+	workshop->gles = (struct gles_drawer){ 0 };
 }
 
 /* ---- Painting ----------------------------------------------------------------------------- */
@@ -116,7 +124,7 @@ static void draw(struct workshop *workshop, struct painting *painting) {
 
 /* The gate is a drawing before it, which goes on until it is opened: GL waits for nothing else without its thread. */
 static bool begin(struct workshop *workshop, struct painting *painting) {
-	enter(&workshop->gles);
+	gles_enter(workshop);
 	if (!set_target(workshop, painting)) {
 		return false;
 	}
@@ -133,7 +141,7 @@ static bool begin(struct workshop *workshop, struct painting *painting) {
 }
 
 static void end(struct workshop *workshop, struct painting *painting) {
-	enter(&workshop->gles);
+	gles_enter(workshop);
 	gl_hold_finish(&painting->hold);
 	destroy_target(&painting->gles);
 	glFinish();
@@ -160,7 +168,7 @@ static void wait_and_draw(struct workshop *workshop, struct look *look,
 }
 
 static bool look_by(struct workshop *workshop, struct look *look, GLenum target) {
-	enter(&workshop->gles);
+	gles_enter(workshop);
 	struct stile_egl_image *image = import(&workshop->gles, look->image, look->why);
 	if (image == NULL) {
 		return false;

@@ -23,8 +23,13 @@ static void print_rule(unsigned columns, FILE *to) {
 	fputc('\n', to);
 }
 
+static void print_heading(const struct table *table, const char *text, FILE *to) {
+	fprintf(to, "\n%s %s\n\n", table->is_in_guest ? "###" : "##", text);
+}
+
 static void print_pairs(const struct table *table, unsigned processes, FILE *to) {
-	fprintf(to, "\n## In %s\n\n|  |", processes == 1 ? "one process" : "two processes");
+	print_heading(table, processes == 1 ? "In one process" : "In two processes", to);
+	fputs("|  |", to);
 	for (unsigned c = 0; c < table->consumer_count; c++) {
 		fprintf(to, " %s |", table->consumers[c].name);
 	}
@@ -48,9 +53,19 @@ static void print_marks(const struct table_actor *actors, unsigned count, size_t
 	}
 }
 
+static bool is_tried(const struct table *table, size_t format) {
+	bool tried = false;
+	for (unsigned c = 0; c < table->consumer_count; c++) {
+		const struct table_actor *actor = &table->consumers[c];
+		tried = tried || actor->takes[format] || actor->refuses[format];
+	}
+	return tried;
+}
+
 static void print_formats(const struct table *table, FILE *to) {
 	const struct stile_format *format;
-	fputs("\n## Formats\n\n| format |", to);
+	print_heading(table, "Formats", to);
+	fputs("| format |", to);
 	for (unsigned p = 0; p < table->producer_count; p++) {
 		fprintf(to, " by %s |", table->producers[p].name);
 	}
@@ -60,7 +75,7 @@ static void print_formats(const struct table *table, FILE *to) {
 	fputc('\n', to);
 	print_rule(table->producer_count + table->consumer_count + 1, to);
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
-		if (format->is_yuv) {
+		if (!is_tried(table, i)) {
 			continue;
 		}
 		fprintf(to, "| %s |", format->name);
@@ -90,12 +105,18 @@ static const char head[] =
 	"held until the other one had submitted its work; with the wait left out, each of these pictures was wrong. After the\n"
 	"numbers: how the wait crossed (`enum stile_path_kind` in [carrier.h](../include/stile/carrier.h)).\n\n";
 
+/* `./run matrix` finds this part by its first line. */
+static const char guest_head[] =
+	"## In a guest: scan-out\n\n"
+	"Written by `./run matrix --guest`, likewise, from what the test `matrix_kms` has seen on a real kernel, in udmabufs:\n"
+	"the display is vkms, which writes back what it shows.\n\n";
+
 void table_print(const struct table *table, FILE *to) {
-	fprintf(to, "%s%s\n", head, table->machine);
+	fprintf(to, "%s%s\n", table->is_in_guest ? guest_head : head, table->machine);
 	print_pairs(table, 1, to);
 	print_pairs(table, 2, to);
 	print_formats(table, to);
-	fputs("\n## What is refused\n\n", to);
+	print_heading(table, "What is refused", to);
 	print_refusals(table->producers, table->producer_count, to);
 	print_refusals(table->consumers, table->consumer_count, to);
 }

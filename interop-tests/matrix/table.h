@@ -32,6 +32,7 @@ struct table {
 	unsigned producer_count, consumer_count;
 	struct table_cell cells[TABLE_MAX_ACTORS][TABLE_MAX_ACTORS][2];
 	char machine[1024]; /* which drivers */
+	bool is_in_guest;   /* the page has a part of its own for that */
 };
 
 /** As Markdown. */

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Everybody who paints, against everybody who looks, in each format that both take, in one process and in two. The
- * painter is held at a gate until the one who looks has submitted what looks: the picture has to be right to the
- * pixel. The same with the wait left out: it has to be wrong. What a fence, a barrier or a layout got wrong fails the first;
- * what proves nothing, the second.
- */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "demos/pass.h"
-#include "interop-tests/interop/images.h"
-#include "interop-tests/interop/require.h"
-#include "interop-tests/matrix/actor.h"
-#include "interop-tests/matrix/table.h"
-#include "interop-tests/support/ledger.h"
-#include "interop-tests/support/runner.h"
+/* All that a machine without a GPU has: matrix.h. */
+#include "interop-tests/matrix/matrix.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The sanitizers make drivers ten times as slow: then, formats that most take, of each size. */
+static bool is_tried(const struct stile_format *format, const struct producer *producer) {
+	(void)producer;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	static const uint32_t few[] = { DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_XRGB8888,
+		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F };
+	size_t i = 0;
+	while (i < LENGTH(few) && few[i] != format->fourcc) {
+		i++;
+	}
+	return i < LENGTH(few);
+#else
+	return !format->is_yuv;
+#endif
+}
 
 static const struct producer *const producers[] = {
 	&vulkan_draws,
@@ -37,315 +36,16 @@ static const struct consumer *const consumers[] = {
 	&cpu_reads,
 };
 
-static struct workshop here, opposite; /* who paints; who looks, in this process */
-static pid_t peer;                     /* who looks, in the other one */
-static int to_peer;
-static struct table table;
-
-/* What came of a case. */
-enum outcome { RIGHT, WRONG, NOT_PAINTED, NOT_TAKEN };
-
-/* ---- The other process -------------------------------------------------------------------- */
-
-struct order {
-	uint32_t consumer;
-	uint32_t waits;
-};
-
-struct answer {
-	uint32_t
-		taken; /* the first answer tells no more than this, and that what looks is submitted */
-	struct stile_path path;
-	float rgba[CARD_PIXELS][4];
-	char why[256];
-};
-
-static struct answer answer;
-
-static void send_answer(int socket) {
-	require(pass_send(socket, &answer, sizeof(answer), NULL, 0) == 0);
-}
-
-static void tell_submitted(void *user) {
-	int *socket = user;
-	answer.taken = true;
-	send_answer(*socket);
-}
-
-static void obey(struct workshop *workshop, int socket, const struct order *order) {
-	struct look look = {
-		.waits = order->waits != 0,
-		.submitted = tell_submitted,
-		.user = &socket,
-		.path = { .size = sizeof(look.path) },
-	};
-	require(pass_receive_image(socket, workshop->device, &look.image) == 0);
-	answer = (struct answer){ 0 };
-	if (!consumers[order->consumer]->look(workshop, &look)) {
-		send_answer(socket);
-	}
-	answer.path = look.path;
-	memcpy(answer.rgba, look.rgba, sizeof(answer.rgba));
-	memcpy(answer.why, look.why, sizeof(answer.why));
-	send_answer(socket);
-	stile_image_unref(look.image);
-}
-
-static int play_consumer(void) {
-	int socket = RUNNER_FIRST_FD, fds[PASS_MAX_FDS];
-	size_t count;
-	struct workshop workshop;
-	struct order order;
-	workshop_open(&workshop);
-	gles_open(&workshop, true);
-	while (pass_receive(socket, &order, sizeof(order), fds, &count) == 0) {
-		obey(&workshop, socket, &order);
-	}
-	gles_close(&workshop);
-	workshop_close(&workshop);
-	return EXIT_SUCCESS;
-}
-
-static void receive_answer(void) {
-	int fds[PASS_MAX_FDS];
-	size_t count;
-	ck_assert_int_eq(pass_receive(to_peer, &answer, sizeof(answer), fds, &count), 0);
-}
-
-/* The gate is open afterwards. */
-static bool look_there(struct painting *painting, size_t consumer, struct look *look) {
-	const struct order order = { .consumer = (uint32_t)consumer, .waits = look->waits };
-	ck_assert_int_eq(pass_send(to_peer, &order, sizeof(order), NULL, 0), 0);
-	ck_assert_int_eq(pass_send_image(to_peer, painting->image), 0);
-	gate_open_later(&painting->gate);
-	receive_answer();
-	gate_submitted(&painting->gate);
-	gate_join(&painting->gate);
-	bool taken = answer.taken != 0;
-	receive_answer();
-	look->path = answer.path;
-	memcpy(look->rgba, answer.rgba, sizeof(look->rgba));
-	memcpy(look->why, answer.why, sizeof(look->why));
-	return taken;
-}
-
-/* ---- One case ----------------------------------------------------------------------------- */
-
-static void submitted_here(void *user) {
-	gate_submitted(user);
-}
-
-/* The gate is open afterwards. */
-static bool look_here(struct painting *painting, size_t consumer, struct look *look) {
-	look->submitted = submitted_here;
-	look->user = &painting->gate;
-	gate_open_later(&painting->gate);
-	bool taken = consumers[consumer]->look(&opposite, look);
-	if (!taken) {
-		gate_submitted(&painting->gate);
-	}
-	gate_join(&painting->gate);
-	return taken;
-}
-
-static void wait_until_painted(struct stile_image *image) {
-	struct stile_fence *painted = images_get_work(image);
-	ck_assert_int_eq(
-		stile_fence_wait(painted, runner_clock_ns() + 30 * (int64_t)1000000000), 0);
-	ck_assert_int_eq(stile_fence_get_status(painted), 1);
-	stile_fence_unref(painted);
-}
-
-static enum outcome run(struct painting *painting, size_t producer, size_t consumer,
-	unsigned processes, struct look *look) {
-	if (!producers[producer]->begin(&here, painting)) {
-		return NOT_PAINTED;
-	}
-	bool taken = processes == 1 ? look_here(painting, consumer, look)
-				    : look_there(painting, consumer, look);
-	wait_until_painted(painting->image);
-	if (producers[producer]->end != NULL) {
-		producers[producer]->end(&here, painting);
-	}
-	if (!taken) {
-		return NOT_TAKEN;
-	}
-	return card_find_wrong(painting->card, look->rgba) == CARD_PIXELS ? RIGHT : WRONG;
-}
-
-static void note_refusal(struct table_actor *actor, size_t format, const char *why) {
-	ck_assert_str_ne(why, "");
-	actor->refuses[format] = true;
-	if (actor->why[0] == '\0') {
-		snprintf(actor->why, sizeof(actor->why), "%s", why);
-	}
-}
-
-static void note(size_t producer, size_t consumer, unsigned processes, size_t format,
-	enum outcome outcome, const struct painting *painting, const struct look *look) {
-	struct table_cell *cell = &table.cells[producer][consumer][processes - 1];
-	if (outcome == NOT_PAINTED) {
-		note_refusal(&table.producers[producer], format, painting->why);
-	} else if (outcome == NOT_TAKEN) {
-		note_refusal(&table.consumers[consumer], format, look->why);
-	} else if (look->waits) {
-		table.producers[producer].takes[format] = true;
-		table.consumers[consumer].takes[format] = true;
-		cell->right++;
-		/* It was painted before the thread came to wait, if that was long on its way. */
-		bool was_late = look->path.kind == STILE_PATH_NONE;
-		cell->paths |= was_late ? 0 : 1u << look->path.kind;
-	}
-}
-
-static enum outcome run_case(size_t producer, size_t consumer, unsigned processes, size_t format,
-	const struct card *card, bool waits) {
-	const struct stile_format *known = stile_format_get_nth(format);
-	struct painting painting = {
-		.card = card,
-		.image = images_create(here.device, CARD_WIDTH, CARD_HEIGHT, known->fourcc),
-	};
-	struct look look = {
-		.image = painting.image,
-		.waits = waits,
-		.path = { .size = sizeof(look.path) },
-	};
-	gate_init(&painting.gate);
-	enum outcome outcome = run(&painting, producer, consumer, processes, &look);
-	ck_assert_msg(outcome != (waits ? WRONG : RIGHT),
-		"%s, %s to %s, %u processes: the picture is %s", known->name,
-		producers[producer]->name, consumers[consumer]->name, processes,
-		waits ? "wrong" : "right, though nobody waited");
-	note(producer, consumer, processes, format, outcome, &painting, &look);
-	stile_fence_unref(painting.gate.fence);
-	stile_image_unref(painting.image);
-	return outcome;
-}
-
-/* ---- Tests -------------------------------------------------------------------------------- */
-
-/* What is refused, is so in two processes, too. */
-static void run_format(size_t producer, size_t consumer, size_t format, const struct card *card) {
-	enum outcome first = run_case(producer, consumer, 1, format, card, true);
-	enum outcome second = run_case(producer, consumer, 2, format, card, true);
-	ck_assert_int_eq(first, second);
-	if (first == RIGHT) {
-		run_case(producer, consumer, 1, format, card, false);
-		run_case(producer, consumer, 2, format, card, false);
-	}
-}
-
-/* The sanitizers make drivers ten times as slow: then, formats that most take, of each size. */
-static bool is_tried(const struct stile_format *format) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-	static const uint32_t few[] = { DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_XRGB8888,
-		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F };
-	size_t i = 0;
-	while (i < LENGTH(few) && few[i] != format->fourcc) {
-		i++;
-	}
-	return i < LENGTH(few);
-#else
-	return !format->is_yuv;
-#endif
-}
-
-START_TEST(picture_is_right_if_and_only_if_waited_for) {
-	size_t producer = (size_t)_i / LENGTH(consumers), consumer = (size_t)_i % LENGTH(consumers);
-	const struct stile_format *format;
-	struct card card;
-	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
-		if (is_tried(format)) {
-			ck_assert(card_make(format, &card));
-			run_format(producer, consumer, i, &card);
-		}
-	}
-	/* An empty place in the matrix would be no proof of anything. */
-	ck_assert_uint_gt(table.cells[producer][consumer][0].right, 0);
-	ck_assert_uint_eq(
-		table.cells[producer][consumer][0].right, table.cells[producer][consumer][1].right);
-}
-END_TEST
-
-/* ---- Before and after --------------------------------------------------------------------- */
-
-static void name_actors(void) {
-	table.producer_count = LENGTH(producers);
-	table.consumer_count = LENGTH(consumers);
-	for (size_t i = 0; i < LENGTH(producers); i++) {
-		table.producers[i].name = producers[i]->name;
-	}
-	for (size_t i = 0; i < LENGTH(consumers); i++) {
-		table.consumers[i].name = consumers[i]->name;
-	}
-	VkPhysicalDeviceDriverProperties driver = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
-	};
-	VkPhysicalDeviceProperties2 device = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-		.pNext = &driver,
-	};
-	vkGetPhysicalDeviceProperties2(here.vulkan.physical_device, &device);
-	snprintf(table.machine, sizeof(table.machine), "Vulkan: %s, %s; EGL: %s, %s.",
-		driver.driverName, driver.driverInfo, (const char *)glGetString(GL_RENDERER),
-		(const char *)glGetString(GL_VERSION));
-}
-
-static void open_contexts(void) {
-	gles_open(&opposite, true);
-	gles_open(&here, false);
-}
-
-static void close_contexts(void) {
-	gles_close(&here);
-	gles_close(&opposite);
-}
-
-static void open_all(void) {
-	int ends[2];
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	to_peer = ends[0];
-	peer = runner_spawn("consumer", &ends[1], 1);
-	close(ends[1]);
-	workshop_open(&opposite);
-	workshop_open(&here);
-	open_contexts();
-	name_actors();
-	close_contexts();
-}
-
-static void print_table(void) {
-	const char *path = getenv("STILE_MATRIX");
-	FILE *to = path == NULL ? stdout : fopen(path, "w");
-	ck_assert_ptr_nonnull(to);
-	table_print(&table, to);
-	if (path != NULL) {
-		ck_assert_int_eq(fclose(to), 0);
-	}
-}
-
-static void close_all(void) {
-	close(to_peer);
-	ck_assert_int_eq(runner_reap(peer), 0);
-	print_table();
-	workshop_close(&here);
-	workshop_close(&opposite);
-}
-
-static Suite *make_suite(void) {
-	Suite *suite = suite_create("matrix");
-	TCase *tcase = tcase_create("pairs");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_unchecked_fixture(tcase, open_all, close_all);
-	tcase_add_checked_fixture(tcase, ledger_open, ledger_close);
-	tcase_add_checked_fixture(tcase, open_contexts, close_contexts);
-	tcase_add_loop_test(tcase, picture_is_right_if_and_only_if_waited_for, 0,
-		(int)(LENGTH(producers) * LENGTH(consumers)));
-	suite_add_tcase(suite, tcase);
-	return suite;
-}
-
 int main(int argc, char **argv) {
-	static const struct runner_role roles[] = { { "consumer", play_consumer }, { 0 } };
-	return runner_main(argc, argv, make_suite, roles);
+	const struct matrix matrix = {
+		.producers = producers,
+		.producer_count = LENGTH(producers),
+		.consumers = consumers,
+		.consumer_count = LENGTH(consumers),
+		.is_tried = is_tried,
+		.memory = "swgpu",
+		.width = CARD_WIDTH,
+		.height = CARD_HEIGHT,
+	};
+	return matrix_main(argc, argv, &matrix);
 }
