@@ -35,7 +35,7 @@ outcome() {
 run() {
 	began=$(now)
 	mkdir "$state/$1"
-	(cd "$state/$1" && PATH=$tests_path && eval "$2 /run/bin/timeout -k 5 $limit_s $3") </dev/null >"$state/$1.out" 2>&1
+	(cd "$state/$1" && PATH=$tests_path && eval "$2 /run/bin/setsid /run/bin/timeout -k 5 $limit_s $3") </dev/null >"$state/$1.out" 2>&1
 	what=$(outcome $?)
 	# The last thing that a program which does not run says is why.
 	[ "$what" != skipped ] || what="skipped $(tail -n 1 "$state/$1.out")"
