@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "interop-tests/kernel/kms_stage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,7 +36,8 @@ struct stile_image *stage_make_image(
 		.name = "picture",
 	};
 	struct stile_image *image;
-	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	int ret = stile_image_create(device, &info, &image);
+	runner_require(ret == 0, "no memory for a picture: %s", strerror(-ret));
 	return image;
 }
 
@@ -45,11 +47,12 @@ struct stage_frame stage_make_frame(void) {
 	struct stile_buffer *buffer = stile_image_get_buffer(frame.image, 0);
 	struct stile_report why = { .size = sizeof(why) };
 	int ret = stile_drm_framebuffer_create(stage.kms, frame.image, &why, &frame.framebuffer);
-	ck_assert_msg(ret == 0, "%d: %s", ret, why.text);
-	ck_assert_int_eq(stile_buffer_export_fd(buffer, BOTH, &frame.fd), 0);
+	runner_require(ret == 0, "no framebuffer: %d: %s", ret, why.text);
+	ret = stile_buffer_export_fd(buffer, BOTH, &frame.fd);
+	runner_require(ret == 0, "a picture gives no descriptor: %s", strerror(-ret));
 	frame.bytes = stile_buffer_get_bytes(buffer);
 	frame.pixels = mmap(NULL, frame.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, frame.fd, 0);
-	ck_assert_ptr_ne(frame.pixels, MAP_FAILED);
+	runner_require(frame.pixels != MAP_FAILED, "mmap: %s", strerror(errno));
 	return frame;
 }
 
@@ -84,7 +87,7 @@ void stage_check_seen(uint32_t picture) {
 	for (uint32_t y = 0; y < HEIGHT; y++) {
 		for (uint32_t x = 0; x < WIDTH; x++) {
 			uint32_t colour = *pixel_at(&stage.seen, x, y) & 0xffffff;
-			ck_assert_msg(colour == stage_colour_of(picture, x, y),
+			runner_require(colour == stage_colour_of(picture, x, y),
 				"at %u, %u is 0x%06x: not picture %u, which has 0x%06x", x, y,
 				colour, picture, stage_colour_of(picture, x, y));
 		}
@@ -120,7 +123,7 @@ int stage_commit(struct stage_shot *shot) {
 
 void stage_must_commit(struct stage_shot *shot) {
 	int ret = stage_commit(shot);
-	ck_assert_msg(ret == 0, "%d: %s", ret, shot->why.text);
+	runner_require(ret == 0, "the commit fails: %d: %s", ret, shot->why.text);
 }
 
 void stage_must_refuse(struct stage_shot *shot, int error, const char *part) {
@@ -143,12 +146,14 @@ void stage_end_shot(struct stage_shot *shot) {
 }
 
 static void finish_writing(struct stage_shot *shot) {
-	ck_assert_int_eq(plain_fence_finish(shot->written), 1);
+	int status = plain_fence_finish(shot->written);
+	runner_require(status == 1, "nothing was written back: %d", status);
 	kms_output_await_idle(&stage.output, stile_drm_framebuffer_get_id(stage.seen.framebuffer));
 }
 
 void stage_finish_shot(struct stage_shot *shot) {
-	ck_assert_int_eq(plain_fence_finish(shot->shown), 1);
+	int status = plain_fence_finish(shot->shown);
+	runner_require(status == 1, "nothing was shown: %d", status);
 	finish_writing(shot);
 	stage_end_shot(shot);
 }
@@ -182,7 +187,7 @@ struct stile_drm *stage_make_drm(int fd) {
 	struct stile_drm *made;
 	struct stile_report why = { .size = sizeof(why) };
 	int ret = stile_drm_create(&info, &why, &made);
-	ck_assert_msg(ret == 0, "%d: %s", ret, why.text);
+	runner_require(ret == 0, "no adapter: %d: %s", ret, why.text);
 	return made;
 }
 
@@ -201,11 +206,9 @@ int stage_hide_property(int fd, unsigned long request, void *arg) {
 
 static struct stile_device *open_memory(int source) {
 	struct stile_device *device;
-	if (source == STAGE_FOREIGN) {
-		ck_assert_int_eq(stile_device_open("udmabuf", NULL, &device), 0);
-	} else {
-		ck_assert_int_eq(stile_drm_open_device(stage.drm, NULL, NULL, &device), 0);
-	}
+	int ret = source == STAGE_FOREIGN ? stile_device_open("udmabuf", NULL, &device)
+					  : stile_drm_open_device(stage.drm, NULL, NULL, &device);
+	runner_require(ret == 0, "no memory for pictures: %s", strerror(-ret));
 	return device;
 }
 
@@ -236,16 +239,17 @@ void stage_look_again(any_ioctl_fn fn) {
 }
 
 void stage_begin(int source) {
-	ck_assert_int_eq(kms_output_open(&stage.output), 0);
+	runner_require(kms_output_open(&stage.output) == 0, "there is no vkms any more");
 	stage.drm = stage_make_drm(stage.output.fd);
-	ck_assert_int_eq(stile_drm_kms_create(stage.drm, NULL, &stage.kms), 0);
+	int ret = stile_drm_kms_create(stage.drm, NULL, &stage.kms);
+	runner_require(ret == 0, "no KMS side: %s", strerror(-ret));
 	stage.memory = open_memory(source);
 	stage.vgem = vgem_open();
-	ck_assert_int_ge(stage.vgem, 0);
+	runner_require(stage.vgem >= 0, "there is no vgem any more");
 	make_frames();
 }
 
-void stage_end(void) {
+void stage_close(void) {
 	any_ioctl_set(NULL);
 	free_frames();
 	close(stage.vgem);
@@ -253,6 +257,10 @@ void stage_end(void) {
 	stile_device_destroy(stage.memory);
 	stile_drm_destroy(stage.drm);
 	kms_output_close(&stage.output);
+}
+
+void stage_end(void) {
+	stage_close();
 	ck_assert_int_eq(plain_fence_count(), 0);
 }
 

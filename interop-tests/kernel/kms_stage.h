@@ -16,7 +16,7 @@
 
 /*
  * An output of vkms that shows pictures, and tells which by writing them back. What fails that should not
- * fails the test. A test begins with stage_begin() and ends with stage_end().
+ * fails the test, or ends the role. A test begins with stage_begin() and ends with stage_end().
  */
 
 /** Whose memory the pictures are in: somebody else's (udmabuf), or the driver's own. */
@@ -50,6 +50,9 @@ extern struct stage stage;
 bool stage_is_there(void);
 
 void stage_begin(int source);
+/** All that a role does at its end. */
+void stage_close(void);
+/** In a test, no fence is left, either. */
 void stage_end(void);
 
 /** Have the KMS side made anew, and all frames, with this in the way of what is asked of the driver. */

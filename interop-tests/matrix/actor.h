@@ -79,7 +79,7 @@ struct consumer {
 
 extern const struct producer vulkan_draws, vulkan_computes, gles_draws, swgpu_uploads, cpu_writes;
 extern const struct consumer vulkan_samples, gles_samples, gles_samples_external, swgpu_copies,
-	cpu_reads;
+	cpu_reads, kms_shows;
 
 /** The software GPU, and Vulkan if it is wanted; not GLES. */
 void workshop_open(struct workshop *workshop, bool has_vulkan, bool is_surfaceless);
