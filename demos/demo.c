@@ -81,30 +81,13 @@ static int parse(int argc, char **argv, struct options *options) {
 
 /* ---- What it found ------------------------------------------------------------------------ */
 
-static const char *path_text(const struct hop *hop) {
-	switch (hop->path.kind) {
-	case STILE_PATH_HANDLE:
-		return "handle passed on";
-	case STILE_PATH_KERNEL:
-		return "sync_file in a VkSemaphore";
-	case STILE_PATH_BRIDGE:
-		return "bridge to a VkSemaphore";
-	case STILE_PATH_CPU_WAIT:
-		return "CPU wait";
-	case STILE_PATH_HELD:
-	case STILE_PATH_NONE:
-		break;
-	}
-	return hop->fence[0] == '\0' ? "nothing to wait for" : "was signalled already";
-}
-
 static void print_hop(const char *from, const char *to, const char *memory, const struct hop *hop) {
 	char blocked[32] = "no";
 	if (hop->path.blocked_ns > 0) {
 		snprintf(blocked, sizeof(blocked), "%.0f µs", (double)hop->path.blocked_ns / 1e3);
 	}
 	printf("%-15s %-15s %-22s %-18s %-27s %-12s %6.0f µs\n", from, to, memory,
-		hop->fence[0] == '\0' ? "-" : hop->fence, path_text(hop), blocked,
+		hop->fence[0] == '\0' ? "-" : hop->fence, hop_path_text(hop), blocked,
 		(double)hop->duration_ns / 1e3);
 }
 

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "demos/job.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include <stile/swgpu.h>
-
-#include "demos/gles_drawer.h"
 #include "demos/transform.h"
-#include "demos/vulkan_drawer.h"
 
 int64_t job_now(void) {
 	struct timespec now;
@@ -103,128 +98,19 @@ void job_finish(struct job *job) {
 
 /* ---- The hops ----------------------------------------------------------------------------- */
 
-/* What a hop does with one or two images, from begin() to end(). */
-struct use {
-	struct hop *hop;
-	int64_t began;
-	struct stile_access accesses[2];
-	uint32_t count;
-};
-
-static int begin(struct use *use, struct stile_image *image, uint32_t usage, const char *who) {
-	struct stile_access_info info = { .size = sizeof(info), .usage = usage, .name = who };
-	struct stile_access *access = &use->accesses[use->count];
-	int ret = stile_access_begin(image, &info, access);
-	if (ret == 0 && access->count > 0) {
-		snprintf(use->hop->fence, sizeof(use->hop->fence), "%s",
-			stile_fence_get_driver_name(access->fences[access->count - 1]));
-	}
-	use->count += ret == 0;
-	return ret;
-}
-
-/* With the fence of the work, which is consumed; if something failed, as if nothing had begun. */
-static int end(struct use *use, int ret, struct stile_fence *done) {
-	use->hop->duration_ns = job_now() - use->began;
-	for (uint32_t i = 0; i < use->count; i++) {
-		if (ret == 0) {
-			ret = stile_access_end(&use->accesses[i], done);
-			/* Of two the second one is written. */
-			use->hop->told = use->accesses[i].path;
-		} else {
-			stile_access_cancel(&use->accesses[i]);
-		}
-	}
-	stile_fence_unref(done);
-	return ret;
-}
-
 int job_upload(struct job *job) {
-	struct use use = { .hop = &job->hops[HOP_UPLOAD], .began = job_now() };
-	struct stile_fence *done = NULL;
-	int ret = begin(&use, job->a, STILE_USAGE_WRITE, "swgpu");
-	for (size_t i = 0; ret == 0 && i < use.accesses[0].count; i++) {
-		ret = stile_swgpu_gate(job->device, use.accesses[0].fences[i], NULL);
-	}
-	if (ret == 0) {
-		ret = stile_swgpu_upload(job->device, job->a, 0, job->picture->pixels,
-			(size_t)job->picture->width * 4, &done);
-	}
-	return end(&use, ret, done);
-}
-
-/* Have what is drawn next come after all that an access waits for. */
-static int wait_for(const struct stile_access *access, struct vulkan_drawer *vulkan,
-	struct gles_drawer *gles, struct stile_path *path) {
-	int ret = 0;
-	path->size = sizeof(*path);
-	for (size_t i = 0; i < access->count && ret == 0; i++) {
-		struct stile_fence *fence = access->fences[i];
-		ret = vulkan != NULL
-			? vulkan_drawer_wait(vulkan, fence, path)
-			: stile_egl_wait_fence(gles->stile, fence, job_deadline(), path);
-	}
-	return ret;
+	return hop_upload(&job->hops[HOP_UPLOAD], job->device, job->picture, job->a);
 }
 
 int job_draw(struct hop *hop, struct vulkan_drawer *vulkan, struct gles_drawer *gles,
 	struct stile_image *from, struct stile_image *to) {
-	struct use use = { .hop = hop, .began = job_now() };
-	const char *who = vulkan != NULL ? "Vulkan" : "GLES";
-	struct stile_fence *done = NULL;
-	int ret = begin(&use, from, STILE_USAGE_READ, who);
-	if (ret == 0) {
-		ret = begin(&use, to, STILE_USAGE_WRITE, who);
-	}
-	for (uint32_t i = 0; i < use.count && ret == 0; i++) {
-		ret = wait_for(&use.accesses[i], vulkan, gles, &hop->path);
-	}
-	if (ret == 0) {
-		ret = vulkan != NULL ? vulkan_drawer_draw(vulkan, &transform_vulkan, &done)
-				     : gles_drawer_draw(gles, &transform_gles, &done);
-	}
-	if (vulkan != NULL) {
-		hop->exported = vulkan->exported;
-	}
-	return end(&use, ret, done);
-}
-
-/* Into job->result, row by row. */
-static int copy_out(struct job *job, struct stile_image *image) {
-	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
-	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[0];
-	void *memory;
-	int ret = stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory);
-	if (ret < 0) {
-		return ret;
-	}
-	for (uint32_t y = 0; y < job->result.height; y++) {
-		memcpy(picture_at(&job->result, 0, y),
-			(uint8_t *)memory + plane->offset + (size_t)y * plane->pitch,
-			(size_t)job->result.width * 4);
-	}
-	stile_buffer_munmap(buffer, memory);
-	return 0;
+	return vulkan != NULL ? hop_vulkan(hop, vulkan, &transform_vulkan, from, to)
+			      : hop_gles(hop, gles, &transform_gles, from, to);
 }
 
 int job_read(struct job *job) {
-	struct use use = { .hop = &job->hops[HOP_CPU], .began = job_now() };
-	struct stile_access *read = &use.accesses[0];
 	struct stile_image *last = job->refusal[0] == '\0' ? job->c : job->b;
-	int ret = begin(&use, last, STILE_USAGE_READ, "CPU");
-	if (ret == 0 && read->count > 0) {
-		ret = stile_access_wait(read, job_deadline(), NULL);
-		use.hop->path.kind = STILE_PATH_CPU_WAIT;
-		use.hop->path.blocked_ns = job_now() - use.began;
-	}
-	if (ret == 0) {
-		ret = stile_access_get_error(read);
-	}
-	if (ret < 0) {
-		fprintf(stderr, "the drawing did not end well: %s\n", strerror(-ret));
-		return end(&use, -EIO, NULL);
-	}
-	return end(&use, copy_out(job, last), NULL);
+	return hop_read(&job->hops[HOP_CPU], last, &job->result);
 }
 
 int job_compare(struct job *job, unsigned *largest) {

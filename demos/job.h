@@ -4,21 +4,9 @@
 
 #include <stile/stile.h>
 
+#include "demos/hop.h"
 #include "demos/picture.h"
 #include "demos/proof.h"
-
-/** What was seen when the picture was handed over; of several fences, the last. */
-struct hop {
-	char fence[24];         /* its driver, as far as is known here; "": none was pending */
-	struct stile_path path; /* how it crossed */
-	/* Of memory of the kernel: was its work exported as a sync_file, and was the kernel told? */
-	struct stile_path exported;
-	struct stile_path told;
-	int64_t duration_ns; /* until the work behind it was submitted, or done by the CPU */
-};
-
-struct gles_drawer;
-struct vulkan_drawer;
 
 enum { HOP_UPLOAD, HOP_VULKAN, HOP_GLES, HOP_CPU, HOP_COUNT };
 

@@ -2,9 +2,11 @@
 #include "demos/pass.h"
 
 #include <errno.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <stile/access.h>
@@ -189,4 +191,35 @@ int pass_receive_image(int socket, struct stile_device *device, struct stile_ima
 	ret = import_described(device, &message, fds, count, image);
 	close_all(fds, count);
 	return ret;
+}
+
+/* ---- Processes ----------------------------------------------------------------------------- */
+
+int pass_spawn(char *const arguments[], int *socket, pid_t *pid) {
+	extern char **environ;
+	int ends[2];
+	*socket = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		return -errno;
+	}
+	posix_spawn_file_actions_t actions;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDIN_FILENO);
+	int error = posix_spawn(pid, "/proc/self/exe", &actions, NULL, arguments, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	if (error != 0) {
+		close(ends[0]);
+		return -error;
+	}
+	*socket = ends[0];
+	return 0;
+}
+
+int pass_join(pid_t pid) {
+	int status;
+	if (waitpid(pid, &status, 0) < 0) {
+		return -errno;
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EOWNERDEAD;
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <stile/image.h>
 
@@ -33,5 +34,14 @@ int pass_send_image(int socket, struct stile_image *image);
 
 /** Receive one; a new reference, the caller's. Whoever uses it waits for what came along. */
 int pass_receive_image(int socket, struct stile_device *device, struct stile_image **image);
+
+/**
+ * Start this program again, with these arguments, the first of which is its name: its standard input becomes the
+ * other end of `socket`, which is the caller's.
+ */
+int pass_spawn(char *const arguments[], int *socket, pid_t *pid);
+
+/** Wait until it has ended. -EOWNERDEAD: not with exit status 0. */
+int pass_join(pid_t pid);
 
 #endif

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "demos/gles_drawer.h"
@@ -218,43 +215,25 @@ int job_run_here(struct job *job) {
 	return ret;
 }
 
-/* Start this program again as the peer: `socket` becomes its standard input. */
-static int spawn_peer(int socket, bool surfaceless, pid_t *pid) {
-	extern char **environ;
-	char *arguments[] = { "stile-demo", "--peer", surfaceless ? "--surfaceless" : NULL, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
-	int error = posix_spawn(pid, "/proc/self/exe", &actions, NULL, arguments, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	return -error;
-}
-
 int job_run_with_peer(struct job *job) {
-	int ends[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		return -errno;
-	}
+	char *arguments[] = { "stile-demo", "--peer", job->surfaceless ? "--surfaceless" : NULL,
+		NULL };
+	int socket;
 	pid_t pid;
-	int ret = spawn_peer(ends[1], job->surfaceless, &pid);
-	close(ends[1]);
+	int ret = pass_spawn(arguments, &socket, &pid);
 	if (ret < 0) {
-		close(ends[0]);
 		return ret;
 	}
 	struct vulkan_drawer vulkan;
 	ret = init_vulkan(&vulkan, job);
 	if (ret == 0) {
-		ret = run(job, &vulkan, NULL, ends[0]);
+		ret = run(job, &vulkan, NULL, socket);
 	}
 	vulkan_drawer_finish(&vulkan);
-	close(ends[0]);
+	close(socket);
 
-	int status;
-	waitpid(pid, &status, 0);
-	if (ret == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
-		ret = -EOWNERDEAD;
-	}
+	int ended = pass_join(pid);
+	ret = ret < 0 ? ret : ended;
 	if (ret < 0) {
 		fprintf(stderr, "with the second process: %s\n", strerror(-ret));
 	}
