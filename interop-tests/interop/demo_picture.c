@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * demo_picture NAME PICTURE.png: is it what the demo of this name has to show? Each frame is drawn here by the CPU.
+ * Exit status: 0 it is, 1 it is not, and where, 2 there is no such demo or picture.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "demos/frames.h"
+
+/* Of two drawings one after the other, both of which round. */
+enum { TOLERANCE = 2 };
+
+static struct picture card;
+
+static void must(int ret, const char *what) {
+	if (ret < 0) {
+		fprintf(stderr, "demo_picture: %s: %s\n", what, strerror(-ret));
+		exit(2);
+	}
+}
+
+static void expect_import_texture(unsigned frame, struct picture *to) {
+	frames_draw(frame, &card, to);
+}
+
+static void expect_ring(unsigned frame, const struct transform *second, struct picture *to) {
+	struct transform first = frames_transform(frame);
+	struct picture between;
+	must(picture_create(card.width, card.height, &between), "no memory");
+	transform_apply(&first, &card, &between);
+	transform_apply(second, &between, to);
+	picture_finish(&between);
+}
+
+static void expect_vulkan_to_gl(unsigned frame, struct picture *to) {
+	expect_ring(frame, &transform_gles, to);
+}
+
+static void expect_gl_to_vulkan(unsigned frame, struct picture *to) {
+	expect_ring(frame, &transform_vulkan, to);
+}
+
+static const struct {
+	const char *name;
+	void (*expect)(unsigned frame, struct picture *to);
+} demos[] = {
+	{ "import_texture", expect_import_texture },
+	{ "vulkan_to_gl", expect_vulkan_to_gl },
+	{ "gl_to_vulkan", expect_gl_to_vulkan },
+};
+
+static void draw_sheet(void (*expect)(unsigned frame, struct picture *to), struct picture *sheet) {
+	struct picture frame;
+	must(picture_draw_test_card(FRAME_WIDTH, FRAME_HEIGHT, &card), "no memory");
+	must(picture_create(FRAME_WIDTH, FRAME_HEIGHT, &frame), "no memory");
+	must(frames_create_sheet(sheet), "no memory");
+	for (unsigned n = 0; n < FRAME_COUNT; n++) {
+		expect(n, &frame);
+		frames_put(sheet, n, &frame);
+	}
+	picture_finish(&frame);
+	picture_finish(&card);
+}
+
+/* Which frame is the first that differs, and how much. */
+static void tell(const struct picture *is, const struct picture *has_to_be) {
+	for (uint32_t y = 0; y < is->height; y++) {
+		for (uint32_t x = 0; x < is->width; x++) {
+			const uint8_t *a = picture_at(is, x, y), *b = picture_at(has_to_be, x, y);
+			for (int i = 0; i < 4; i++) {
+				if (abs(a[i] - b[i]) > TOLERANCE) {
+					printf("frame %u at %u, %u: component %d is %u, has to be "
+					       "%u\n",
+						y / FRAME_HEIGHT * FRAME_ACROSS + x / FRAME_WIDTH,
+						x % FRAME_WIDTH, y % FRAME_HEIGHT, i, a[i], b[i]);
+					return;
+				}
+			}
+		}
+	}
+}
+
+int main(int argc, char **argv) {
+	struct picture is, has_to_be;
+	char why[256] = "";
+	for (size_t i = 0; argc == 3 && i < sizeof(demos) / sizeof(demos[0]); i++) {
+		if (strcmp(demos[i].name, argv[1]) == 0) {
+			must(picture_load(argv[2], &is, why), argv[2]);
+			draw_sheet(demos[i].expect, &has_to_be);
+			unsigned largest = picture_compare(&is, &has_to_be);
+			if (largest > TOLERANCE && largest < 256) {
+				tell(&is, &has_to_be);
+			}
+			printf("%s: the largest difference is %u/255\n", argv[1], largest);
+			picture_finish(&is);
+			picture_finish(&has_to_be);
+			return largest > TOLERANCE;
+		}
+	}
+	fprintf(stderr, "usage: demo_picture NAME PICTURE.png\n");
+	return 2;
+}
