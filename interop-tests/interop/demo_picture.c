@@ -3,7 +3,6 @@
  * demo_picture NAME PICTURE.png: is it what the demo of this name has to show? Each frame is drawn here by the CPU.
  * Exit status: 0 it is, 1 it is not, and where, 2 there is no such demo or picture.
  */
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,54 +42,66 @@ static void expect_gl_to_vulkan(unsigned frame, struct picture *to) {
 	expect_ring(frame, &transform_vulkan, to);
 }
 
-/* KMS has no alpha. */
-static void expect_present_kms(unsigned frame, struct picture *to) {
-	frames_draw(frame, &card, to);
+static void draw_sheet(void (*expect)(unsigned frame, struct picture *to), struct picture *sheet) {
+	struct picture frame;
+	must(picture_create(FRAME_WIDTH, FRAME_HEIGHT, &frame), "no memory");
+	must(frames_create_sheet(sheet), "no memory");
+	for (unsigned n = 0; n < FRAME_COUNT; n++) {
+		expect(n, &frame);
+		frames_put(sheet, n, &frame);
+	}
+	picture_finish(&frame);
+}
+
+/* The last frame; KMS has no alpha. */
+static void draw_present_kms(struct picture *to) {
+	must(picture_create(FRAME_WIDTH, FRAME_HEIGHT, to), "no memory");
+	frames_draw(FRAME_COUNT - 1, &card, to);
 	for (size_t i = 0; i < (size_t)to->width * to->height; i++) {
 		to->pixels[4 * i + 3] = 255;
 	}
 }
 
+static void draw_negotiate(struct picture *to) {
+	struct picture larger;
+	must(picture_draw_test_card(320, 240, &larger), "no memory");
+	must(picture_create(320, 240, to), "no memory");
+	transform_apply(&transform_vulkan, &larger, to);
+	picture_finish(&larger);
+}
+
 static const struct {
 	const char *name;
-	void (*expect)(unsigned frame, struct picture *to);
-	bool last; /* of the frames is all that is shown */
+	void (*expect)(unsigned frame, struct picture *to); /* NULL: it is no sheet of frames */
+	void (*draw)(struct picture *to);
 } demos[] = {
-	{ "import_texture", expect_import_texture, false },
-	{ "vulkan_to_gl", expect_vulkan_to_gl, false },
-	{ "gl_to_vulkan", expect_gl_to_vulkan, false },
-	{ "present_kms", expect_present_kms, true },
+	{ "import_texture", expect_import_texture, NULL },
+	{ "vulkan_to_gl", expect_vulkan_to_gl, NULL },
+	{ "gl_to_vulkan", expect_gl_to_vulkan, NULL },
+	{ "present_kms", NULL, draw_present_kms },
+	{ "negotiate", NULL, draw_negotiate },
 };
 
 static void draw(size_t demo, struct picture *out) {
-	struct picture frame;
 	must(picture_draw_test_card(FRAME_WIDTH, FRAME_HEIGHT, &card), "no memory");
-	must(picture_create(FRAME_WIDTH, FRAME_HEIGHT, &frame), "no memory");
-	if (demos[demo].last) {
-		demos[demo].expect(FRAME_COUNT - 1, &frame);
-		*out = frame;
+	if (demos[demo].expect != NULL) {
+		draw_sheet(demos[demo].expect, out);
 	} else {
-		must(frames_create_sheet(out), "no memory");
-		for (unsigned n = 0; n < FRAME_COUNT; n++) {
-			demos[demo].expect(n, &frame);
-			frames_put(out, n, &frame);
-		}
-		picture_finish(&frame);
+		demos[demo].draw(out);
 	}
 	picture_finish(&card);
 }
 
-/* Which frame is the first that differs, and how much. */
+/* Where they differ first, and how much. */
 static void tell(const struct picture *is, const struct picture *has_to_be) {
 	for (uint32_t y = 0; y < is->height; y++) {
 		for (uint32_t x = 0; x < is->width; x++) {
 			const uint8_t *a = picture_at(is, x, y), *b = picture_at(has_to_be, x, y);
 			for (int i = 0; i < 4; i++) {
 				if (abs(a[i] - b[i]) > TOLERANCE) {
-					printf("frame %u at %u, %u: component %d is %u, has to be "
+					printf("%u, %u: component %d is %u, has to be "
 					       "%u\n",
-						y / FRAME_HEIGHT * FRAME_ACROSS + x / FRAME_WIDTH,
-						x % FRAME_WIDTH, y % FRAME_HEIGHT, i, a[i], b[i]);
+						x, y, i, a[i], b[i]);
 					return;
 				}
 			}
