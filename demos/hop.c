@@ -9,6 +9,7 @@
 #include <stile/swgpu.h>
 
 #include "demos/gles_drawer.h"
+#include "demos/gles_screen.h"
 #include "demos/job.h"
 #include "demos/vulkan_drawer.h"
 
@@ -89,22 +90,52 @@ int hop_vulkan(struct hop *hop, struct vulkan_drawer *vulkan, const struct trans
 	return end(&use, ret, done);
 }
 
+/* Have GLES wait for all that the accesses wait for. */
+static int wait_gles(struct use *use, struct gles_drawer *gles) {
+	int ret = 0;
+	use->hop->path.size = sizeof(use->hop->path);
+	for (uint32_t i = 0; i < use->count; i++) {
+		for (size_t j = 0; j < use->accesses[i].count && ret == 0; j++) {
+			ret = stile_egl_wait_fence(gles->stile, use->accesses[i].fences[j],
+				job_deadline(), &use->hop->path);
+		}
+	}
+	return ret;
+}
+
 int hop_gles(struct hop *hop, struct gles_drawer *gles, const struct transform *transform,
 	struct stile_image *from, struct stile_image *to) {
 	struct use use = { .hop = hop };
 	struct stile_fence *done = NULL;
 	int ret = begin_drawing(&use, from, to, "GLES");
-	hop->path.size = sizeof(hop->path);
-	for (uint32_t i = 0; i < use.count; i++) {
-		for (size_t j = 0; j < use.accesses[i].count && ret == 0; j++) {
-			ret = stile_egl_wait_fence(
-				gles->stile, use.accesses[i].fences[j], job_deadline(), &hop->path);
-		}
+	if (ret == 0) {
+		ret = wait_gles(&use, gles);
 	}
 	if (ret == 0) {
 		ret = gles_drawer_draw(gles, transform, &done);
 	}
 	return end(&use, ret, done);
+}
+
+int hop_show(struct hop *hop, struct gles_drawer *gles, const struct gles_screen *screen,
+	unsigned frame, struct stile_image *from, struct stile_fence **done) {
+	struct use use = { .hop = hop, .began = job_now() };
+	*done = NULL;
+	int ret = begin(&use, from, STILE_USAGE_READ, "GLES");
+	if (ret == 0) {
+		ret = wait_gles(&use, gles);
+	}
+	if (ret == 0) {
+		ret = stile_access_get_error(&use.accesses[0]);
+	}
+	if (ret == 0) {
+		gles_screen_draw(screen, frame);
+		ret = stile_egl_fence_create(gles->stile, done);
+	}
+	if (*done != NULL) {
+		stile_fence_ref(*done);
+	}
+	return end(&use, ret, *done);
 }
 
 /* Row by row. */

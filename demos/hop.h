@@ -18,6 +18,7 @@ struct hop {
 };
 
 struct gles_drawer;
+struct gles_screen;
 struct vulkan_drawer;
 
 /*
@@ -34,6 +35,13 @@ int hop_vulkan(struct hop *hop, struct vulkan_drawer *vulkan, const struct trans
 	struct stile_image *from, struct stile_image *to);
 int hop_gles(struct hop *hop, struct gles_drawer *gles, const struct transform *transform,
 	struct stile_image *from, struct stile_image *to);
+
+/**
+ * Have GLES draw a frame from an image, of which it has textures bound, to the screen. `done`: a new reference on the
+ * fence of that. Does not wait, but as stile_egl_wait_fence() does.
+ */
+int hop_show(struct hop *hop, struct gles_drawer *gles, const struct gles_screen *screen,
+	unsigned frame, struct stile_image *from, struct stile_fence **done);
 
 /** Wait until an image is drawn, and read it into `to`, of its extent. -EIO if that drawing failed. */
 int hop_read(struct hop *hop, struct stile_image *from, struct picture *to);

@@ -13,14 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <GLES3/gl3.h>
-
-#include <GLES2/gl2ext.h>
-
 #include <stile/stile.h>
 
 #include "demos/frames.h"
 #include "demos/gles_drawer.h"
+#include "demos/gles_screen.h"
 #include "demos/hop.h"
 #include "demos/options.h"
 #include "demos/pass.h"
@@ -112,10 +109,7 @@ static int guest_run(int socket) {
 struct display {
 	struct gles_drawer gles; /* its context alone; and not its images */
 	struct stile_device *device;
-	GLuint program;
-	GLint corner;
-	GLuint screen; /* in place of a window */
-	GLuint framebuffer;
+	struct gles_screen screen;
 	GLuint texture;
 	struct stile_image *images[BUFFERS];
 	struct stile_egl_image *imports[BUFFERS];
@@ -130,7 +124,7 @@ static const char fragment_source[] =
 	"out vec4 color;\n"
 	"void main() { color = texelFetch(frame, ivec2(gl_FragCoord.xy) - corner, 0); }\n";
 
-static int display_init(struct display *display, const struct picture *sheet) {
+static int display_init(struct display *display) {
 	int ret = stile_device_open("swgpu", NULL, &display->device);
 	if (ret == 0) {
 		ret = gles_drawer_init(&display->gles);
@@ -141,21 +135,8 @@ static int display_init(struct display *display, const struct picture *sheet) {
 	if (ret < 0) {
 		return ret;
 	}
-	display->program = gles_program_create(gles_fullscreen_vertex, fragment_source);
-	display->corner = glGetUniformLocation(display->program, "corner");
-	glGenRenderbuffers(1, &display->screen);
-	glBindRenderbuffer(GL_RENDERBUFFER, display->screen);
-	glRenderbufferStorage(
-		GL_RENDERBUFFER, GL_RGBA8, (GLsizei)sheet->width, (GLsizei)sheet->height);
-	glGenFramebuffers(1, &display->framebuffer);
-	glBindFramebuffer(GL_FRAMEBUFFER, display->framebuffer);
-	glFramebufferRenderbuffer(
-		GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_RENDERBUFFER, display->screen);
 	glGenTextures(1, &display->texture);
-	glBindTexture(GL_TEXTURE_2D, display->texture);
-	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
-	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
-	return display->program == 0 || glGetError() != GL_NO_ERROR ? -EIO : 0;
+	return gles_screen_init(&display->screen, fragment_source);
 }
 
 static void display_finish(struct display *display) {
@@ -163,11 +144,9 @@ static void display_finish(struct display *display) {
 		stile_egl_image_destroy(display->imports[i]);
 		stile_image_unref(display->images[i]);
 	}
-	if (display->framebuffer != 0) {
+	if (display->texture != 0) {
 		glDeleteTextures(1, &display->texture);
-		glDeleteFramebuffers(1, &display->framebuffer);
-		glDeleteRenderbuffers(1, &display->screen);
-		glDeleteProgram(display->program);
+		gles_screen_finish(&display->screen);
 	}
 	gles_drawer_finish(&display->gles);
 	stile_device_destroy(display->device);
@@ -175,9 +154,6 @@ static void display_finish(struct display *display) {
 
 /* The same two framebuffers come again and again: the driver is asked for each once. */
 static int display_import(struct display *display, unsigned n, struct stile_image *image) {
-	PFNGLEGLIMAGETARGETTEXTURE2DOESPROC image_target_texture =
-		(PFNGLEGLIMAGETARGETTEXTURE2DOESPROC)eglGetProcAddress(
-			"glEGLImageTargetTexture2DOES");
 	struct stile_egl_image *import;
 	struct stile_report why = { .size = sizeof(why) };
 	int ret = stile_egl_import_image(display->gles.stile, image, &why, &import);
@@ -189,53 +165,23 @@ static int display_import(struct display *display, unsigned n, struct stile_imag
 	stile_image_unref(display->images[n % BUFFERS]);
 	display->imports[n % BUFFERS] = import;
 	display->images[n % BUFFERS] = stile_image_ref(image);
-	image_target_texture(GL_TEXTURE_2D, stile_egl_image_get_handle(import));
+	gles_screen_bind(
+		GL_TEXTURE0, GL_TEXTURE_2D, display->texture, stile_egl_image_get_handle(import));
 	return 0;
-}
-
-/* Have GL wait for the guest's work, and draw; what comes next to this image waits for `done`. */
-static int display_draw(
-	struct display *display, unsigned n, struct stile_image *image, struct stile_fence **done) {
-	struct stile_access_info info = {
-		.size = sizeof(info), .usage = STILE_USAGE_READ, .name = "display"
-	};
-	struct stile_path path = { .size = sizeof(path) };
-	struct stile_access access;
-	int ret = stile_access_begin(image, &info, &access);
-	if (ret < 0) {
-		return ret;
-	}
-	for (size_t i = 0; i < access.count && ret == 0; i++) {
-		ret = stile_egl_wait_fence(display->gles.stile, access.fences[i], INT64_MAX, &path);
-	}
-	frames_count_path(&display->paths, &path);
-	if (ret == 0) {
-		ret = stile_access_get_error(&access);
-	}
-	if (ret == 0) {
-		GLint x = (GLint)frames_x(n), y = (GLint)frames_y(n);
-		glViewport(x, y, FRAME_WIDTH, FRAME_HEIGHT);
-		glUseProgram(display->program);
-		glUniform2i(display->corner, x, y);
-		glDrawArrays(GL_TRIANGLES, 0, 3);
-		ret = stile_egl_fence_create(display->gles.stile, done);
-	}
-	if (ret == 0) {
-		return stile_access_end(&access, *done);
-	}
-	stile_access_cancel(&access);
-	return ret;
 }
 
 static int display_show(struct display *display, unsigned n, int socket) {
 	struct stile_image *image;
 	struct stile_fence *done = NULL;
+	struct hop hop = { .fence = "" };
 	int ret = pass_receive_image(socket, display->device, &image);
 	if (ret == 0) {
 		ret = display_import(display, n, image);
 	}
 	if (ret == 0) {
-		ret = display_draw(display, n, image, &done);
+		/* After the guest's drawing; it draws there again after `done`. */
+		ret = hop_show(&hop, &display->gles, &display->screen, n, image, &done);
+		frames_count_path(&display->paths, &hop.path);
 	}
 	if (ret == 0) {
 		ret = send_fence(socket, n, done);
@@ -246,14 +192,12 @@ static int display_show(struct display *display, unsigned n, int socket) {
 }
 
 static int display_run(struct display *display, int socket, struct picture *sheet) {
-	int ret = display_init(display, sheet);
+	int ret = display_init(display);
 	for (unsigned n = 0; n < FRAME_COUNT && ret == 0; n++) {
 		ret = display_show(display, n, socket);
 	}
 	if (ret == 0) {
-		glReadPixels(0, 0, (GLsizei)sheet->width, (GLsizei)sheet->height, GL_RGBA,
-			GL_UNSIGNED_BYTE, sheet->pixels);
-		ret = glGetError() == GL_NO_ERROR ? 0 : -EIO;
+		ret = gles_screen_read(&display->screen, sheet);
 		frames_print_paths("guest to GLES", &display->paths);
 	}
 	display_finish(display);

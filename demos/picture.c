@@ -2,6 +2,7 @@
 #include "demos/picture.h"
 
 #include <errno.h>
+#include <math.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,4 +150,22 @@ unsigned picture_compare(const struct picture *a, const struct picture *b) {
 		largest = difference > largest ? difference : largest;
 	}
 	return largest;
+}
+
+void picture_get_nv12(const struct picture *picture, uint8_t *luma, size_t luma_pitch,
+	uint8_t *chroma, size_t chroma_pitch) {
+	for (uint32_t y = 0; y < picture->height; y++) {
+		for (uint32_t x = 0; x < picture->width; x++) {
+			const uint8_t *rgb = picture_at(picture, x, y);
+			float red = (float)rgb[0], green = (float)rgb[1], blue = (float)rgb[2];
+			float bright = 0.2126f * red + 0.7152f * green + 0.0722f * blue;
+			luma[y * luma_pitch + x] = (uint8_t)lrintf(16 + bright * 219 / 255);
+			if (x % 2 == 0 && y % 2 == 0) {
+				uint8_t *pair = chroma + y / 2 * chroma_pitch + x;
+				float cb = (blue - bright) / 1.8556f, cr = (red - bright) / 1.5748f;
+				pair[0] = (uint8_t)lrintf(128 + cb * 224 / 255);
+				pair[1] = (uint8_t)lrintf(128 + cr * 224 / 255);
+			}
+		}
+	}
 }

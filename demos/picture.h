@@ -32,4 +32,11 @@ int picture_save(const char *path, const struct picture *picture, char why[256])
 /** The largest difference of any component of any pixel; 256 if the extents differ. */
 unsigned picture_compare(const struct picture *a, const struct picture *b);
 
+/**
+ * The picture as NV12, with the numbers of BT.709 in limited range: luma of each pixel, and a pair of chroma, the first
+ * one's, for four of them. Pitches in bytes.
+ */
+void picture_get_nv12(const struct picture *picture, uint8_t *luma, size_t luma_pitch,
+	uint8_t *chroma, size_t chroma_pitch);
+
 #endif

@@ -42,6 +42,30 @@ static void expect_gl_to_vulkan(unsigned frame, struct picture *to) {
 	expect_ring(frame, &transform_vulkan, to);
 }
 
+static uint8_t clamp(double value) {
+	return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5);
+}
+
+/* From the numbers that there are in NV12 back to colours, by BT.709's own, in limited range. */
+static void expect_camera_like(unsigned frame, struct picture *to) {
+	uint8_t luma[FRAME_HEIGHT][FRAME_WIDTH], chroma[FRAME_HEIGHT / 2][FRAME_WIDTH];
+	frames_draw(frame, &card, to);
+	picture_get_nv12(to, luma[0], sizeof(luma[0]), chroma[0], sizeof(chroma[0]));
+	for (uint32_t y = 0; y < to->height; y++) {
+		for (uint32_t x = 0; x < to->width; x++) {
+			uint8_t *rgba = picture_at(to, x, y);
+			double bright = (luma[y][x] - 16) * 255.0 / 219;
+			const uint8_t *pair = &chroma[y / 2][x & ~1u];
+			double blue = (pair[0] - 128) * 255.0 / 224;
+			double red = (pair[1] - 128) * 255.0 / 224;
+			rgba[0] = clamp(bright + 1.5748 * red);
+			rgba[1] = clamp(bright - 0.1873 * blue - 0.4681 * red);
+			rgba[2] = clamp(bright + 1.8556 * blue);
+			rgba[3] = 255;
+		}
+	}
+}
+
 static void draw_sheet(void (*expect)(unsigned frame, struct picture *to), struct picture *sheet) {
 	struct picture frame;
 	must(picture_create(FRAME_WIDTH, FRAME_HEIGHT, &frame), "no memory");
@@ -78,6 +102,7 @@ static const struct {
 	{ "import_texture", expect_import_texture, NULL },
 	{ "vulkan_to_gl", expect_vulkan_to_gl, NULL },
 	{ "gl_to_vulkan", expect_gl_to_vulkan, NULL },
+	{ "camera_like", expect_camera_like, NULL },
 	{ "present_kms", NULL, draw_present_kms },
 	{ "negotiate", NULL, draw_negotiate },
 };
