@@ -57,7 +57,7 @@ struct transform frames_transform(unsigned frame) {
 	float bright = (float)(frame + 5) / 16;
 	return (struct transform){
 		.rows = { { bright, 0, 0, 0 }, { 0, bright, 0, 0 }, { 0, 0, bright, 0 } },
-		.flip = { frame & 1, frame >> 1 & 1 },
+		.flip = { (int32_t)(frame & 1), (int32_t)(frame >> 1 & 1) },
 	};
 }
 
