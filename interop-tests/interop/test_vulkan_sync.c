@@ -1153,7 +1153,7 @@ static void *come_and_go(void *arg) {
 	for (int i = 0; i < 100; i++) {
 		VkSemaphore semaphore = fake_vulkan_timeline(fake);
 		struct stile_timeline *timeline;
-		struct stile_fence *fence, *given = plain_fence_create();
+		struct stile_fence *fence = NULL, *given = plain_fence_create();
 		runner_require(
 			stile_vulkan_timeline_create(vulkan, "busy", semaphore, &timeline) == 0 &&
 				stile_timeline_create_fence(timeline, 1, &fence) == 0,

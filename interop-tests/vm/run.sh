@@ -5,7 +5,7 @@
 # run.sh [...] [--time instructions] --shell COMMAND [ARGUMENT...]: run that instead, here; under --root in the
 # project's folder. --time as boot.sh's.
 #
-# Slow tests (stile_vm_test) run if they are named, and under --root. --accept writes down what was seen. 0 only if
+# Slow tests (stile_vm_test) run only if they are named. --accept writes down what was seen. 0 only if
 # nothing failed and the list is right.
 set -euo pipefail
 export LC_ALL=C
@@ -57,8 +57,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 # chosen LIST: those of its lines whose name matches; a name ends at a space or a bar.
 chosen() {
-	local pattern='' slow=''
-	[ -n "$root" ] || slow=$(sed -n 's/|STILE_TEST_SLOW=1.*//p' "$build/vm-tests.txt" | tr '\n' ' ')
+	local pattern='' slow
+	slow=$(sed -n 's/|STILE_TEST_SLOW=1.*//p' "$build/vm-tests.txt" | tr '\n' ' ')
 	[ ${#patterns[@]} = 0 ] || pattern=$(printf '|(%s)' "${patterns[@]}")
 	awk -F '[ |]' -v pattern="${pattern#|}" -v slow=" $slow" \
 		'pattern != "" ? $1 ~ pattern : !index(slow, " " $1 " ")' "$1"
