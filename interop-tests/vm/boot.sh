@@ -97,7 +97,8 @@ args=(-machine q35 "${emulator[@]}" -cpu 'max,-erms,-fsrm' -m "$memory"
 	-nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel/vmlinuz" -initrd "$scratch/initrd.cpio"
 	-append "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on log_buf_len=4M nowatchdog
-		rcupdate.rcu_cpu_stall_suppress=1 vkms.enable_overlay=1 drm_kms_helper.fbdev_emulation=0"
+		rcupdate.rcu_cpu_stall_suppress=1 vkms.enable_overlay=1 drm_kms_helper.fbdev_emulation=0
+		drm.vblankoffdelay=0"
 	-serial "file:$scratch/console"
 	-device virtio-rng-pci -device virtio-gpu-pci -device virtio-serial-pci
 	-add-fd 'fd=3,set=1' -add-fd 'fd=4,set=2')
