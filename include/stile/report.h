@@ -45,7 +45,7 @@ enum stile_reason {
 	                             import */
 	STILE_REASON_SYNC,        /**< no way to wait for each other */
 	STILE_REASON_POLICY,      /**< it would do, and was not allowed */
-	STILE_REASON_COLOUR,      /**< these colours cannot be, or cannot be said to
+	STILE_REASON_COLOUR, /**< these colours cannot be, or cannot be said to
 	                             a driver */
 };
 
