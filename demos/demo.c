@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "demos/job.h"
+#include "demos/window.h"
 
 enum { EXIT_RIGHT = 0, EXIT_WRONG = 1, EXIT_INPUT = 2 };
 
@@ -176,6 +177,7 @@ static int conclude(struct job *job, const struct options *options) {
 	printf("Against the same drawing on the CPU: largest difference of %u x %u pixels is %u/255: "
 	       "%s\n",
 		job->result.width, job->result.height, largest, largest <= 1 ? "right" : "WRONG");
+	window_show("shared.png", &job->result);
 	return proven && largest <= 1 ? EXIT_RIGHT : EXIT_WRONG;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "demos/window.h"
+
 static const char *name_of(const char *path) {
 	const char *slash = strrchr(path, '/');
 	return slash == NULL ? path : slash + 1;
@@ -56,5 +58,6 @@ int options_save(const char *output, const char *name, const struct picture *pic
 		return EXIT_INPUT;
 	}
 	printf("Wrote %s\n", path);
+	window_show(name, picture);
 	return EXIT_RIGHT;
 }

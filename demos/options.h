@@ -13,7 +13,8 @@ enum { EXIT_RIGHT = 0, EXIT_WRONG = 1, EXIT_INPUT = 2 };
  */
 int options_parse(int argc, char **argv, const char *about, const char **output);
 
-/** The PNG `name` in the directory `output`, and say so; EXIT_RIGHT or, said on stderr, EXIT_INPUT. */
+/** The PNG `name` in the directory `output`, said, and in a window, if there can be one; EXIT_RIGHT or, said on stderr,
+ * EXIT_INPUT. */
 int options_save(const char *output, const char *name, const struct picture *picture);
 
 #endif

@@ -3,6 +3,8 @@
 # What the demo says to input that it cannot use: exit status 2 and one sentence; and that it works.
 # usage: test_demo.sh PATH-OF-STILE-DEMO PATH-OF-PICTURES
 set -u
+# A window would wait for somebody to close it.
+unset DISPLAY WAYLAND_DISPLAY
 demo=$1 pictures=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

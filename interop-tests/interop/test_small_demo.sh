@@ -5,6 +5,8 @@
 # usage: test_small_demo.sh DEMO DEMO-PICTURE NAME PATTERN
 # DEMO, DEMO-PICTURE: paths of programs; NAME: of the PNG; PATTERN: what DEMO has to tell.
 set -u
+# A window would wait for somebody to close it.
+unset DISPLAY WAYLAND_DISPLAY
 demo=$1 compare=$2 name=$3 pattern=$4
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
