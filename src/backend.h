@@ -103,6 +103,8 @@ struct stile_backend_ops {
 	 * chosen. 0; 1: it does not care, a buffer will do; or -errno.
 	 */
 	int (*image_allocate)(struct stile_device *device, struct stile_image_info *info);
+	/** Optional: may an image be asked for in this layout, beside limits.create_modifiers? */
+	bool (*image_takes)(struct stile_device *device, uint32_t fourcc, uint64_t modifier);
 
 	/*
 	 * What the kernel knows of the users of such memory: all or none. Called for buffers that somebody

@@ -458,6 +458,11 @@ static int check_create(struct stile_device *device, const struct stile_image_in
 	constraints_combine(&limits, needs);
 	limits.modifiers = device->limits.create_modifiers;
 	limits.modifier_count = device->limits.create_modifier_count;
+	if (device->ops->image_takes != NULL &&
+		device->ops->image_takes(device, info->fourcc, info->modifier)) {
+		limits.modifiers = &info->modifier;
+		limits.modifier_count = 1;
+	}
 	return check_picture(device, info, stile_format_get(info->fourcc), &limits, why);
 }
 

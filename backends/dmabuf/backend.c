@@ -117,7 +117,8 @@ static int dmabuf_device_open(struct stile_device *device, const char *options) 
 
 static int check_allocator(const struct stile_dmabuf_allocator *allocator) {
 	if (allocator->allocate == NULL ||
-		(allocator->modifiers == NULL) != (allocator->modifier_count == 0)) {
+		(allocator->modifiers == NULL) != (allocator->modifier_count == 0) ||
+		(allocator->takes_layout != NULL && allocator->allocate_image == NULL)) {
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < allocator->modifier_count; i++) {
@@ -278,6 +279,13 @@ static int dmabuf_image_allocate(struct stile_device *device, struct stile_image
 	return 0;
 }
 
+static bool dmabuf_image_takes(struct stile_device *device, uint32_t fourcc, uint64_t modifier) {
+	const struct stile_dmabuf_allocator *allocator =
+		&((const struct source *)device->backend)->allocator;
+	return allocator->takes_layout != NULL &&
+		allocator->takes_layout(allocator->priv, fourcc, modifier);
+}
+
 /* ---- What came by descriptor: the device may be of any backend ----------------------------- */
 
 static int dmabuf_buffer_import(struct stile_device *device, int fd, uint64_t bytes, uint32_t usage,
@@ -321,6 +329,7 @@ const struct stile_backend_ops stile_backend_dmabuf = {
 	.buffer_import = dmabuf_buffer_import,
 	.buffer_renamed = dma_buf_renamed,
 	.image_allocate = dmabuf_image_allocate,
+	.image_takes = dmabuf_image_takes,
 	.fences_export = dma_buf_fences_export,
 	.fences_import = dma_buf_fences_import,
 	.memory_check = dmabuf_memory_check,

@@ -2,6 +2,7 @@
 #ifndef STILE_DMABUF_H
 #define STILE_DMABUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,6 +71,15 @@ struct stile_dmabuf_allocator {
 	size_t modifier_count;
 	uint32_t max_width;  /**< pixels; 0: no limit */
 	uint32_t max_height; /**< pixels; 0: no limit */
+
+	/**
+	 * Optional, for who has no list: may an image of this format be asked
+	 * for in this layout, which is not among the modifiers? They are what
+	 * the device says of itself (stile_device_get_party()); who found out by
+	 * other means what else it makes can ask for that. Needs allocate_image.
+	 * Must not block.
+	 */
+	bool (*takes_layout)(void *priv, uint32_t fourcc, uint64_t modifier);
 };
 
 /**
@@ -82,9 +92,10 @@ struct stile_dmabuf_allocator {
  *                   not called
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  allocate is missing; modifiers other than LINEAR without
- *                  allocate_image, or INVALID, or without a count; options were
- *                  given; a size is impossible
+ * @retval -EINVAL  allocate is missing; modifiers other than LINEAR, or
+ *                  takes_layout, without allocate_image; INVALID among the
+ *                  modifiers, or no count; options were given; a size is
+ *                  impossible
  * @retval -E2BIG   a struct is newer than the library and uses fields it does
  *                  not know
  * @retval -EMFILE  the process has no descriptor left

@@ -41,11 +41,17 @@ enum {
 };
 
 /**
- * Open a device of the backend "dmabuf" whose memory GBM allocates. Buffers and
- * images are linear and zeroed. Images whose format the driver refuses, or has
- * in more than one plane, or lays out in a way that other drivers could not
- * import, get memory of the same driver, laid out as on other devices. May
- * block as opening a device may; tries an allocation.
+ * Open a device of the backend "dmabuf" whose memory GBM allocates. It says of
+ * itself that it makes what is linear (stile_device_get_party()), for GBM has no
+ * list of modifiers; images may be asked for with any that GBM takes, which
+ * stile_gbm_get_party() finds among those of the others that negotiate: give
+ * this device to stile_image_create_for() for that party.
+ *
+ * Buffers and images are zeroed; images that are not linear, where the CPU
+ * reaches their memory. Linear images whose format the driver refuses, or has in
+ * more than one plane, or lays out in a way that other drivers could not import,
+ * get memory of the same driver, laid out as on other devices. May block as
+ * opening a device may; tries an allocation.
  *
  * Calls of GBM that the device makes, from whichever thread allocates, come one
  * after another. Whether the application may call GBM at the same time is for
@@ -53,7 +59,7 @@ enum {
  *
  * @param gbm       borrowed; has to stay until the device and all buffers and
  *                  images made with it are gone
- * @param flags     GBM_BO_USE_* that all memory is for beside being linear,
+ * @param flags     GBM_BO_USE_* that all memory is for, but GBM_BO_USE_LINEAR,
  *                  e.g. GBM_BO_USE_RENDERING or GBM_BO_USE_SCANOUT; may be 0
  * @param info      as for stile_device_open(), its options NULL; borrowed; NULL
  *                  for the defaults
@@ -106,9 +112,9 @@ STILE_API STILE_MUST_CHECK int stile_gbm_get_constraints(struct gbm_device *gbm,
 /**
  * Describe a gbm_device as a party of negotiations: what it makes gbm_bos of,
  * stile_gbm_bo_create(), and the application makes itself and has images of,
- * stile_gbm_image_create(). Who draws to them or shows them is another party;
- * what stile_gbm_open_device() allocates, says stile_device_get_party(). Never
- * blocks, but for looking up its node.
+ * stile_gbm_image_create(), or stile_gbm_open_device() allocates with the same
+ * flags. Who draws to them or shows them is another party. Never blocks, but for
+ * looking up its node.
  *
  * @param gbm         borrowed; the party does not need it any more
  * @param flags       GBM_BO_USE_* that are meant

@@ -84,9 +84,11 @@ struct gbm_bo *__wrap_gbm_bo_create_with_modifiers2(struct gbm_device *gbm, uint
 	}
 	/* Others have time to come. */
 	sched_yield();
+	static const uint64_t linear = 0;
+	bool lies = gbm_lies.has_modifier && count == 1 && modifiers[0] == gbm_lies.modifier;
 	struct gbm_bo *bo = __real_gbm_bo_create_with_modifiers2(gbm, width,
-		gbm_lies.short_of_rows ? (height + 1) / 2 : height, format, modifiers, count,
-		flags);
+		gbm_lies.short_of_rows ? (height + 1) / 2 : height, format,
+		lies ? &linear : modifiers, count, flags);
 	__atomic_sub_fetch(&gbm_lies.inside, 1, __ATOMIC_SEQ_CST);
 	return spoil(bo);
 }
@@ -109,7 +111,7 @@ int __wrap_gbm_device_get_format_modifier_plane_count(
 		return -1;
 	}
 	if (gbm_lies.has_modifier && modifier == gbm_lies.modifier) {
-		return 1;
+		return gbm_lies.plane_count != 0 ? gbm_lies.plane_count : 1;
 	}
 	return __real_gbm_device_get_format_modifier_plane_count(gbm, format, modifier);
 }

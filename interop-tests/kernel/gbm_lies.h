@@ -13,7 +13,7 @@ struct gbm_bo;
  */
 struct gbm_lies {
 	bool no_modifiers; /* there are no modifiers in this GBM, for formats and for gbm_bos */
-	bool has_modifier; /* every gbm_bo has this one, and it is taken for every format */
+	bool has_modifier; /* every gbm_bo has this one, it is taken for every format, and made */
 	uint64_t modifier;
 	bool has_format; /* every gbm_bo has this format */
 	uint32_t format;

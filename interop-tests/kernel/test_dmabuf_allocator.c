@@ -160,9 +160,15 @@ enum spoil {
 	MODIFIERS_WITHOUT_COUNT,
 	COUNT_WITHOUT_MODIFIERS,
 	TILED_WITHOUT_IMAGES,
+	LAYOUTS_WITHOUT_IMAGES,
 	INVALID_MODIFIER,
 	SPOILS,
 };
+
+static bool take_layout(void *priv, uint32_t fourcc, uint64_t modifier) {
+	(void)priv, (void)fourcc, (void)modifier;
+	return true;
+}
 
 static int open_spoilt(enum spoil spoil) {
 	struct {
@@ -188,6 +194,9 @@ static int open_spoilt(enum spoil spoil) {
 	case TILED_WITHOUT_IMAGES:
 		table.known.modifiers = &tiled;
 		table.known.modifier_count = 1;
+		break;
+	case LAYOUTS_WITHOUT_IMAGES:
+		table.known.takes_layout = take_layout;
 		break;
 	case INVALID_MODIFIER:
 		table.known.allocate_image = allocate_image;

@@ -913,6 +913,61 @@ START_TEST(what_is_agreed_on_becomes_a_gbm_bo) {
 }
 END_TEST
 
+/* Agreed on by the second of the others and GBM, and made by the device. The caller's. */
+static struct stile_image *make_agreed(const struct stile_party *gbm_party) {
+	struct stile_party parties[] = { others[1], *gbm_party };
+	parties[0].memory = STILE_MEMORY_DMA_BUF;
+	parties[0].sync = STILE_SYNC_IMPLICIT;
+	static const uint32_t xrgb = DRM_FORMAT_XRGB8888;
+	const struct stile_want want = { .size = sizeof(want),
+		.width = WIDTH,
+		.height = HEIGHT,
+		.fourccs = &xrgb,
+		.fourcc_count = 1 };
+	struct stile_device *const devices[] = { NULL, device };
+	struct stile_layout layout = { .size = sizeof(layout) };
+	struct stile_image *image;
+	int ret = stile_negotiate(parties, 2, &want, &layout, &report);
+	ck_assert_msg(ret == 0, "%s", report.text);
+	ret = stile_image_create_for(&layout, devices, NULL, NULL, &report, &image);
+	ck_assert_msg(ret == 0, "%s", report.text);
+	stile_layout_fini(&layout);
+	return image;
+}
+
+/* Wrong code: a device that makes LINEAR where better was agreed on; metadata's plane that is lost; no clearing. */
+START_TEST(layout_that_others_name_is_allocated) {
+	begin(_i);
+	gbm_lies.has_modifier = true;
+	gbm_lies.modifier = TILED;
+	gbm_lies.plane_count = 2;
+	gbm_lies.dirty = true;
+	struct stile_party party = describe();
+	struct stile_image *image = make_agreed(&party);
+	const struct stile_image_info *info = stile_image_get_info(image);
+	ck_assert_uint_eq(info->modifier, TILED);
+	ck_assert_uint_eq(info->plane_count, 2);
+	ck_assert(is_zero(stile_image_get_buffer(image, 0)));
+	stile_image_unref(image);
+	stile_party_fini(&party);
+	/* In one that GBM does not take, nothing is made, and nothing is tried. */
+	struct stile_image_info other = { .size = sizeof(other),
+		.width = WIDTH,
+		.height = HEIGHT,
+		.fourcc = DRM_FORMAT_XRGB8888,
+		.usage = BOTH,
+		.modifier = I915_FORMAT_MOD_Y_TILED };
+	unsigned created = gbm_lies.created;
+	ck_assert_int_eq(stile_image_create(device, &other, &image), -EOPNOTSUPP);
+	ck_assert_uint_eq(gbm_lies.created, created);
+	/* A driver that makes another one than was asked for. */
+	gbm_lies.modifier = I915_FORMAT_MOD_Y_TILED;
+	other.modifier = DRM_FORMAT_MOD_LINEAR;
+	ck_assert_int_eq(stile_image_create(device, &other, &image), -EOPNOTSUPP);
+	end();
+}
+END_TEST
+
 static int attempt_party(void *user) {
 	return stile_gbm_get_party(gbm, 0, others, 2, &report, user);
 }
@@ -978,19 +1033,31 @@ END_TEST
 
 /* Wrong code: planes that were made before the one that fails; a clearing that is not looked at. */
 START_TEST(want_of_memory_leaves_nothing_of_an_image) {
-	static const uint32_t formats[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_NV12 };
+	static const struct {
+		uint32_t fourcc;
+		uint64_t modifier;
+		uint32_t
+			unnoticed; /* calls whose failure changes nothing: planes' names, and the clearing below */
+	} wanted[] = {
+		{ DRM_FORMAT_XRGB8888, DRM_FORMAT_MOD_LINEAR, 1 },
+		{ DRM_FORMAT_NV12, DRM_FORMAT_MOD_LINEAR, 2 },
+		{ DRM_FORMAT_XRGB8888, TILED, 5 },
+	};
 	begin(_i);
 	struct stile_device *own = open_gbm(0);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		gbm_lies.has_modifier = wanted[i].modifier == TILED;
+		gbm_lies.modifier = TILED;
+		gbm_lies.plane_count = wanted[i].modifier == TILED ? 2 : 0;
 		const struct stile_image_info info = {
 			.size = sizeof(info),
 			.width = WIDTH,
 			.height = HEIGHT,
-			.fourcc = formats[i],
+			.fourcc = wanted[i].fourcc,
 			.usage = BOTH,
-			.modifier = DRM_FORMAT_MOD_LINEAR,
+			.modifier = wanted[i].modifier,
 		};
-		uint32_t unnoticed = 0, planes = stile_format_get(formats[i])->plane_count;
+		uint32_t unnoticed = 0;
 		const char *call = "";
 		for (unsigned n = 1; call != NULL; n++) {
 			struct stile_image *image;
@@ -1003,7 +1070,7 @@ START_TEST(want_of_memory_leaves_nothing_of_an_image) {
 			unnoticed += call != NULL && ret == 0;
 			stile_image_unref(image);
 		}
-		ck_assert_uint_le(unnoticed, planes);
+		ck_assert_uint_le(unnoticed, wanted[i].unnoticed);
 	}
 	stile_device_destroy(own);
 	end();
@@ -1043,6 +1110,7 @@ static void add_images(TCase *tcase) {
 	tcase_add_loop_test(tcase, constraints_that_nothing_can_meet_are_refused, 0, most);
 	tcase_add_loop_test(tcase, party_is_what_gbm_takes, 0, most);
 	tcase_add_loop_test(tcase, what_is_agreed_on_becomes_a_gbm_bo, 0, most);
+	tcase_add_loop_test(tcase, layout_that_others_name_is_allocated, 0, most);
 	tcase_add_loop_test(tcase, party_needs_memory, 0, most);
 	tcase_add_loop_test(tcase, want_of_memory_and_descriptors_is_told, 0, most);
 	tcase_add_loop_test(tcase, want_of_memory_leaves_nothing_of_an_image, 0, most);

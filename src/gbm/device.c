@@ -53,52 +53,53 @@ static void tell(const struct allocator *self, const char *fmt, ...) {
 
 /* ---- One gbm_bo ---------------------------------------------------------------------------- */
 
-/* Linear, and nothing else: by its modifier, or as it was asked for before there were any. */
-static struct gbm_bo *create_bo(
-	const struct allocator *self, uint32_t width, uint32_t height, uint32_t fourcc) {
-	static const uint64_t linear = DRM_FORMAT_MOD_LINEAR;
-	struct gbm_bo *bo = gbm_bo_create_with_modifiers2(
-		self->gbm, width, height, fourcc, &linear, 1, self->flags);
-	if (bo == NULL) {
+/* In that layout, and no other: by its modifier, or, if it is linear, as before there were any. */
+static struct gbm_bo *create_bo(const struct allocator *self, const struct stile_image_info *info) {
+	struct gbm_bo *bo = gbm_bo_create_with_modifiers2(self->gbm, info->width, info->height,
+		info->fourcc, &info->modifier, 1, self->flags);
+	if (bo == NULL && info->modifier == DRM_FORMAT_MOD_LINEAR) {
 		errno = 0;
-		bo = gbm_bo_create(
-			self->gbm, width, height, fourcc, self->flags | GBM_BO_USE_LINEAR);
+		bo = gbm_bo_create(self->gbm, info->width, info->height, info->fourcc,
+			self->flags | GBM_BO_USE_LINEAR);
 	}
 	return bo;
 }
 
 /* The driver may not name the modifier, since only one was asked for; another one would be wrong. */
-static int export_bo(struct gbm_bo *bo, struct stile_image_plane *plane, struct stile_report *why) {
+static int check_bo(
+	struct gbm_bo *bo, const struct stile_image_info *info, struct stile_report *why) {
 	uint64_t modifier = gbm_bo_get_modifier(bo);
-	if (gbm_bo_get_plane_count(bo) != 1 ||
-		(modifier != DRM_FORMAT_MOD_LINEAR && modifier != DRM_FORMAT_MOD_INVALID)) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, modifier,
-			"GBM made %d planes of modifier %s where one that is linear was asked for",
-			gbm_bo_get_plane_count(bo),
-			modifier_describe(modifier, drmGetFormatModifierName).text);
+	int planes = gbm_bo_get_plane_count(bo);
+	if ((modifier == info->modifier || modifier == DRM_FORMAT_MOD_INVALID) &&
+		(planes == 1 || info->modifier != DRM_FORMAT_MOD_LINEAR)) {
+		return 0;
 	}
-	int fd = gbm_plane_export(bo, 0);
-	if (fd < 0) {
-		return report_refuse(why, fd, STILE_REASON_DRIVER, 0, 0, (uint64_t)-fd,
-			"GBM gives no descriptor: %s", strerror(-fd));
-	}
-	plane->fd = fd;
-	plane->pitch = gbm_bo_get_stride_for_plane(bo, 0);
-	plane->offset = gbm_bo_get_offset(bo, 0);
-	return 0;
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, info->modifier, modifier,
+		"GBM made %d planes of modifier %s where %s was asked for", planes,
+		modifier_describe(modifier, drmGetFormatModifierName).text,
+		info->modifier == DRM_FORMAT_MOD_LINEAR
+			? "one that is linear"
+			: modifier_describe(info->modifier, drmGetFormatModifierName).text);
 }
 
-/* *plane is valid on success only; its descriptor is the caller's, and keeps the memory. */
-static int make_plane(struct allocator *self, uint32_t width, uint32_t height, uint32_t fourcc,
-	struct stile_image_plane *plane, struct stile_report *why) {
+/* On success info has planes, whose descriptors are the caller's, and keep the memory. */
+static int make_planes(
+	struct allocator *self, struct stile_image_info *info, struct stile_report *why) {
 	pthread_mutex_lock(&self->lock);
 	errno = 0;
-	struct gbm_bo *bo = create_bo(self, width, height, fourcc);
-	int ret = bo == NULL ? gbm_refuse(why, "gbm_bo_create", errno) : export_bo(bo, plane, why);
+	struct gbm_bo *bo = create_bo(self, info);
+	int ret = bo == NULL ? gbm_refuse(why, "gbm_bo_create", errno) : check_bo(bo, info, why);
+	if (ret == 0) {
+		ret = gbm_planes_export(bo, info, why);
+	}
 	if (bo != NULL) {
 		gbm_bo_destroy(bo);
 	}
 	pthread_mutex_unlock(&self->lock);
+	if (ret < 0) {
+		gbm_planes_close(info);
+		info->plane_count = 0;
+	}
 	return ret;
 }
 
@@ -158,23 +159,27 @@ static int make_memory(struct allocator *self, uint64_t bytes, int *fd, struct s
 			(uint64_t)MAX_EXTENT * row, bytes,
 			"%" PRIu64 " bytes are more than an image of GBM has", bytes);
 	}
-	struct stile_image_plane plane = { .fd = -1 };
+	struct stile_image_info rectangle = {
+		.width = width,
+		.height = (uint32_t)rows,
+		.fourcc = GBM_FORMAT_XRGB8888,
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+	};
 	uint64_t made = 0;
-	int ret = make_plane(self, width, (uint32_t)rows, GBM_FORMAT_XRGB8888, &plane, why);
+	int ret = make_planes(self, &rectangle, why);
 	if (ret < 0) {
 		return ret;
 	}
-	ret = clear(plane.fd, &made, why);
+	*fd = rectangle.planes[0].fd;
+	ret = clear(*fd, &made, why);
 	if (ret == 0 && made < bytes) {
 		ret = report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, bytes, made,
 			"GBM made %" PRIu64 " bytes of %" PRIu64, made, bytes);
 	}
 	if (ret < 0) {
-		close(plane.fd);
-		return ret;
+		close(*fd);
 	}
-	*fd = plane.fd;
-	return 0;
+	return ret;
 }
 
 static int allocate(void *priv, uint64_t bytes, const char *name, int *fd) {
@@ -202,13 +207,13 @@ static bool suits(const struct stile_image_info *info, uint64_t bytes) {
 		end <= bytes;
 }
 
-/* As the driver lays it out. -EOPNOTSUPP: it does not, or not so that others can use it. */
-static int make_image(
+/* Linear, as the driver lays it out. -EOPNOTSUPP: it does not, or not so that others can use it. */
+static int make_linear(
 	struct allocator *self, struct stile_image_info *info, struct stile_report *why) {
 	if (stile_format_get(info->fourcc)->plane_count != 1) {
 		return -EOPNOTSUPP;
 	}
-	int ret = make_plane(self, info->width, info->height, info->fourcc, &info->planes[0], why);
+	int ret = make_planes(self, info, why);
 	if (ret < 0) {
 		return ret;
 	}
@@ -218,11 +223,9 @@ static int make_image(
 		ret = -EOPNOTSUPP;
 	}
 	if (ret < 0) {
-		close(info->planes[0].fd);
-		return ret;
+		gbm_planes_close(info);
 	}
-	info->plane_count = 1;
-	return 0;
+	return ret;
 }
 
 /* In one piece of the driver's memory. */
@@ -248,15 +251,47 @@ static int lay_image_out(
 	return ret;
 }
 
+/* Memory that the CPU does not reach is as the driver gives it. */
+static void try_to_clear(const struct stile_image_info *info) {
+	const struct stile_image_plane *planes = info->planes;
+	struct stile_report why;
+	uint64_t bytes;
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		if (i == 0 || !gbm_is_same_memory(planes[i - 1].fd, planes[i].fd)) {
+			(void)clear(planes[i].fd, &bytes, &why);
+		}
+	}
+}
+
+/* In a layout that only the driver knows. */
+static int make_other(
+	struct allocator *self, struct stile_image_info *info, struct stile_report *why) {
+	int ret = make_planes(self, info, why);
+	if (ret == 0) {
+		try_to_clear(info);
+	}
+	return ret;
+}
+
+static int make_image(
+	struct allocator *self, struct stile_image_info *info, struct stile_report *why) {
+	if (info->modifier != DRM_FORMAT_MOD_LINEAR) {
+		return make_other(self, info, why);
+	}
+	const struct stile_image_info wanted = *info;
+	int ret = make_linear(self, info, why);
+	if (ret == -EOPNOTSUPP) {
+		*info = wanted;
+		ret = lay_image_out(self, info, why);
+	}
+	return ret;
+}
+
 static int allocate_image(void *priv, struct stile_image_info *info) {
 	struct allocator *self = priv;
 	struct stile_image_info made = *info;
 	struct stile_report why;
 	int ret = make_image(self, &made, &why);
-	if (ret == -EOPNOTSUPP) {
-		made = *info;
-		ret = lay_image_out(self, &made, &why);
-	}
 	if (ret < 0) {
 		tell(self, "GBM (%s): image '%s' of %u x %u pixels: %s",
 			gbm_device_get_backend_name(self->gbm),
@@ -265,6 +300,15 @@ static int allocate_image(void *priv, struct stile_image_info *info) {
 	}
 	*info = made;
 	return 0;
+}
+
+/* GBM has no list, but an answer for each. */
+static bool takes_layout(void *priv, uint32_t fourcc, uint64_t modifier) {
+	struct allocator *self = priv;
+	pthread_mutex_lock(&self->lock);
+	bool taken = gbm_takes_modifier(self->gbm, fourcc, self->flags, modifier);
+	pthread_mutex_unlock(&self->lock);
+	return taken;
 }
 
 /* ---- Life ---------------------------------------------------------------------------------- */
@@ -289,6 +333,7 @@ static int open_with(struct allocator *self, const struct stile_device_info *inf
 		.modifier_count = 1,
 		.max_width = MAX_EXTENT,
 		.max_height = MAX_EXTENT,
+		.takes_layout = takes_layout,
 	};
 	/* A device that cannot allocate is none: it is better told now. */
 	int fd;

@@ -21,10 +21,13 @@ bool gbm_takes_modifier(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags,
 struct stile_constraints gbm_get_needs(uint32_t flags);
 
 /* plane.c */
+/** Are two descriptors of one dma-buf? Each has an inode of its own. */
+bool gbm_is_same_memory(int a, int b);
 /**
- * A descriptor of a plane's memory, that may be written where the driver can give one. CLOEXEC, the
- * caller's; or -errno.
+ * Fills the planes in, of which there are none yet. Their descriptors are CLOEXEC, may be written where the driver can
+ * give such, and are the caller's: on failure, too.
  */
-int gbm_plane_export(struct gbm_bo *bo, int plane);
+int gbm_planes_export(struct gbm_bo *bo, struct stile_image_info *info, struct stile_report *why);
+void gbm_planes_close(const struct stile_image_info *info);
 
 #endif

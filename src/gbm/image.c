@@ -12,14 +12,6 @@
 #include "src/os.h"
 #include "src/report.h"
 
-static void close_planes(struct stile_image_info *info) {
-	for (uint32_t i = 0; i < info->plane_count; i++) {
-		if (info->planes[i].fd >= 0) {
-			close(info->planes[i].fd);
-		}
-	}
-}
-
 /* ---- A gbm_bo becomes an image ------------------------------------------------------------- */
 
 /* Before fourccs GBM counted its formats, and takes those numbers still. */
@@ -57,30 +49,6 @@ static int find_modifier(
 	return 0;
 }
 
-/* Fills the planes in; their descriptors are the caller's, on failure too. */
-static int export_planes(
-	struct gbm_bo *bo, struct stile_image_info *info, struct stile_report *why) {
-	int count = gbm_bo_get_plane_count(bo);
-	if (count < 1 || count > STILE_MAX_PLANES) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PLANE_COUNT, 0,
-			STILE_MAX_PLANES, (uint64_t)count, "the gbm_bo has %d planes", count);
-	}
-	for (int i = 0; i < count; i++) {
-		int fd = gbm_plane_export(bo, i);
-		if (fd < 0) {
-			return report_refuse(why, fd, STILE_REASON_DRIVER, (uint32_t)i, 0,
-				(uint64_t)-fd, "plane %d: GBM gives no descriptor: %s", i,
-				strerror(-fd));
-		}
-		info->planes[info->plane_count++] = (struct stile_image_plane){
-			.fd = fd,
-			.pitch = gbm_bo_get_stride_for_plane(bo, i),
-			.offset = gbm_bo_get_offset(bo, i),
-		};
-	}
-	return 0;
-}
-
 static int describe_bo(struct gbm_bo *bo, uint32_t usage, uint32_t flags,
 	struct stile_image_info *info, struct stile_report *why) {
 	*info = (struct stile_image_info){
@@ -96,7 +64,7 @@ static int describe_bo(struct gbm_bo *bo, uint32_t usage, uint32_t flags,
 			"flags 0x%x: none but STILE_GBM_LINEAR (1) is known", flags);
 	}
 	int ret = find_modifier(bo, flags, &info->modifier, why);
-	return ret < 0 ? ret : export_planes(bo, info, why);
+	return ret < 0 ? ret : gbm_planes_export(bo, info, why);
 }
 
 int stile_gbm_image_create(struct stile_device *device, struct gbm_bo *bo, uint32_t usage,
@@ -113,7 +81,7 @@ int stile_gbm_image_create(struct stile_device *device, struct gbm_bo *bo, uint3
 	} else {
 		ret = stile_image_import(device, &info, report, out);
 	}
-	close_planes(&info);
+	gbm_planes_close(&info);
 	return ret;
 }
 
@@ -238,7 +206,7 @@ int stile_gbm_bo_create(struct gbm_device *gbm, struct stile_image *image, uint3
 		ret = import_bo(gbm, &info, flags, out, &why);
 	}
 	/* GBM borrows descriptors: it has handles by now. */
-	close_planes(&info);
+	gbm_planes_close(&info);
 	if (ret < 0) {
 		goto err;
 	}
