@@ -1,25 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/driver_fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "src/os.h"
+#include "src/report.h"
 
 enum { DRIVER_FD_MIN = 512 };
 
-int driver_fd_move(int fd) {
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, DRIVER_FD_MIN);
-	if (high < 0) {
+struct driver_fd driver_fd_take(int fd) {
+	struct driver_fd taken = { .fd = fcntl(fd, F_DUPFD_CLOEXEC, DRIVER_FD_MIN) };
+	if (taken.fd >= 0) {
+		close(fd);
+	} else {
 		/* The limit is lower than that. */
-		return fd;
+		taken.fd = fd;
 	}
-	close(fd);
-	return high;
+	fstat(taken.fd, &taken.identity);
+	return taken;
 }
 
-void driver_fd_close_after_failure(int fd, const struct stat *identity) {
+int driver_fd_dup(int borrowed, struct driver_fd *out, struct stile_report *why) {
+	int fd = os_dup(borrowed);
+	if (fd < 0) {
+		return report_refuse(why, fd,
+			fd == -EBADF ? STILE_REASON_FD_CLOSED : STILE_REASON_RESOURCES, 0, 0, 0,
+			"descriptor %d: %s", borrowed, strerror(-fd));
+	}
+	*out = driver_fd_take(fd);
+	return 0;
+}
+
+void driver_fd_close_after_failure(const struct driver_fd *fd) {
 	struct stat now;
-	if (fstat(fd, &now) == 0 && now.st_dev == identity->st_dev &&
-		now.st_ino == identity->st_ino) {
-		close(fd);
+	if (fstat(fd->fd, &now) == 0 && now.st_dev == fd->identity.st_dev &&
+		now.st_ino == fd->identity.st_ino) {
+		close(fd->fd);
 	}
 }

@@ -2,19 +2,27 @@
 #ifndef SRC_DRIVER_FD_H
 #define SRC_DRIVER_FD_H
 
-/*
+#include <sys/stat.h>
+
+#include <stile/report.h>
+
+/**
  * A descriptor for a driver that takes it over if it succeeds. If it fails, the specifications leave the
  * descriptor to us, but some drivers close it (lavapipe up to Mesa 25, Mesa's GL). So it gets a high
  * number, which nobody else is given by chance, and after a failure is closed only if it is still the
  * same file.
  */
+struct driver_fd {
+	int fd;
+	struct stat identity;
+};
 
-#include <sys/stat.h>
+/** Of a descriptor that is taken over. */
+struct driver_fd driver_fd_take(int fd);
 
-/** The same at a high number, if there is one; the one given is closed. */
-int driver_fd_move(int fd);
+/** Of a duplicate. 0, or what report_refuse() gave: -EBADF or -EMFILE. */
+int driver_fd_dup(int borrowed, struct driver_fd *out, struct stile_report *why);
 
-/** `identity`: fstat() of it before the driver had it. */
-void driver_fd_close_after_failure(int fd, const struct stat *identity);
+void driver_fd_close_after_failure(const struct driver_fd *fd);
 
 #endif

@@ -347,6 +347,44 @@ START_TEST(semaphore_that_gl_cannot_have_is_refused) {
 }
 END_TEST
 
+/* Wrong code: only the first of the devices looked at that GL draws with. */
+START_TEST(semaphore_of_any_of_gls_devices_is_imported) {
+	struct fake_egl_traits several = has_semaphores;
+	several.others = 2;
+	restart(&several);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	struct stile_egl_semaphore *semaphore;
+	ck_assert_int_eq(stile_egl_semaphore_import(egl, &info, NULL, &semaphore), 0);
+	stile_egl_semaphore_destroy(semaphore);
+	info.device_uuid[15] ^= 1;
+	check_not_imported(&info, -EOPNOTSUPP, STILE_REASON_DEVICE);
+	close(info.fd);
+}
+END_TEST
+
+/* Wrong code: glGetStringi() called of GL ES 2, which has not got it (the display complains). */
+START_TEST(semaphore_in_gl_es_2_is_refused) {
+	struct fake_egl_traits old = has_semaphores;
+	old.is_old = true;
+	restart(&old);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	check_not_imported(&info, -EOPNOTSUPP, STILE_REASON_DRIVER);
+	close(info.fd);
+}
+END_TEST
+
+/* Wrong code: the number of a descriptor that the driver has closed, closed again, when it is somebody else's. */
+START_TEST(what_a_failed_import_closes_is_closed_once) {
+	restart(&has_semaphores);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	fake_gpu_close_failed_imports();
+	fake_gpu_fail("glImportSemaphoreFdEXT", 1, 0x0502);
+	check_not_imported(&info, -EOPNOTSUPP, STILE_REASON_DRIVER);
+	ck_assert_int_eq(close(fake_gpu_take_reused_fd()), 0);
+	close(info.fd);
+}
+END_TEST
+
 /* Wrong code: GL called without a context, which the display complains of. */
 START_TEST(semaphore_without_a_context_is_refused_with_a_sentence) {
 	restart(&has_semaphores);
@@ -472,6 +510,26 @@ START_TEST(any_call_of_the_system_may_fail) {
 }
 END_TEST
 
+/* The same of a semaphore's. Wrong code: one of its two descriptors left, or GL asked about none. */
+START_TEST(any_call_of_the_system_may_fail_in_the_import_of_a_semaphore) {
+	const char *failed;
+	unsigned n = 1;
+	do {
+		restart(&has_semaphores);
+		struct stile_egl_semaphore_info info = shared_semaphore();
+		struct stile_egl_semaphore *semaphore;
+		failing_begin(n++);
+		int ret = stile_egl_semaphore_import(egl, &info, NULL, &semaphore);
+		failed = failing_end();
+		stile_egl_semaphore_destroy(semaphore);
+		close(info.fd);
+		ck_assert_msg(ret == 0 || (failed != NULL && (ret == -ENOMEM || ret == -EMFILE)),
+			"%s failed: gave %d", failed == NULL ? "nothing" : failed, ret);
+	} while (failed != NULL);
+	ck_assert_uint_gt(n, 2);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------------------------------- */
 
 static Suite *make_suite(void) {
@@ -489,9 +547,13 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, without_a_context_all_is_refused_with_a_sentence);
 	tcase_add_test(tcase, gl_signals_and_waits_for_a_semaphore);
 	tcase_add_test(tcase, semaphore_that_gl_cannot_have_is_refused);
+	tcase_add_test(tcase, semaphore_of_any_of_gls_devices_is_imported);
+	tcase_add_test(tcase, semaphore_in_gl_es_2_is_refused);
+	tcase_add_test(tcase, what_a_failed_import_closes_is_closed_once);
 	tcase_add_test(tcase, semaphore_without_a_context_is_refused_with_a_sentence);
 	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 2 * TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, 2);
+	tcase_add_test(tcase, any_call_of_the_system_may_fail_in_the_import_of_a_semaphore);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

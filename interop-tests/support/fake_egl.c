@@ -239,12 +239,24 @@ static unsigned tell_gl_error(void) {
 	return error;
 }
 
+enum { VERSION = 0x1F02, NUM_EXTENSIONS = 0x821D, NUM_DEVICE_UUIDS = 0x9596 };
+
 static void get_integer(unsigned name, int *data) {
-	*data = name == 0x821D ? 1 + traits.semaphores : 0;
+	*data = name == NUM_EXTENSIONS     ? 1 + traits.semaphores
+		: name == NUM_DEVICE_UUIDS ? 1 + traits.others
+					   : 0;
 }
 
-static const unsigned char *get_string(unsigned name, unsigned at) {
+static const unsigned char *get_string(unsigned name) {
+	const char *version = traits.is_old ? "OpenGL ES 2.0 fake" : "OpenGL ES 3.0 fake";
+	return (const unsigned char *)(name == VERSION ? version : "");
+}
+
+static const unsigned char *get_string_at(unsigned name, unsigned at) {
 	(void)name;
+	if (traits.is_old) {
+		fake_gpu_complain("glGetStringi of GL ES 2");
+	}
 	return (const unsigned char *)(at == 0 ? "GL_EXT_fake" : "GL_EXT_semaphore_fd");
 }
 
@@ -254,8 +266,8 @@ static void get_bytes(unsigned name, unsigned char *data) {
 }
 
 static void get_bytes_at(unsigned name, unsigned at, unsigned char *data) {
-	(void)at;
-	get_bytes(name, data);
+	(void)name;
+	memset(data, at < traits.others ? 0xee : traits.uuid, 16);
 }
 
 static void gen_semaphores(int count, unsigned *out) {
@@ -295,6 +307,7 @@ static void import_semaphore(unsigned name, unsigned type, int fd) {
 		semaphores[name] = payload;
 	} else {
 		gl_error = (unsigned)code;
+		fake_gpu_import_failed(fd);
 	}
 	fake_gpu_unlock();
 }
@@ -368,7 +381,8 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "glGenSemaphoresEXT", (stile_egl_proc)gen_semaphores },
 		{ "glGetError", (stile_egl_proc)tell_gl_error },
 		{ "glGetIntegerv", (stile_egl_proc)get_integer },
-		{ "glGetStringi", (stile_egl_proc)get_string },
+		{ "glGetString", (stile_egl_proc)get_string },
+		{ "glGetStringi", (stile_egl_proc)get_string_at },
 		{ "glGetUnsignedBytei_vEXT", (stile_egl_proc)get_bytes_at },
 		{ "glGetUnsignedBytevEXT", (stile_egl_proc)get_bytes },
 		{ "glImportSemaphoreFdEXT", (stile_egl_proc)import_semaphore },

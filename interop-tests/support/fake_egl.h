@@ -21,7 +21,9 @@ struct fake_egl_traits {
 	bool native_lies; /* they are over before the work is */
 	bool waits_block; /* eglWaitSync() holds up the calling thread, as llvmpipe's */
 	bool semaphores;  /* GL_EXT_semaphore_fd */
+	bool is_old;      /* GL ES 2 */
 	uint8_t uuid;     /* of device and driver, as fake_vulkan.h has it */
+	uint8_t others;   /* devices that come before that one */
 };
 
 /** With a context that is current for the calling thread. */

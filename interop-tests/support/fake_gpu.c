@@ -2,6 +2,7 @@
 #include "interop-tests/support/fake_gpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -29,6 +30,9 @@ static const char *failed_call;
 static _Thread_local unsigned own_left; /* of this thread's calls */
 static _Thread_local bool is_exempt;
 
+static bool closes_failed_imports;
+static int reused_fd;
+
 enum { OPAQUE_MAX = 64 };
 static struct {
 	ino_t inode;
@@ -53,6 +57,8 @@ void fake_gpu_begin(void) {
 	complaint[0] = '\0';
 	objects = 0;
 	opaque_count = 0;
+	closes_failed_imports = false;
+	reused_fd = -1;
 	fake_sync_file_begin();
 }
 
@@ -122,6 +128,29 @@ bool fake_gpu_fails(const char *call, int *code) {
 	failed_call = call;
 	*code = failing_code;
 	return true;
+}
+
+void fake_gpu_close_failed_imports(void) {
+	fake_gpu_lock();
+	closes_failed_imports = true;
+	fake_gpu_unlock();
+}
+
+int fake_gpu_take_reused_fd(void) {
+	fake_gpu_lock();
+	int fd = reused_fd;
+	reused_fd = -1;
+	fake_gpu_unlock();
+	return fd;
+}
+
+void fake_gpu_import_failed(int fd) {
+	if (closes_failed_imports) {
+		int other = memfd_create("somebody else's", MFD_CLOEXEC);
+		runner_require(other >= 0 && dup3(other, fd, O_CLOEXEC) == fd, "no descriptor");
+		close(other);
+		reused_fd = fd;
+	}
 }
 
 /* ---- Time ---------------------------------------------------------------------------------- */

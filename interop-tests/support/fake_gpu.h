@@ -30,11 +30,21 @@ void fake_gpu_fail(const char *call, unsigned n, int code);
 /** Nothing fails any more. The call that did; NULL: none. */
 const char *fake_gpu_failed(void);
 
+/**
+ * From now on, what cannot import a descriptor closes it all the same, as some drivers do, and somebody else has been
+ * given its number before the driver's call is over.
+ */
+void fake_gpu_close_failed_imports(void);
+/** The number that somebody else was given last, to be closed; -1: none. */
+int fake_gpu_take_reused_fd(void);
+
 /* ---- For the fakes ------------------------------------------------------------------------- */
 
 bool fake_gpu_fails(const char *call, int *code);
 /** What this thread calls until it is called again is the test's own: it does not fail, nor count. */
 void fake_gpu_exempt(bool exempt);
+/** The driver will not import a descriptor. */
+void fake_gpu_import_failed(int fd);
 void fake_gpu_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** An object is made (1) or destroyed (-1). */
 void fake_gpu_count(int change);

@@ -5,39 +5,8 @@
 
 #include "src/abi.h"
 #include "src/egl/egl.h"
+#include "src/egl/gl.h"
 #include "src/macros.h"
-
-/* GL's numbers: the adapter needs no header of GL, of which there are many. */
-enum {
-	GL_NONE = 0,
-	GL_ONE = 1,
-	GL_UNSIGNED_BYTE = 0x1401,
-	GL_UNSIGNED_SHORT = 0x1403,
-	GL_HALF_FLOAT = 0x140b,
-	GL_UNSIGNED_SHORT_4_4_4_4 = 0x8033,
-	GL_UNSIGNED_SHORT_5_5_5_1 = 0x8034,
-	GL_UNSIGNED_SHORT_5_6_5 = 0x8363,
-	GL_UNSIGNED_INT_2_10_10_10_REV = 0x8368,
-	GL_RED = 0x1903,
-	GL_ALPHA = 0x1906,
-	GL_RGB = 0x1907,
-	GL_RGBA = 0x1908,
-	GL_BGRA_EXT = 0x80e1,
-	GL_RG = 0x8227,
-	GL_RGB8 = 0x8051,
-	GL_RGBA4 = 0x8056,
-	GL_RGB5_A1 = 0x8057,
-	GL_RGBA8 = 0x8058,
-	GL_RGB10_A2 = 0x8059,
-	GL_RGBA16_EXT = 0x805b,
-	GL_R8 = 0x8229,
-	GL_R16_EXT = 0x822a,
-	GL_RG8 = 0x822b,
-	GL_RG16_EXT = 0x822c,
-	GL_RGBA16F = 0x881a,
-	GL_RGB565 = 0x8d62,
-	GL_BGRA8_EXT = 0x93a1,
-};
 
 struct entry {
 	uint32_t fourcc;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <stile/party.h>
@@ -53,15 +52,6 @@ uint32_t stile_vulkan_get_peer_family(const struct stile_vulkan *vulkan, uint32_
 	}
 }
 
-static int driver_fd_open(struct stile_buffer *buffer) {
-	int fd;
-	int ret = stile_buffer_export_fd(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &fd);
-	if (ret < 0) {
-		return ret;
-	}
-	return driver_fd_move(fd);
-}
-
 /* The lowest memory type that both the object and the memory allow. */
 static int choose_type(
 	uint32_t object_types, uint32_t memory_types, uint32_t *type, struct stile_report *why) {
@@ -91,20 +81,20 @@ static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t obje
 }
 
 /* Takes the descriptor over. */
-static int memory_allocate(struct stile_vulkan *vulkan, int fd, const VkMemoryRequirements *needs,
-	const VkMemoryDedicatedAllocateInfo *dedicated, VkDeviceMemory *memory,
-	struct stile_report *why) {
+static int memory_allocate(struct stile_vulkan *vulkan, struct driver_fd fd,
+	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
+	VkDeviceMemory *memory, struct stile_report *why) {
 	uint32_t type = 0;
-	int ret = choose_memory_type(vulkan, fd, needs->memoryTypeBits, &type, why);
+	int ret = choose_memory_type(vulkan, fd.fd, needs->memoryTypeBits, &type, why);
 	if (ret < 0) {
-		close(fd);
+		close(fd.fd);
 		return ret;
 	}
 	VkImportMemoryFdInfoKHR import = {
 		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
 		.pNext = dedicated,
 		.handleType = VULKAN_DMA_BUF,
-		.fd = fd,
+		.fd = fd.fd,
 	};
 	/* As large as the driver needs: what it maps is then what was checked. */
 	VkMemoryAllocateInfo allocate = {
@@ -113,11 +103,9 @@ static int memory_allocate(struct stile_vulkan *vulkan, int fd, const VkMemoryRe
 		.allocationSize = needs->size,
 		.memoryTypeIndex = type,
 	};
-	struct stat identity;
-	fstat(fd, &identity);
 	VkResult result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, memory);
 	if (result != VK_SUCCESS) {
-		driver_fd_close_after_failure(fd, &identity);
+		driver_fd_close_after_failure(&fd);
 		return vulkan_refuse(why, "vkAllocateMemory", result);
 	}
 	return 0;
@@ -141,13 +129,14 @@ int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffe
 	if (ret < 0) {
 		return ret;
 	}
-	int fd = driver_fd_open(buffer);
-	if (fd < 0) {
-		return report_refuse(why, fd,
-			fd == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
-			"no descriptor for the driver: %s", strerror(-fd));
+	int fd;
+	ret = stile_buffer_export_fd(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &fd);
+	if (ret < 0) {
+		return report_refuse(why, ret,
+			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
+			"no descriptor for the driver: %s", strerror(-ret));
 	}
-	return memory_allocate(vulkan, fd, needs, dedicated, memory, why);
+	return memory_allocate(vulkan, driver_fd_take(fd), needs, dedicated, memory, why);
 }
 
 static uint64_t host_pointer_alignment(const struct stile_vulkan *vulkan) {

@@ -2,13 +2,11 @@
 /* Images in memory that the driver shares with itself: OPAQUE_FD. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <stile/vulkan_memory.h>
 
 #include "src/abi.h"
 #include "src/driver_fd.h"
-#include "src/os.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -127,15 +125,11 @@ static int create_image(struct stile_vulkan *vulkan, const struct stile_vulkan_o
 
 static int import_memory(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
 	struct stile_vulkan_own_image *own, struct stile_report *why) {
-	int fd = os_dup(image->fd);
-	if (fd < 0) {
-		return report_refuse(why, fd,
-			fd == -EBADF ? STILE_REASON_FD_CLOSED : STILE_REASON_RESOURCES, 0, 0, 0,
-			"descriptor %d: %s", image->fd, strerror(-fd));
+	struct driver_fd fd;
+	int ret = driver_fd_dup(image->fd, &fd, why);
+	if (ret < 0) {
+		return ret;
 	}
-	fd = driver_fd_move(fd);
-	struct stat identity;
-	fstat(fd, &identity);
 	VkMemoryDedicatedAllocateInfo dedicated = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
 		.image = own->image,
@@ -144,7 +138,7 @@ static int import_memory(struct stile_vulkan *vulkan, const struct stile_opaque_
 		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
 		.pNext = own->dedicated ? &dedicated : NULL,
 		.handleType = VULKAN_OPAQUE_FD,
-		.fd = fd,
+		.fd = fd.fd,
 	};
 	/* Size and type have to be those of the allocation that it was. */
 	VkMemoryAllocateInfo allocate = {
@@ -156,7 +150,7 @@ static int import_memory(struct stile_vulkan *vulkan, const struct stile_opaque_
 	VkResult result =
 		vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &own->memory);
 	if (result != VK_SUCCESS) {
-		driver_fd_close_after_failure(fd, &identity);
+		driver_fd_close_after_failure(&fd);
 		return vulkan_refuse(why, "vkAllocateMemory", result);
 	}
 	result = vulkan->vk.BindImageMemory(
