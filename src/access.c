@@ -24,6 +24,7 @@
 #include "src/handoff.h"
 #include "src/image.h"
 #include "src/outside.h"
+#include "src/path.h"
 #include "src/resv.h"
 #include "src/wait.h"
 
@@ -191,7 +192,7 @@ static int check_info(const struct stile_image *image, const struct stile_access
 	int ret = abi_copy_in(known, sizeof(*known), info);
 	if (ret == 0 &&
 		(!buffer_usage_is_valid(known->usage) ||
-			!outside_policy_is_valid(known->user_fences))) {
+			!path_policy_is_valid(known->user_fences))) {
 		ret = -EINVAL;
 	}
 	if (ret == 0 && (known->usage & ~image->info.usage) != 0) {

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -85,8 +84,7 @@ err_raiser:
 static int eventfd_look(int fd, void *data, struct fd_fence_end *end) {
 	(void)data;
 	(void)end;
-	struct pollfd at = { .fd = fd, .events = POLLIN };
-	return poll(&at, 1, 0) == 1 && (at.revents & POLLIN) != 0;
+	return os_is_readable(fd);
 }
 
 static const struct fd_fence_kind eventfd_kind = { .look = eventfd_look, .user = true };

@@ -76,7 +76,7 @@ int stile_buffer_import_fence(
 
 int stile_buffer_import_fence_as(struct stile_buffer *buffer, uint32_t usage,
 	struct stile_fence *fence, enum stile_user_fences user_fences, struct stile_path *path) {
-	if (!buffer_usage_is_valid(usage) || !outside_policy_is_valid(user_fences) ||
+	if (!buffer_usage_is_valid(usage) || !path_policy_is_valid(user_fences) ||
 		path_check(path) < 0) {
 		return -EINVAL;
 	}

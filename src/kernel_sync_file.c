@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sync_file.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,11 +64,6 @@ static int get_leaves(int fd, struct leaves *leaves, struct sync_file_info *info
 	return ret;
 }
 
-static bool is_readable(int fd) {
-	struct pollfd at = { .fd = fd, .events = POLLIN };
-	return poll(&at, 1, 0) == 1 && (at.revents & POLLIN) != 0;
-}
-
 static void note_latest(const struct leaves *leaves, uint32_t count, struct fd_fence_end *end) {
 	for (uint32_t i = 0; i < count; i++) {
 		int64_t at_ns = (int64_t)leaves->infos[i].timestamp_ns;
@@ -110,7 +104,7 @@ static int look_at_leaves(int fd, struct leaves *leaves, struct fd_fence_end *en
 
 static int kernel_sync_file_look(int fd, void *data, struct fd_fence_end *end) {
 	struct leaves *leaves = data, *own = NULL;
-	if (!is_readable(fd)) {
+	if (!os_is_readable(fd)) {
 		return 0;
 	}
 	if (leaves == NULL) {

@@ -234,6 +234,11 @@ int os_timerfd(int64_t after_ns) {
 	return fd;
 }
 
+bool os_is_readable(int fd) {
+	struct pollfd at = { .fd = fd, .events = POLLIN };
+	return poll(&at, 1, 0) == 1 && (at.revents & POLLIN) != 0;
+}
+
 uint64_t os_page_size(void) {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }

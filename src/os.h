@@ -71,6 +71,9 @@ void os_eventfd_clear(int fd);
  */
 bool os_is_anon_inode(int fd, const char *kind);
 
+/** Has poll() something to read of it, now? */
+bool os_is_readable(int fd);
+
 /** Is the descriptor, which is open, one? Not if that cannot be found out. */
 bool os_is_eventfd(int fd);
 

@@ -100,10 +100,6 @@ int outside_push_all(struct stile_buffer *buffer) {
 	return ret < 0 ? ret : 0;
 }
 
-bool outside_policy_is_valid(enum stile_user_fences user_fences) {
-	return (unsigned)user_fences <= STILE_USER_FENCES_REFUSE;
-}
-
 int outside_wait(struct stile_fence *fence, int64_t *blocked_ns, const void *place) {
 	int64_t began_ns = os_clock_ns();
 	check_wait();

@@ -46,9 +46,6 @@ int outside_push(struct stile_buffer *buffer, uint32_t usage, struct stile_fence
  */
 int outside_push_all(struct stile_buffer *buffer);
 
-/** Is it one of the three choices? */
-bool outside_policy_is_valid(enum stile_user_fences user_fences);
-
 /**
  * Have the calling thread, which is at that place, wait for a fence that the kernel cannot have, for 10 s at
  * most, and not longer than its expiry. 0: it has ended, however; or -ETIME.

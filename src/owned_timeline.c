@@ -5,7 +5,6 @@
  * a point.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -124,8 +123,7 @@ int owned_wait(const struct stile_point *point, enum stile_point_event event, in
 static int point_look(int fd, void *data, struct fd_fence_end *end) {
 	(void)data;
 	(void)end;
-	struct pollfd at = { .fd = fd, .events = POLLIN };
-	return poll(&at, 1, 0) == 1 && (at.revents & POLLIN) != 0;
+	return os_is_readable(fd);
 }
 
 static const struct fd_fence_kind point_kind = { .look = point_look, .user = true };

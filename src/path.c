@@ -13,3 +13,7 @@ void path_give(struct stile_path *to, enum stile_path_kind kind, int64_t blocked
 		abi_copy_out(to, &path, sizeof(path));
 	}
 }
+
+bool path_policy_is_valid(enum stile_user_fences user_fences) {
+	return (unsigned)user_fences <= STILE_USER_FENCES_REFUSE;
+}

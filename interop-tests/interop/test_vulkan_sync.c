@@ -924,6 +924,19 @@ START_TEST(semaphore_of_another_device_is_refused) {
 }
 END_TEST
 
+/* As lavapipe does. Wrong code: the number of a descriptor that the driver has closed closed again. */
+START_TEST(what_a_failed_import_closes_is_closed_once) {
+	VkSemaphore mine = fake_vulkan_opaque_timeline(fake);
+	struct stile_vulkan_shared shared = share(mine);
+	fake_gpu_close_failed_imports();
+	fake_gpu_fail("vkImportSemaphoreFdKHR", 1, VK_ERROR_OUT_OF_HOST_MEMORY);
+	check_not_imported(&shared, -ENOMEM, STILE_REASON_DRIVER);
+	ck_assert_int_eq(close(fake_gpu_take_reused_fd()), 0);
+	close(shared.fd);
+	fake_vulkan_destroy_semaphore(fake, mine);
+}
+END_TEST
+
 /* Wrong code: an export that crashes, or gives a descriptor of nothing. */
 START_TEST(driver_that_shares_no_semaphores_is_said) {
 	restart(&has_nothing);
@@ -1223,6 +1236,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, form_that_makes_no_sense_is_einval);
 	tcase_add_test(tcase, shared_semaphore_is_the_same_one);
 	tcase_add_test(tcase, semaphore_of_another_device_is_refused);
+	tcase_add_test(tcase, what_a_failed_import_closes_is_closed_once);
 	tcase_add_test(tcase, driver_that_shares_no_semaphores_is_said);
 	tcase_add_test(tcase, timelines_come_and_go_in_many_threads);
 	suite_add_tcase(suite, tcase);

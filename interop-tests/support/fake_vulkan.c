@@ -339,6 +339,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(
 		result = import_sync_file(
 			object, (info->flags & VK_SEMAPHORE_IMPORT_TEMPORARY_BIT) != 0, info->fd);
 	}
+	if (result != VK_SUCCESS) {
+		fake_gpu_import_failed(info->fd);
+	}
 	return leave(result);
 }
 

@@ -44,13 +44,10 @@ static int check_info(const struct stile_drm_commit_info *info, struct stile_rep
 	if (info->expiry_ns < 0) {
 		return refuse_caller(why, "the expiry is negative");
 	}
-	switch (info->user_fences) {
-	case STILE_USER_FENCES_HOLD:
-	case STILE_USER_FENCES_WAIT:
-	case STILE_USER_FENCES_REFUSE:
-		return 0;
+	if (!path_policy_is_valid(info->user_fences)) {
+		return refuse_caller(why, "user_fences is none of the three choices");
 	}
-	return refuse_caller(why, "user_fences is none of the three choices");
+	return 0;
 }
 
 static int refuse_object(struct stile_report *why, uint32_t id, const char *kind) {

@@ -7,6 +7,7 @@
 
 #include "src/egl/egl.h"
 #include "src/report.h"
+#include "src/uuid.h"
 
 int gl_load(const struct stile_egl *egl, enum gl_use use, struct gl_procs *gl,
 	struct stile_report *why) {
@@ -56,30 +57,14 @@ int gl_need_extension(const struct gl_procs *gl, const char *extension, struct s
 		"the current context has no %s, or is older than version 3", extension);
 }
 
-static void uuid_text(const uint8_t uuid[STILE_UUID_BYTES], char text[2 * STILE_UUID_BYTES + 1]) {
-	for (size_t i = 0; i < STILE_UUID_BYTES; i++) {
-		snprintf(text + 2 * i, 3, "%02x", uuid[i]);
-	}
-}
-
-static int refuse_uuid(const char *what, const char *whose, const uint8_t theirs[STILE_UUID_BYTES],
-	const uint8_t ours[STILE_UUID_BYTES], struct stile_report *why) {
-	char a[2 * STILE_UUID_BYTES + 1], b[2 * STILE_UUID_BYTES + 1];
-	uuid_text(theirs, a);
-	uuid_text(ours, b);
-	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DEVICE, 0, 0, 0,
-		"%s is of another %s (%s) than the current context (%s), which cannot understand "
-		"it",
-		what, whose, a, b);
-}
-
 int gl_check_uuids(const struct gl_procs *gl, const char *what,
 	const uint8_t device[STILE_UUID_BYTES], const uint8_t driver[STILE_UUID_BYTES],
 	struct stile_report *why) {
+	static const char context[] = "the current context";
 	uint8_t uuid[STILE_UUID_BYTES] = { 0 };
 	gl->GetUnsignedBytevEXT(GL_DRIVER_UUID_EXT, uuid);
 	if (memcmp(uuid, driver, sizeof(uuid)) != 0) {
-		return refuse_uuid(what, "driver or version", driver, uuid, why);
+		return uuid_refuse(why, "driver or version", what, driver, context, uuid);
 	}
 	int32_t count = 0;
 	gl->GetIntegerv(GL_NUM_DEVICE_UUIDS_EXT, &count);
@@ -89,5 +74,5 @@ int gl_check_uuids(const struct gl_procs *gl, const char *what,
 			return 0;
 		}
 	}
-	return refuse_uuid(what, "device", device, uuid, why);
+	return uuid_refuse(why, "device", what, device, context, uuid);
 }

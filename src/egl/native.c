@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's sync_file as an EGLSync, and back: EGL_ANDROID_native_fence_sync. */
 #include <errno.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <stile/egl_sync.h>
@@ -87,11 +86,6 @@ int stile_egl_export_fence(struct stile_egl *egl, struct stile_fence *fence, EGL
 /* A call that takes longer than this, and gives what is over, waited for it. */
 enum { DUP_NS = 200000 };
 
-static bool is_over(int fd) {
-	struct pollfd at = { .fd = fd, .events = POLLIN };
-	return poll(&at, 1, 0) != 0;
-}
-
 /*
  * Its sync_file, unless that says that the work is over, and the sync itself does not: then it would be a
  * dependency lost. -1: there is none.
@@ -103,7 +97,7 @@ static int native_dup(struct stile_egl *egl, EGLSync sync) {
 			egl_error_name(egl->egl.GetError()));
 		return -1;
 	}
-	if (is_over(fd) &&
+	if (os_is_readable(fd) &&
 		egl->egl.ClientWaitSync(egl->info.display, sync, 0, 0) == EGL_TIMEOUT_EXPIRED) {
 		egl_log(egl, STILE_LOG_WARN,
 			"the driver gives a native fence that is over before the work is: it is not "
@@ -123,7 +117,7 @@ static int native_export(struct stile_egl *egl, EGLSync sync, struct stile_devic
 		return 1;
 	}
 	int64_t took = os_clock_ns() - began;
-	path_give(path, STILE_PATH_KERNEL, took > DUP_NS && is_over(fd) ? took : 0);
+	path_give(path, STILE_PATH_KERNEL, took > DUP_NS && os_is_readable(fd) ? took : 0);
 	int ret = stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, out);
 	close(fd);
 	return ret;
@@ -152,9 +146,8 @@ static int native_fence_create(struct stile_egl *egl, struct stile_device *devic
 int stile_egl_fence_create_sync_file(struct stile_egl *egl, struct stile_device *device,
 	enum stile_user_fences user_fences, struct stile_path *path, struct stile_fence **out) {
 	*out = NULL;
-	bool known = user_fences == STILE_USER_FENCES_HOLD ||
-		user_fences == STILE_USER_FENCES_WAIT || user_fences == STILE_USER_FENCES_REFUSE;
-	if (path_check(path) < 0 || !known || !egl_check_current(egl, "a fence of GL work")) {
+	if (path_check(path) < 0 || !path_policy_is_valid(user_fences) ||
+		!egl_check_current(egl, "a fence of GL work")) {
 		return -EINVAL;
 	}
 	struct stile_path found = { .size = sizeof(found), .kind = STILE_PATH_HANDLE };

@@ -19,22 +19,11 @@ struct stile_vulkan_buffer {
 	void *address; /* of a host pointer: the buffer's mapping */
 };
 
-/* Some drivers answer without features: the bits are what counts. */
 static int check_importable(struct stile_vulkan *vulkan,
 	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage,
 	struct stile_report *why) {
-	VkPhysicalDeviceExternalBufferInfo ask = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
-		.usage = usage,
-		.handleType = handle_type,
-	};
-	VkExternalBufferProperties answer = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES,
-	};
-	vulkan->vk.GetPhysicalDeviceExternalBufferProperties(
-		vulkan->info.physical_device, &ask, &answer);
 	VkExternalMemoryFeatureFlags features =
-		answer.externalMemoryProperties.externalMemoryFeatures;
+		vulkan_get_buffer_features(vulkan, handle_type, usage);
 	if ((features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) != 0) {
 		return 0;
 	}

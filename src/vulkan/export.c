@@ -36,10 +36,6 @@ int vulkan_memory_get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 	return 0;
 }
 
-static bool exports(VkExternalMemoryProperties properties) {
-	return (properties.externalMemoryFeatures & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
-}
-
 /* ---- Images -------------------------------------------------------------------------------- */
 
 int vulkan_check_fourcc(uint32_t fourcc, VkFormat *format, struct stile_report *why) {
@@ -230,14 +226,6 @@ int stile_vulkan_export_image(struct stile_vulkan *vulkan, const struct stile_vu
 
 static int export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 	struct stile_device *device, struct stile_report *why, struct stile_buffer **out) {
-	VkPhysicalDeviceExternalBufferInfo ask = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
-		.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
-		.handleType = VULKAN_DMA_BUF,
-	};
-	VkExternalBufferProperties answer = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES,
-	};
 	int fd;
 	if (memory == VK_NULL_HANDLE) {
 		return report_refuse(
@@ -247,13 +235,11 @@ static int export_memory(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 	if (ret < 0) {
 		return ret;
 	}
-	vulkan->vk.GetPhysicalDeviceExternalBufferProperties(
-		vulkan->info.physical_device, &ask, &answer);
-	if (!exports(answer.externalMemoryProperties)) {
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
-			answer.externalMemoryProperties.externalMemoryFeatures,
-			"the driver exports no memory as a dma-buf (features 0x%x)",
-			answer.externalMemoryProperties.externalMemoryFeatures);
+	VkExternalMemoryFeatureFlags features = vulkan_get_buffer_features(
+		vulkan, VULKAN_DMA_BUF, VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
+	if ((features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, features,
+			"the driver exports no memory as a dma-buf (features 0x%x)", features);
 	}
 	ret = vulkan_memory_get_fd(vulkan, memory, VULKAN_DMA_BUF, &fd, why);
 	if (ret < 0) {

@@ -16,9 +16,6 @@
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
-/* How long a program's fence is waited for. */
-enum { WAIT_S = 10 };
-
 /* One call, with what it was given and what it found out. */
 struct form_call {
 	struct stile_vulkan *vulkan;
@@ -26,11 +23,6 @@ struct form_call {
 	struct stile_path path;
 	struct stile_report why;
 };
-
-static int refuse_result(struct form_call *call, const char *name, VkResult result) {
-	return report_refuse(&call->why, vulkan_errno(result), STILE_REASON_DRIVER, 0, 0,
-		(uint64_t)result, "%s: %s", name, vulkan_result_name(result));
-}
 
 static int call_begin(struct form_call *call, struct stile_vulkan *vulkan,
 	const struct stile_vulkan_form *form, const struct stile_path *path,
@@ -42,7 +34,7 @@ static int call_begin(struct form_call *call, struct stile_vulkan *vulkan,
 	}
 	bool one = (call->form.semaphore == VK_NULL_HANDLE) != (call->form.fence == VK_NULL_HANDLE);
 	if (one && (call->form.flags & ~(uint32_t)STILE_VULKAN_EXPORTABLE) == 0 &&
-		vulkan_is_choice(call->form.user_fences)) {
+		path_policy_is_valid(call->form.user_fences)) {
 		return 0;
 	}
 	ret = report_refuse(&call->why, -EINVAL, STILE_REASON_CALLER, 0, 0, call->form.flags,
@@ -184,7 +176,7 @@ static int submit(struct form_call *call, VkSemaphore wait, uint64_t value) {
 	if (held) {
 		return -EBUSY;
 	}
-	return result == VK_SUCCESS ? 0 : refuse_result(call, "vkQueueSubmit", result);
+	return result == VK_SUCCESS ? 0 : vulkan_refuse(&call->why, "vkQueueSubmit", result);
 }
 
 /* The calling thread waits, or may not. */
@@ -196,14 +188,14 @@ static int wait_for_program(struct form_call *call, struct stile_fence *fence) {
 			stile_fence_get_timeline_name(fence), stile_fence_get_driver_name(fence));
 	}
 	int64_t began = os_clock_ns();
-	int ret = stile_fence_wait(fence, began + WAIT_S * (int64_t)1000000000);
+	int ret = stile_fence_wait(fence, began + VULKAN_WAIT_S * (int64_t)1000000000);
 	call->path.kind = STILE_PATH_CPU_WAIT;
 	call->path.blocked_ns += os_clock_ns() - began;
 	return ret == 0 ? 0
-			: report_refuse(&call->why, ret, STILE_REASON_SYNC, WAIT_S, 0, 0,
+			: report_refuse(&call->why, ret, STILE_REASON_SYNC, VULKAN_WAIT_S, 0, 0,
 				  "the fence of %s (%s) was not signalled within %d s",
 				  stile_fence_get_timeline_name(fence),
-				  stile_fence_get_driver_name(fence), WAIT_S);
+				  stile_fence_get_driver_name(fence), VULKAN_WAIT_S);
 }
 
 /* What the submission that signals a semaphore waits for, in the queue. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Images in memory that the driver shares with itself: OPAQUE_FD. */
 #include <errno.h>
-#include <string.h>
 
 #include <stile/vulkan_memory.h>
 
@@ -11,19 +10,6 @@
 #include "src/vulkan/vulkan.h"
 
 /* ---- Out ------------------------------------------------------------------------------------ */
-
-static void get_uuids(const struct stile_vulkan *vulkan, struct stile_opaque_image *out) {
-	VkPhysicalDeviceIDProperties id = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
-	};
-	VkPhysicalDeviceProperties2 properties = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-		.pNext = &id,
-	};
-	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
-	memcpy(out->device_uuid, id.deviceUUID, sizeof(out->device_uuid));
-	memcpy(out->driver_uuid, id.driverUUID, sizeof(out->driver_uuid));
-}
 
 static int export_opaque(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	struct stile_report *why, struct stile_opaque_image *out) {
@@ -57,7 +43,7 @@ static int export_opaque(struct stile_vulkan *vulkan, const struct stile_vulkan_
 		.usage = own->usage,
 		.memory_type = own->memory_type,
 	};
-	get_uuids(vulkan, out);
+	vulkan_get_uuids(vulkan, out->device_uuid, out->driver_uuid);
 	return vulkan_memory_get_fd(vulkan, own->memory, VULKAN_OPAQUE_FD, &out->fd, why);
 }
 
@@ -89,16 +75,12 @@ int stile_vulkan_export_opaque(struct stile_vulkan *vulkan,
 /* Of another driver, or another version of it, the bytes could mean anything. */
 static int check_uuids(const struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
 	struct stile_report *why) {
-	struct stile_opaque_image ours;
-	get_uuids(vulkan, &ours);
-	bool same_driver = memcmp(ours.driver_uuid, image->driver_uuid, STILE_UUID_BYTES) == 0;
-	if (same_driver && memcmp(ours.device_uuid, image->device_uuid, STILE_UUID_BYTES) == 0) {
-		return 0;
+	int ret = vulkan_check_uuids(
+		vulkan, "the memory", image->device_uuid, image->driver_uuid, why);
+	if (ret < 0) {
+		report_append(why, "; a dma-buf may do");
 	}
-	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DEVICE, 0, 0, 0,
-		"the memory is of another %s than the adapter's, which cannot understand it; a "
-		"dma-buf may do",
-		same_driver ? "device" : "driver");
+	return ret;
 }
 
 static int create_image(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,

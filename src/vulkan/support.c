@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the physical device says that it takes. */
+/* What the physical device says: what it takes, and which one it is. */
+#include <string.h>
+
+#include "src/uuid.h"
 #include "src/vulkan/vulkan.h"
 
 struct vulkan_support vulkan_get_support(
@@ -41,4 +44,73 @@ struct vulkan_support vulkan_get_support(
 		.max_width = answer.imageFormatProperties.maxExtent.width,
 		.max_height = answer.imageFormatProperties.maxExtent.height,
 	};
+}
+
+VkExternalMemoryFeatureFlags vulkan_get_buffer_features(const struct stile_vulkan *vulkan,
+	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage) {
+	const VkPhysicalDeviceExternalBufferInfo ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+		.usage = usage,
+		.handleType = handle_type,
+	};
+	VkExternalBufferProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES,
+	};
+	vulkan->vk.GetPhysicalDeviceExternalBufferProperties(
+		vulkan->info.physical_device, &ask, &answer);
+	return answer.externalMemoryProperties.externalMemoryFeatures;
+}
+
+VkExternalSemaphoreFeatureFlags vulkan_get_semaphore_features(const struct stile_vulkan *vulkan,
+	VkSemaphoreType type, VkExternalSemaphoreHandleTypeFlagBits handle_type) {
+	PFN_vkGetPhysicalDeviceExternalSemaphoreProperties get_properties =
+		(PFN_vkGetPhysicalDeviceExternalSemaphoreProperties)
+			vulkan->info.get_instance_proc_addr(vulkan->info.instance,
+				"vkGetPhysicalDeviceExternalSemaphoreProperties");
+	const VkSemaphoreTypeCreateInfo of = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = type,
+	};
+	const VkPhysicalDeviceExternalSemaphoreInfo ask = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_SEMAPHORE_INFO,
+		.pNext = &of,
+		.handleType = handle_type,
+	};
+	VkExternalSemaphoreProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_SEMAPHORE_PROPERTIES,
+	};
+	if (get_properties != NULL &&
+		vulkan_has_extension(vulkan, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME)) {
+		get_properties(vulkan->info.physical_device, &ask, &answer);
+	}
+	return answer.externalSemaphoreFeatures;
+}
+
+void vulkan_get_uuids(const struct stile_vulkan *vulkan, uint8_t device[STILE_UUID_BYTES],
+	uint8_t driver[STILE_UUID_BYTES]) {
+	VkPhysicalDeviceIDProperties id = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+	};
+	VkPhysicalDeviceProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+		.pNext = &id,
+	};
+	vulkan->vk.GetPhysicalDeviceProperties2(vulkan->info.physical_device, &properties);
+	memcpy(device, id.deviceUUID, STILE_UUID_BYTES);
+	memcpy(driver, id.driverUUID, STILE_UUID_BYTES);
+}
+
+int vulkan_check_uuids(const struct stile_vulkan *vulkan, const char *what,
+	const uint8_t device[STILE_UUID_BYTES], const uint8_t driver[STILE_UUID_BYTES],
+	struct stile_report *why) {
+	static const char adapter[] = "the adapter's";
+	uint8_t our_device[STILE_UUID_BYTES], our_driver[STILE_UUID_BYTES];
+	vulkan_get_uuids(vulkan, our_device, our_driver);
+	if (memcmp(our_driver, driver, STILE_UUID_BYTES) != 0) {
+		return uuid_refuse(why, "driver or version", what, driver, adapter, our_driver);
+	}
+	if (memcmp(our_device, device, STILE_UUID_BYTES) != 0) {
+		return uuid_refuse(why, "device", what, device, adapter, our_device);
+	}
+	return 0;
 }

@@ -7,7 +7,6 @@
  * where the driver then forgets what is to be waited for.
  */
 #include <errno.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include "src/os.h"
@@ -19,32 +18,14 @@ static const VkExternalSemaphoreHandleTypeFlagBits kind =
 static const VkExternalFenceHandleTypeFlagBits fence_kind =
 	VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT;
 
-static PFN_vkVoidFunction find_instance_proc(const struct stile_vulkan *vulkan, const char *name) {
-	return vulkan->info.get_instance_proc_addr(vulkan->info.instance, name);
-}
-
 static PFN_vkVoidFunction find_device_proc(
 	const struct stile_vulkan *vulkan, bool wanted, const char *name) {
 	return wanted ? vulkan->vk.GetDeviceProcAddr(vulkan->info.device, name) : NULL;
 }
 
 static void find_semaphores(struct stile_vulkan *vulkan) {
-	PFN_vkGetPhysicalDeviceExternalSemaphoreProperties get_properties =
-		(PFN_vkGetPhysicalDeviceExternalSemaphoreProperties)find_instance_proc(
-			vulkan, "vkGetPhysicalDeviceExternalSemaphoreProperties");
-	if (get_properties == NULL ||
-		!vulkan_has_extension(vulkan, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME)) {
-		return;
-	}
-	VkPhysicalDeviceExternalSemaphoreInfo ask = {
-		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_SEMAPHORE_INFO,
-		.handleType = kind,
-	};
-	VkExternalSemaphoreProperties answer = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_SEMAPHORE_PROPERTIES,
-	};
-	get_properties(vulkan->info.physical_device, &ask, &answer);
-	VkExternalSemaphoreFeatureFlags can = answer.externalSemaphoreFeatures;
+	VkExternalSemaphoreFeatureFlags can =
+		vulkan_get_semaphore_features(vulkan, VK_SEMAPHORE_TYPE_BINARY, kind);
 	vulkan->vk.ImportSemaphoreFdKHR = (PFN_vkImportSemaphoreFdKHR)find_device_proc(vulkan,
 		(can & VK_EXTERNAL_SEMAPHORE_FEATURE_IMPORTABLE_BIT) != 0,
 		"vkImportSemaphoreFdKHR");
@@ -54,8 +35,8 @@ static void find_semaphores(struct stile_vulkan *vulkan) {
 
 static void find_fences(struct stile_vulkan *vulkan) {
 	PFN_vkGetPhysicalDeviceExternalFenceProperties get_properties =
-		(PFN_vkGetPhysicalDeviceExternalFenceProperties)find_instance_proc(
-			vulkan, "vkGetPhysicalDeviceExternalFenceProperties");
+		(PFN_vkGetPhysicalDeviceExternalFenceProperties)vulkan->info.get_instance_proc_addr(
+			vulkan->info.instance, "vkGetPhysicalDeviceExternalFenceProperties");
 	if (get_properties == NULL ||
 		!vulkan_has_extension(vulkan, VK_KHR_EXTERNAL_FENCE_FD_EXTENSION_NAME)) {
 		return;
@@ -196,12 +177,6 @@ static VkResult get_fd(
 	return result;
 }
 
-/* Is it over? Then whoever made it has waited for it. */
-static bool is_over(int fd) {
-	struct pollfd at = { .fd = fd, .events = POLLIN };
-	return fd < 0 || poll(&at, 1, 0) != 0;
-}
-
 int vulkan_sync_fd_export(struct stile_vulkan *vulkan, VkSemaphore semaphore, VkFence vk_fence,
 	struct stile_device *device, struct stile_path *path, bool *exported,
 	struct stile_fence **out) {
@@ -213,7 +188,9 @@ int vulkan_sync_fd_export(struct stile_vulkan *vulkan, VkSemaphore semaphore, Vk
 	if (result != VK_SUCCESS) {
 		return vulkan_errno(result);
 	}
-	int64_t blocked_ns = took > EXPORT_NS && is_over(fd) ? took : 0;
+	/* Is it over? Then whoever made it has waited for it. */
+	bool over = fd < 0 || os_is_readable(fd);
+	int64_t blocked_ns = took > EXPORT_NS && over ? took : 0;
 	int ret =
 		stile_fence_import_fd(device, STILE_FD_SYNC_FILE, STILE_FD_ALLOW_SIGNALED, fd, out);
 	if (ret == 0) {
@@ -281,9 +258,6 @@ bool vulkan_sync_fd_exports_others(struct stile_vulkan *vulkan) {
 	return exports == VULKAN_EXPORTS_TRUE;
 }
 
-/* How long a program's fences are waited for. */
-enum { WAIT_S = 10 };
-
 int vulkan_wait_unheld(
 	struct stile_vulkan *vulkan, enum stile_user_fences user_fences, int64_t *blocked_ns) {
 	*blocked_ns = 0;
@@ -294,7 +268,7 @@ int vulkan_wait_unheld(
 		return -EOPNOTSUPP;
 	}
 	int64_t began = os_clock_ns();
-	int ret = vulkan_bridge_wait(vulkan, began + WAIT_S * (int64_t)1000000000);
+	int ret = vulkan_bridge_wait(vulkan, began + VULKAN_WAIT_S * (int64_t)1000000000);
 	*blocked_ns = os_clock_ns() - began;
 	return ret;
 }
@@ -322,15 +296,10 @@ static int fence_create(struct stile_vulkan *vulkan, struct stile_device *device
 	return 0;
 }
 
-bool vulkan_is_choice(enum stile_user_fences user_fences) {
-	return user_fences == STILE_USER_FENCES_HOLD || user_fences == STILE_USER_FENCES_WAIT ||
-		user_fences == STILE_USER_FENCES_REFUSE;
-}
-
 int stile_vulkan_fence_create_sync_file(struct stile_vulkan *vulkan, struct stile_device *device,
 	enum stile_user_fences user_fences, struct stile_path *path, struct stile_fence **out) {
 	*out = NULL;
-	if (path_check(path) < 0 || !vulkan_is_choice(user_fences)) {
+	if (path_check(path) < 0 || !path_policy_is_valid(user_fences)) {
 		return -EINVAL;
 	}
 	struct stile_path found = { .size = sizeof(found), .kind = STILE_PATH_HANDLE };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include <stile/opaque.h>
 #include <stile/vulkan.h>
 
 #include "src/import_cache.h"
@@ -163,6 +164,20 @@ struct vulkan_support {
 
 struct vulkan_support vulkan_get_support(
 	const struct stile_vulkan *vulkan, const struct vulkan_kind *kind);
+/** Of a VkBuffer's memory. */
+VkExternalMemoryFeatureFlags vulkan_get_buffer_features(const struct stile_vulkan *vulkan,
+	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage);
+
+/** Of semaphores by descriptor; none if their extension is not enabled. */
+VkExternalSemaphoreFeatureFlags vulkan_get_semaphore_features(const struct stile_vulkan *vulkan,
+	VkSemaphoreType type, VkExternalSemaphoreHandleTypeFlagBits handle_type);
+
+void vulkan_get_uuids(const struct stile_vulkan *vulkan, uint8_t device[STILE_UUID_BYTES],
+	uint8_t driver[STILE_UUID_BYTES]);
+/** Is what ("the memory") is of these the adapter's own? Only then the device understands its descriptor. */
+int vulkan_check_uuids(const struct stile_vulkan *vulkan, const char *what,
+	const uint8_t device[STILE_UUID_BYTES], const uint8_t driver[STILE_UUID_BYTES],
+	struct stile_report *why);
 
 struct stile_vulkan_own_image;
 
@@ -339,7 +354,8 @@ bool vulkan_sync_fd_exports_others(struct stile_vulkan *vulkan);
 int vulkan_sync_fd_export(struct stile_vulkan *vulkan, VkSemaphore semaphore, VkFence vk_fence,
 	struct stile_device *device, struct stile_path *path, bool *exported,
 	struct stile_fence **out);
-bool vulkan_is_choice(enum stile_user_fences user_fences);
+/** How long a program's fences are waited for. */
+enum { VULKAN_WAIT_S = 10 };
 /** Whoever may not wait behind a program's fence: waits for it first. 0, -EOPNOTSUPP or -ETIME. */
 int vulkan_wait_unheld(
 	struct stile_vulkan *vulkan, enum stile_user_fences user_fences, int64_t *blocked_ns);
