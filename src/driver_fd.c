@@ -41,3 +41,16 @@ void driver_fd_close_after_failure(const struct driver_fd *fd) {
 		close(fd->fd);
 	}
 }
+
+int driver_fd_receive(const char *call, int *fd, struct stile_report *why) {
+	if (*fd >= 0 && fcntl(*fd, F_SETFD, FD_CLOEXEC) == 0) {
+		return 0;
+	}
+	int given = *fd;
+	if (given >= 0) {
+		close(given);
+	}
+	*fd = -1;
+	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+		"%s succeeds and gives no descriptor, but %d", call, given);
+}

@@ -25,4 +25,10 @@ int driver_fd_dup(int borrowed, struct driver_fd *out, struct stile_report *why)
 
 void driver_fd_close_after_failure(const struct driver_fd *fd);
 
+/**
+ * What a call of the driver's has made, which succeeded: have it CLOEXEC, as some drivers forget. 0; or
+ * -EOPNOTSUPP, what report_refuse() gave: it is closed, and -1.
+ */
+int driver_fd_receive(const char *call, int *fd, struct stile_report *why);
+
 #endif

@@ -241,8 +241,8 @@ struct stile_vulkan_shared {
  * @retval 0        out->fd is valid
  * @retval -EINVAL  no semaphore, a size is impossible, or out has no room for
  *                  the answer
- * @retval -EOPNOTSUPP  the driver does not share semaphores of this type, or its
- *                  extension was not enabled
+ * @retval -EOPNOTSUPP  the driver does not share semaphores of this type, or
+ *                  gives no descriptor, or its extension was not enabled
  * @retval -ENOMEM  out of memory or descriptors
  * @retval -EIO     the device is lost
  * @since 0.1

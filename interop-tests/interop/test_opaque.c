@@ -385,9 +385,11 @@ END_TEST
 
 /* ---- EGLImages ------------------------------------------------------------------------------ */
 
-/* A display that exports: two planes of NV12 in one file. */
+/* A display that exports: two planes of NV12 in one file, and what it says of them. */
 static int fake_fd;
 static bool fake_gives_nothing;
+static EGLuint64KHR fake_modifiers[2];
+static EGLint fake_pitches[2], fake_offsets[2];
 
 static const char *query_string(EGLDisplay display, EGLint name) {
 	return name == EGL_VERSION
@@ -405,7 +407,7 @@ static EGLBoolean fake_query(EGLDisplay display, EGLImage image, EGLint *fourcc,
 		*planes = 2;
 	}
 	if (modifiers != NULL) {
-		modifiers[0] = modifiers[1] = DRM_FORMAT_MOD_LINEAR;
+		memcpy(modifiers, fake_modifiers, sizeof(fake_modifiers));
 	}
 	return EGL_TRUE;
 }
@@ -416,9 +418,8 @@ static EGLBoolean fake_export(
 	(void)image;
 	fds[0] = fake_gives_nothing ? -1 : dup(fake_fd);
 	fds[1] = -1;
-	pitches[0] = pitches[1] = 64;
-	offsets[0] = 0;
-	offsets[1] = 64 * 64;
+	memcpy(pitches, fake_pitches, sizeof(fake_pitches));
+	memcpy(offsets, fake_offsets, sizeof(fake_offsets));
 	return EGL_TRUE;
 }
 
@@ -439,6 +440,15 @@ static stile_egl_proc exporting(const char *name) {
 	return eglGetProcAddress(name);
 }
 
+static struct stile_egl *create_exporting(void) {
+	fake_gives_nothing = false;
+	fake_modifiers[0] = fake_modifiers[1] = DRM_FORMAT_MOD_LINEAR;
+	fake_pitches[0] = fake_pitches[1] = 64;
+	fake_offsets[0] = 0;
+	fake_offsets[1] = 64 * 64;
+	return create_egl(exporting);
+}
+
 static int open_memory(uint64_t bytes) {
 	int fd = memfd_create("export", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ck_assert_int_ge(fd, 0);
@@ -449,7 +459,7 @@ static int open_memory(uint64_t bytes) {
 
 /* Wrong code: a plane without a descriptor of its own lost; -1 imported as one; a descriptor leaked. */
 START_TEST(an_exported_egl_image_has_all_its_planes) {
-	struct stile_egl *egl = create_egl(exporting);
+	struct stile_egl *egl = create_exporting();
 	const struct stile_egl_own_image made = {
 		.size = sizeof(made),
 		.image = (EGLImage)&made,
@@ -474,6 +484,45 @@ START_TEST(an_exported_egl_image_has_all_its_planes) {
 			stile_image_get_buffer(image, 0), stile_image_get_buffer(image, 1));
 		stile_image_unref(image);
 	}
+	close(fake_fd);
+	stile_egl_destroy(egl);
+}
+END_TEST
+
+/*
+ * Wrong code: the layout of the first plane taken for that of all; a negative number taken for a large one; a
+ * descriptor leaked.
+ */
+START_TEST(an_egl_image_that_no_info_can_describe_is_refused) {
+	static const struct {
+		enum stile_reason reason;
+		uint32_t plane;
+		EGLint pitches[2], offset;
+		uint64_t modifier; /* of plane 1 */
+	} cases[] = {
+		{ STILE_REASON_MODIFIER, 1, { 64, 64 }, 0, I915_FORMAT_MOD_X_TILED },
+		{ STILE_REASON_PITCH, 0, { -64, 64 }, 0, DRM_FORMAT_MOD_LINEAR },
+		{ STILE_REASON_PITCH, 1, { 64, -64 }, 0, DRM_FORMAT_MOD_LINEAR },
+		{ STILE_REASON_OFFSET, 0, { 64, 64 }, -4096, DRM_FORMAT_MOD_LINEAR },
+	};
+	struct stile_egl *egl = create_exporting();
+	const struct stile_egl_own_image made = {
+		.size = sizeof(made),
+		.image = (EGLImage)&made,
+		.width = 64,
+		.height = 64,
+	};
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_image *image;
+	memcpy(fake_pitches, cases[_i].pitches, sizeof(fake_pitches));
+	fake_offsets[0] = cases[_i].offset;
+	fake_modifiers[1] = cases[_i].modifier;
+	fake_fd = open_memory(64 * 64 * 2);
+	ck_assert_int_eq(stile_egl_export_image(egl, &made, device, &why, &image), -EOPNOTSUPP);
+	ck_assert_ptr_null(image);
+	ck_assert_int_eq(why.reason, cases[_i].reason);
+	ck_assert_uint_eq(why.plane, cases[_i].plane);
+	ck_assert_ptr_nonnull(strstr(why.text, "the driver says"));
 	close(fake_fd);
 	stile_egl_destroy(egl);
 }
@@ -554,6 +603,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, without_a_context_there_is_no_texture);
 	tcase_add_loop_test(tcase, a_failed_import_leaves_nothing_behind, 0, 2);
 	tcase_add_loop_test(tcase, an_exported_egl_image_has_all_its_planes, 0, 2);
+	tcase_add_loop_test(tcase, an_egl_image_that_no_info_can_describe_is_refused, 0, 4);
 	tcase_add_test(tcase, a_display_without_the_extension_exports_nothing);
 	tcase_add_test(tcase, an_imported_image_is_a_renderbuffer_too);
 	suite_add_tcase(suite, tcase);

@@ -156,6 +156,9 @@ int __wrap_fcntl(int fd, int op, ...) {
 	if (op == F_DUPFD_CLOEXEC && fails("fcntl(F_DUPFD_CLOEXEC)", EMFILE)) {
 		return -1;
 	}
+	if (op == F_SETFD && fails("fcntl(F_SETFD)", EBADF)) {
+		return -1;
+	}
 	return __real_fcntl(fd, op, arg);
 }
 

@@ -42,11 +42,28 @@ static int refuse_driver(struct stile_egl *egl, const char *call, struct stile_r
 		egl_error_name(error), error);
 }
 
+/* An image has one modifier, which is that of all its planes. */
+static int choose_modifier(
+	const EGLuint64KHR *modifiers, struct stile_image_info *info, struct stile_report *why) {
+	info->modifier = modifiers[0];
+	for (uint32_t i = 1; i < info->plane_count; i++) {
+		if (modifiers[i] != modifiers[0]) {
+			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, i,
+				modifiers[0], modifiers[i],
+				"plane %u: the driver says that its modifier is 0x%" PRIx64
+				", and that of plane 0 is 0x%" PRIx64 ": an image has one",
+				i, (uint64_t)modifiers[i], (uint64_t)modifiers[0]);
+		}
+	}
+	return 0;
+}
+
 /* Format and modifier. Layouts that the driver does not name, nobody else can read. */
 static int query(struct stile_egl *egl, const struct export_procs *procs, EGLImage image,
 	struct stile_image_info *info, struct stile_report *why) {
 	EGLint fourcc = 0, planes = 0;
-	EGLuint64KHR modifiers[STILE_MAX_PLANES] = { DRM_FORMAT_MOD_INVALID };
+	EGLuint64KHR modifiers[STILE_MAX_PLANES] = { DRM_FORMAT_MOD_INVALID, DRM_FORMAT_MOD_INVALID,
+		DRM_FORMAT_MOD_INVALID, DRM_FORMAT_MOD_INVALID };
 	if (!procs->query(egl->info.display, image, &fourcc, &planes, NULL)) {
 		return refuse_driver(egl, "eglExportDMABUFImageQueryMESA", why);
 	}
@@ -60,8 +77,13 @@ static int query(struct stile_egl *egl, const struct export_procs *procs, EGLIma
 	}
 	info->fourcc = (uint32_t)fourcc;
 	info->plane_count = (uint32_t)planes;
-	info->modifier = modifiers[0];
-	return 0;
+	return choose_modifier(modifiers, info, why);
+}
+
+static int refuse_negative(struct stile_report *why, enum stile_reason reason, uint32_t plane,
+	const char *what, EGLint number) {
+	return report_refuse(why, -EOPNOTSUPP, reason, plane, 0, (uint64_t)number,
+		"plane %u: the driver says that its %s is %d", plane, what, number);
 }
 
 static int export_planes(struct stile_egl *egl, const struct export_procs *procs, EGLImage image,
@@ -76,6 +98,12 @@ static int export_planes(struct stile_egl *egl, const struct export_procs *procs
 			"in no dma-buf");
 	}
 	for (uint32_t i = 0; i < info->plane_count; i++) {
+		if (pitches[i] < 0) {
+			return refuse_negative(why, STILE_REASON_PITCH, i, "pitch", pitches[i]);
+		}
+		if (offsets[i] < 0) {
+			return refuse_negative(why, STILE_REASON_OFFSET, i, "offset", offsets[i]);
+		}
 		/* Planes in the memory of the one before have no descriptor of their own. */
 		int fd = fds[i] >= 0 ? fds[i] : info->planes[i - 1].fd;
 		info->planes[i] = (struct stile_image_plane){

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The application's own images and memory, for others, as dma-bufs. */
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <stile/vulkan_memory.h>
 
-#include "src/abi.h"
-#include "src/macros.h"
+#include "src/driver_fd.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -27,13 +23,7 @@ int vulkan_memory_get_fd(struct stile_vulkan *vulkan, VkDeviceMemory memory,
 		*fd = -1;
 		return vulkan_refuse(why, "vkGetMemoryFdKHR", result);
 	}
-	/* lavapipe 25 gives one that is not. */
-	if (*fd < 0 || fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0) {
-		*fd = -1;
-		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
-			"vkGetMemoryFdKHR succeeds and gives no descriptor");
-	}
-	return 0;
+	return driver_fd_receive("vkGetMemoryFdKHR", fd, why);
 }
 
 /* ---- Images -------------------------------------------------------------------------------- */

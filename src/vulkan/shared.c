@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores that others of the same device and driver use, too: OPAQUE_FD, by reference. */
 #include <errno.h>
-#include <fcntl.h>
 
 #include <stile/vulkan_sync.h>
 
@@ -52,10 +51,8 @@ static int export_semaphore(struct stile_vulkan *vulkan, VkSemaphore semaphore,
 		shared->fd = -1;
 		return vulkan_refuse(why, "vkGetSemaphoreFdKHR", result);
 	}
-	/* Some drivers forget it. */
-	(void)fcntl(shared->fd, F_SETFD, FD_CLOEXEC);
 	vulkan_get_uuids(vulkan, shared->device_uuid, shared->driver_uuid);
-	return 0;
+	return driver_fd_receive("vkGetSemaphoreFdKHR", &shared->fd, why);
 }
 
 int stile_vulkan_export_semaphore(struct stile_vulkan *vulkan, VkSemaphore semaphore,
