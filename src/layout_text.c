@@ -248,23 +248,24 @@ static void write_parties(const struct stile_layout *layout, uint64_t parties, F
 }
 
 static void write_needs(const struct stile_constraints *needs, FILE *to) {
+	/* What is a multiple of 1 needs nothing. */
 	const struct {
-		uint64_t value;
+		uint64_t value, least;
 		const char *before, *after;
 	} words[] = {
-		{ needs->max_width, "at most ", " pixels across" },
-		{ needs->max_height, "at most ", " pixels down" },
-		{ needs->pitch_align, "pitch a multiple of ", "" },
-		{ needs->offset_align, "offset a multiple of ", "" },
-		{ needs->height_align, "memory for a multiple of ", " rows" },
-		{ needs->address_bits, "addresses of ", " bits" },
-		{ needs->max_segments, "at most ", " pieces" },
-		{ needs->max_segment, "of at most ", " bytes" },
-		{ needs->segment_align, "pieces aligned to ", "" },
+		{ needs->max_width, 1, "at most ", " pixels across" },
+		{ needs->max_height, 1, "at most ", " pixels down" },
+		{ needs->pitch_align, 2, "pitch a multiple of ", "" },
+		{ needs->offset_align, 2, "offset a multiple of ", "" },
+		{ needs->height_align, 2, "memory for a multiple of ", " rows" },
+		{ needs->address_bits, 1, "addresses of ", " bits" },
+		{ needs->max_segments, 1, "at most ", " pieces" },
+		{ needs->max_segment, 1, "of at most ", " bytes" },
+		{ needs->segment_align, 2, "pieces aligned to ", "" },
 	};
 	const char *between = "  needs: ";
 	for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
-		if (words[i].value != 0) {
+		if (words[i].value >= words[i].least) {
 			fprintf(to, "%s%s%" PRIu64 "%s", between, words[i].before, words[i].value,
 				words[i].after);
 			between = ", ";

@@ -833,11 +833,17 @@ static const char compositor[] =
 	"  KMS plane 33 takes XRGB8888 only with 0x100000000000001 (Intel X_TILED); EGL offered 0x100000000000002 (Intel Y_TILED); the same for 1 more of its layouts (in tranche 1)\n"
 	"  EGL does not take ARGB8888; KMS plane 33 offered it with 0x0 (LINEAR)\n";
 
-/* Wrong code: lines of another tranche; needs of nothing. */
+/* Wrong code: lines of another tranche; needs of nothing; a multiple of 1 called one. */
 START_TEST(whole_answer_can_be_read) {
 	static const struct stile_party_format shows[] = { FORMAT(XRGB, x_only),
 		FORMAT(ARGB, linear_only) };
-	const struct stile_constraints pitch = { .size = sizeof(pitch), .pitch_align = 256 };
+	const struct stile_constraints pitch = {
+		.size = sizeof(pitch),
+		.pitch_align = 256,
+		.offset_align = 1,
+		.height_align = 1,
+		.segment_align = 1,
+	};
 	char *text;
 	ck_assert_int_eq(NEGOTIATE(PARTY_WITH("EGL", xrgb_tiled, .device = RENDER_NODE),
 				 PARTY_WITH("KMS plane 33", shows, .needs = &pitch, .device = CARD,
