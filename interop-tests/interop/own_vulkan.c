@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "interop-tests/interop/require.h"
+#include "interop-tests/support/runner.h"
 
 static const char *const extensions[] = {
 	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
@@ -121,6 +122,14 @@ struct stile_vulkan_info own_vulkan_describe(const struct own_vulkan *own) {
 	};
 }
 
+struct stile_vulkan *own_vulkan_create_adapter(const struct stile_vulkan_info *info) {
+	struct stile_vulkan *made;
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_vulkan_create(info, &why, &made);
+	runner_require(ret == 0, "%s", why.text);
+	return made;
+}
+
 void own_vulkan_begin(struct own_vulkan *own) {
 	VkCommandBufferBeginInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
@@ -235,6 +244,16 @@ struct own_buffer own_vulkan_create_buffer(struct own_vulkan *own, VkDeviceSize 
 void own_vulkan_destroy_buffer(struct own_vulkan *own, const struct own_buffer *buffer) {
 	vkDestroyBuffer(own->device, buffer->handle, NULL);
 	vkFreeMemory(own->device, buffer->memory, NULL);
+}
+
+uint32_t own_pixel_at(uint32_t x, uint32_t y) {
+	return 0xff000000u | (x * 3) << 16 | (y * 5) << 8 | (x ^ y);
+}
+
+void own_pixels_draw(uint32_t *pixels, uint32_t width, uint32_t height) {
+	for (uint32_t i = 0; i < width * height; i++) {
+		pixels[i] = own_pixel_at(i % width, i / width);
+	}
 }
 
 void own_vulkan_transfer(struct own_vulkan *own, VkImage image, VkImageLayout from,

@@ -38,6 +38,8 @@ void own_vulkan_init(
 	struct own_vulkan *own, uint32_t version, uint32_t extension_count, bool timeline);
 void own_vulkan_finish(struct own_vulkan *own);
 struct stile_vulkan_info own_vulkan_describe(const struct own_vulkan *own);
+/** An adapter of what was described so. */
+struct stile_vulkan *own_vulkan_create_adapter(const struct stile_vulkan_info *info);
 
 /** Record between the two; the second one submits, and waits. */
 void own_vulkan_begin(struct own_vulkan *own);
@@ -61,6 +63,10 @@ struct own_buffer {
 
 struct own_buffer own_vulkan_create_buffer(struct own_vulkan *own, VkDeviceSize bytes);
 void own_vulkan_destroy_buffer(struct own_vulkan *own, const struct own_buffer *buffer);
+
+/** A picture to be known again, which has no two pixels alike nearby: its pixels, as ABGR8888; all, without gaps. */
+uint32_t own_pixel_at(uint32_t x, uint32_t y);
+void own_pixels_draw(uint32_t *pixels, uint32_t width, uint32_t height);
 
 /** A barrier around all that is recorded: from this layout and family to that one. */
 void own_vulkan_transfer(struct own_vulkan *own, VkImage image, VkImageLayout from,

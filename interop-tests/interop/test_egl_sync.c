@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <stile/device.h>
 #include <stile/egl_sync.h>
 
+#include "interop-tests/interop/fence_checks.h"
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/fake_egl.h"
 #include "interop-tests/support/fake_sync_file.h"
@@ -29,13 +29,6 @@ static const struct fake_egl_traits has_semaphores = { .semaphores = true, .uuid
 
 static struct stile_device *device;
 static struct stile_egl *egl;
-static char logged[1024];
-
-static void note_log(void *user, enum stile_log_level level, const char *text) {
-	(void)user;
-	(void)level;
-	snprintf(logged, sizeof(logged), "%s", text);
-}
 
 static void start(const struct fake_egl_traits *traits) {
 	fake_gpu_begin();
@@ -67,40 +60,12 @@ static void tear_down(void) {
 	stile_device_destroy(device);
 }
 
-static struct stile_fence *kernels_fence(size_t *leaf) {
-	struct stile_fence *fence;
-	int fd = fake_sync_file_create(1);
-	*leaf = fake_sync_file_first_leaf(fd);
-	ck_assert_int_eq(stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, &fence), 0);
-	close(fd);
-	return fence;
-}
-
-static void check_pending(struct stile_fence *fence) {
-	runner_sleep_ms(10);
-	ck_assert_int_eq(stile_fence_get_status(fence), 0);
-}
-
-static void check_ends(struct stile_fence *fence, int status) {
-	ck_assert_int_eq(plain_fence_finish(fence), status);
-	stile_fence_unref(fence);
-}
-
-static bool has_sync_file(struct stile_fence *fence) {
-	int fd;
-	int ret = stile_fence_export_fd(fence, STILE_FD_SYNC_FILE, 0, NULL, &fd);
-	if (fd >= 0) {
-		close(fd);
-	}
-	return ret == 0;
-}
-
 /* ---- In -------------------------------------------------------------------------------------- */
 
 /* Wrong code: the calling thread waits where the driver could; GL goes on before the fence; the descriptor kept. */
 START_TEST(gl_waits_for_the_kernels_fence) {
 	size_t leaf;
-	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_fence *fence = kernels_fence(device, &leaf);
 	struct stile_path path = { .size = sizeof(path) };
 	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), 0);
 	ck_assert_int_eq(path.kind, STILE_PATH_KERNEL);
@@ -123,7 +88,7 @@ static void *end_late(void *leaf) {
 START_TEST(driver_whose_waits_block_is_asked_once) {
 	restart(&blocks);
 	size_t leaf;
-	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_fence *fence = kernels_fence(device, &leaf);
 	struct stile_path path = { .size = sizeof(path) };
 	pthread_t helper;
 	ck_assert_int_eq(pthread_create(&helper, NULL, end_late, &leaf), 0);
@@ -132,7 +97,7 @@ START_TEST(driver_whose_waits_block_is_asked_once) {
 	ck_assert_int_eq(path.kind, STILE_PATH_KERNEL);
 	ck_assert_int_gt(path.blocked_ns, 0);
 	stile_fence_unref(fence);
-	fence = kernels_fence(&leaf);
+	fence = kernels_fence(device, &leaf);
 	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
 	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
 	fake_sync_file_signal(leaf, 1, 1);
@@ -150,7 +115,7 @@ START_TEST(other_fences_are_waited_for_by_the_calling_thread) {
 	stile_fence_unref(fence);
 	restart(&has_nothing);
 	size_t leaf;
-	fence = kernels_fence(&leaf);
+	fence = kernels_fence(device, &leaf);
 	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
 	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
 	fake_sync_file_signal(leaf, 1, 1);
@@ -162,7 +127,7 @@ END_TEST
 START_TEST(kernels_fence_becomes_an_egl_sync) {
 	size_t leaf;
 	EGLSync sync;
-	struct stile_fence *fence = kernels_fence(&leaf), *back;
+	struct stile_fence *fence = kernels_fence(device, &leaf), *back;
 	ck_assert_int_eq(stile_egl_export_fence(egl, fence, &sync), 0);
 	ck_assert_ptr_nonnull(sync);
 	ck_assert_int_eq(stile_egl_import_fence(egl, sync, &back), 0);
@@ -433,7 +398,7 @@ static int try_sync_file(void) {
 
 static int try_wait(void) {
 	size_t leaf;
-	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_fence *fence = kernels_fence(device, &leaf);
 	int ret = stile_egl_wait_fence(egl, fence, 0, NULL);
 	fake_sync_file_signal(leaf, 1, 1);
 	stile_fence_unref(fence);
@@ -443,7 +408,7 @@ static int try_wait(void) {
 
 static int try_export(void) {
 	size_t leaf;
-	struct stile_fence *fence = kernels_fence(&leaf);
+	struct stile_fence *fence = kernels_fence(device, &leaf);
 	EGLSync sync;
 	int ret = stile_egl_export_fence(egl, fence, &sync);
 	if (sync != EGL_NO_SYNC) {

@@ -17,6 +17,7 @@
 #include <stile/vulkan_sync.h>
 #include <stile/wait.h>
 
+#include "interop-tests/interop/fence_checks.h"
 #include "interop-tests/support/fake_egl.h"
 #include "interop-tests/support/fake_sync_file.h"
 #include "interop-tests/support/fake_vulkan.h"
@@ -81,11 +82,7 @@ static void gate_close(struct gate *gate, enum producer producer) {
 	if (producer == PROGRAM) {
 		gate->fence = plain_fence_create();
 	} else if (producer == KERNEL) {
-		int fd = fake_sync_file_create(1);
-		gate->leaf = fake_sync_file_first_leaf(fd);
-		ck_assert_int_eq(
-			stile_fence_import_fd(device, STILE_FD_SYNC_FILE, 0, fd, &gate->fence), 0);
-		close(fd);
+		gate->fence = kernels_fence(device, &gate->leaf);
 	} else {
 		gate->hold = fake_vulkan_timeline(fake);
 		fake_vulkan_promise(gate->hold, 1);

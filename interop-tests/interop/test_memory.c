@@ -28,18 +28,10 @@ static struct own_vulkan own;
 static struct stile_vulkan *vulkan;
 static struct stile_device *device;
 
-static struct stile_vulkan *create_adapter(const struct stile_vulkan_info *info) {
-	struct stile_vulkan *made;
-	struct stile_report why = { .size = sizeof(why) };
-	int ret = stile_vulkan_create(info, &why, &made);
-	ck_assert_msg(ret == 0, "%s", why.text);
-	return made;
-}
-
 static void start(void) {
 	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&own);
-	vulkan = create_adapter(&info);
+	vulkan = own_vulkan_create_adapter(&info);
 	device = images_open_device();
 }
 
@@ -64,7 +56,7 @@ START_TEST(vulkan_1_1_with_timeline_semaphores_has_fences_and_images) {
 	/* The driver does not know of the core's names there. */
 	ck_assert(vkGetDeviceProcAddr(old.device, "vkWaitSemaphores") == NULL);
 	const struct stile_vulkan_info info = own_vulkan_describe(&old);
-	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan *adapter = own_vulkan_create_adapter(&info);
 	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
 	struct stile_path path = { .size = sizeof(path) };
 	struct stile_fence *fence;
@@ -118,7 +110,7 @@ START_TEST(what_needs_an_extension_is_refused_by_its_name) {
 	};
 	struct stile_vulkan_info info = own_vulkan_describe(&own);
 	info.extension_count = cases[_i].count;
-	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan *adapter = own_vulkan_create_adapter(&info);
 	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
 	struct stile_vulkan_own_image made = own_vulkan_create_image(
 		&own, DRM_FORMAT_ABGR8888, 64, 64, VK_IMAGE_TILING_LINEAR, OWN_OPAQUE_FD);
@@ -156,7 +148,7 @@ END_TEST
 START_TEST(each_kind_of_memory_has_its_queue_family) {
 	struct stile_vulkan_info info = own_vulkan_describe(&own);
 	info.extension_count = 2;
-	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan *adapter = own_vulkan_create_adapter(&info);
 	ck_assert_uint_eq(stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_DMA_BUF),
 		VK_QUEUE_FAMILY_FOREIGN_EXT);
 	ck_assert_uint_eq(stile_vulkan_get_peer_family(adapter, STILE_MEMORY_DMA_BUF),
@@ -349,7 +341,7 @@ static struct stile_vulkan *create_exporting(void) {
 	info.get_instance_proc_addr = exporting_instance_proc;
 	fake_result = VK_SUCCESS;
 	fake_features = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT;
-	return create_adapter(&info);
+	return own_vulkan_create_adapter(&info);
 }
 
 /* Wrong code: the driver's pitch or the place where the image is bound left out. */
@@ -474,7 +466,7 @@ START_TEST(one_device_s_image_of_any_tiling_is_another_one_s) {
 	struct own_vulkan other;
 	own_vulkan_init(&other, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&other);
-	struct stile_vulkan *adapter = create_adapter(&info);
+	struct stile_vulkan *adapter = own_vulkan_create_adapter(&info);
 	struct stile_vulkan_own_image image = create_opaque();
 	struct stile_opaque_image opaque = export_opaque(&image);
 	struct stile_report why = { .size = sizeof(why) };

@@ -33,18 +33,10 @@ static struct stile_vulkan *vulkan;
 static struct gles_drawer gles;
 static struct stile_device *device;
 
-static struct stile_vulkan *create_adapter(const struct stile_vulkan_info *info) {
-	struct stile_vulkan *made;
-	struct stile_report why = { .size = sizeof(why) };
-	int ret = stile_vulkan_create(info, &why, &made);
-	ck_assert_msg(ret == 0, "%s", why.text);
-	return made;
-}
-
 static void start(void) {
 	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&own);
-	vulkan = create_adapter(&info);
+	vulkan = own_vulkan_create_adapter(&info);
 	ck_assert_int_eq(gles_drawer_init(&gles), 0);
 	device = images_open_device();
 }
@@ -84,10 +76,6 @@ static GLuint import_opaque(const struct stile_opaque_image *opaque) {
 	return texture;
 }
 
-static uint32_t pixel_at(uint32_t x, uint32_t y) {
-	return 0xff000000u | (x * 3) << 16 | (y * 5) << 8 | (x ^ y);
-}
-
 static GLuint create_framebuffer(GLuint texture) {
 	GLuint framebuffer;
 	glGenFramebuffers(1, &framebuffer);
@@ -125,9 +113,9 @@ static void copy_image(const struct stile_vulkan_own_image *image, VkBuffer buff
 static void check_pixels(const uint32_t *pixels) {
 	for (uint32_t y = 0; y < HEIGHT; y++) {
 		for (uint32_t x = 0; x < WIDTH; x++) {
-			ck_assert_msg(pixels[y * WIDTH + x] == pixel_at(x, y),
+			ck_assert_msg(pixels[y * WIDTH + x] == own_pixel_at(x, y),
 				"pixel %u, %u is 0x%08x instead of 0x%08x", x, y,
-				pixels[y * WIDTH + x], pixel_at(x, y));
+				pixels[y * WIDTH + x], own_pixel_at(x, y));
 		}
 	}
 }
@@ -140,9 +128,7 @@ START_TEST(what_vulkan_draws_gl_reads_by_opaque_fd) {
 		&own, DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, tilings[_i], OWN_OPAQUE_FD);
 	struct own_buffer buffer = own_vulkan_create_buffer(&own, WIDTH * HEIGHT * 4);
 	static uint32_t pixels[WIDTH * HEIGHT];
-	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
-		((uint32_t *)buffer.address)[i] = pixel_at(i % WIDTH, i / WIDTH);
-	}
+	own_pixels_draw(buffer.address, WIDTH, HEIGHT);
 	struct stile_opaque_image opaque = export_opaque(&image);
 	ck_assert_uint_eq(opaque.flags, _i == 0 ? 0 : STILE_OPAQUE_OPTIMAL);
 	GLuint texture = import_opaque(&opaque);
@@ -175,7 +161,7 @@ START_TEST(what_gl_draws_vulkan_reads_by_opaque_fd) {
 	GLuint framebuffer = create_framebuffer(texture);
 	for (uint32_t y = 0; y < HEIGHT; y++) {
 		for (uint32_t x = 0; x < WIDTH; x++) {
-			uint32_t pixel = pixel_at(x, y);
+			uint32_t pixel = own_pixel_at(x, y);
 			glEnable(GL_SCISSOR_TEST);
 			glScissor((GLint)x, (GLint)y, 1, 1);
 			glClearColor((float)(pixel & 255) / 255, (float)(pixel >> 8 & 255) / 255,
@@ -390,6 +376,12 @@ static int fake_fd;
 static bool fake_gives_nothing;
 static EGLuint64KHR fake_modifiers[2];
 static EGLint fake_pitches[2], fake_offsets[2];
+static const struct stile_egl_own_image fake_image = {
+	.size = sizeof(fake_image),
+	.image = (EGLImage)&fake_fd,
+	.width = 64,
+	.height = 64,
+};
 
 static const char *query_string(EGLDisplay display, EGLint name) {
 	return name == EGL_VERSION
@@ -460,17 +452,11 @@ static int open_memory(uint64_t bytes) {
 /* Wrong code: a plane without a descriptor of its own lost; -1 imported as one; a descriptor leaked. */
 START_TEST(an_exported_egl_image_has_all_its_planes) {
 	struct stile_egl *egl = create_exporting();
-	const struct stile_egl_own_image made = {
-		.size = sizeof(made),
-		.image = (EGLImage)&made,
-		.width = 64,
-		.height = 64,
-	};
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_image *image;
 	fake_gives_nothing = _i == 1;
 	fake_fd = open_memory(64 * 64 * 2);
-	int ret = stile_egl_export_image(egl, &made, device, &why, &image);
+	int ret = stile_egl_export_image(egl, &fake_image, device, &why, &image);
 	if (fake_gives_nothing) {
 		ck_assert_int_eq(ret, -EOPNOTSUPP);
 		ck_assert_ptr_null(image);
@@ -506,19 +492,14 @@ START_TEST(an_egl_image_that_no_info_can_describe_is_refused) {
 		{ STILE_REASON_OFFSET, 0, { 64, 64 }, -4096, DRM_FORMAT_MOD_LINEAR },
 	};
 	struct stile_egl *egl = create_exporting();
-	const struct stile_egl_own_image made = {
-		.size = sizeof(made),
-		.image = (EGLImage)&made,
-		.width = 64,
-		.height = 64,
-	};
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_image *image;
 	memcpy(fake_pitches, cases[_i].pitches, sizeof(fake_pitches));
 	fake_offsets[0] = cases[_i].offset;
 	fake_modifiers[1] = cases[_i].modifier;
 	fake_fd = open_memory(64 * 64 * 2);
-	ck_assert_int_eq(stile_egl_export_image(egl, &made, device, &why, &image), -EOPNOTSUPP);
+	ck_assert_int_eq(
+		stile_egl_export_image(egl, &fake_image, device, &why, &image), -EOPNOTSUPP);
 	ck_assert_ptr_null(image);
 	ck_assert_int_eq(why.reason, cases[_i].reason);
 	ck_assert_uint_eq(why.plane, cases[_i].plane);
@@ -530,12 +511,6 @@ END_TEST
 
 /* Mesa has the entry points all the same. Wrong code: called, which gives -1, or crashes. */
 START_TEST(a_display_without_the_extension_exports_nothing) {
-	const struct stile_egl_own_image made = {
-		.size = sizeof(made),
-		.image = (EGLImage)&made,
-		.width = 64,
-		.height = 64,
-	};
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_image *image;
 	if (strstr(eglQueryString(gles.display, EGL_EXTENSIONS), "EGL_MESA_image_dma_buf_export") !=
@@ -543,7 +518,7 @@ START_TEST(a_display_without_the_extension_exports_nothing) {
 		return;
 	}
 	ck_assert_int_eq(
-		stile_egl_export_image(gles.stile, &made, device, &why, &image), -EOPNOTSUPP);
+		stile_egl_export_image(gles.stile, &fake_image, device, &why, &image), -EOPNOTSUPP);
 	ck_assert_ptr_null(image);
 	ck_assert_ptr_nonnull(strstr(why.text, "EGL_MESA_image_dma_buf_export"));
 }

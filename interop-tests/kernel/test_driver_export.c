@@ -36,7 +36,7 @@ static void start(void) {
 	own_vulkan_init(&own, VK_API_VERSION_1_2,
 		has_modifiers ? OWN_VULKAN_WITH_MODIFIERS : OWN_VULKAN_EXTENSIONS, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&own);
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	vulkan = own_vulkan_create_adapter(&info);
 	device = images_open_device();
 }
 
@@ -51,10 +51,6 @@ static void warm_up(void) {
 	stop();
 }
 
-static uint32_t pixel_at(uint32_t x, uint32_t y) {
-	return 0xff000000u | (x * 3) << 16 | (y * 5) << 8 | (x ^ y);
-}
-
 static void check_pixels(struct stile_image *image) {
 	struct picture seen;
 	ck_assert_int_eq(picture_create(WIDTH, HEIGHT, &seen), 0);
@@ -63,7 +59,7 @@ static void check_pixels(struct stile_image *image) {
 		for (uint32_t x = 0; x < WIDTH; x++) {
 			uint32_t pixel;
 			memcpy(&pixel, picture_at(&seen, x, y), sizeof(pixel));
-			ck_assert_uint_eq(pixel, pixel_at(x, y));
+			ck_assert_uint_eq(pixel, own_pixel_at(x, y));
 		}
 	}
 	picture_finish(&seen);
@@ -76,9 +72,7 @@ static void draw(const struct stile_vulkan_own_image *image) {
 		.imageSubresource = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT, .layerCount = 1 },
 		.imageExtent = { WIDTH, HEIGHT, 1 },
 	};
-	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
-		((uint32_t *)pixels.address)[i] = pixel_at(i % WIDTH, i / WIDTH);
-	}
+	own_pixels_draw(pixels.address, WIDTH, HEIGHT);
 	own_vulkan_begin(&own);
 	own_vulkan_transfer(&own, image->image, VK_IMAGE_LAYOUT_UNDEFINED, VK_QUEUE_FAMILY_IGNORED,
 		VK_IMAGE_LAYOUT_GENERAL, VK_QUEUE_FAMILY_IGNORED);
@@ -187,9 +181,7 @@ START_TEST(a_texture_of_the_applications_own_is_a_dma_buf_for_all) {
 	struct stile_image *image;
 	int ret = stile_egl_export_image(gles.stile, &made, device, &why, &image);
 	ck_assert_msg(ret == 0, "%s", why.text);
-	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
-		pixels[i] = pixel_at(i % WIDTH, i / WIDTH);
-	}
+	own_pixels_draw(pixels, WIDTH, HEIGHT);
 	glTexSubImage2D(GL_TEXTURE_2D, 0, 0, 0, WIDTH, HEIGHT, GL_RGBA, GL_UNSIGNED_BYTE, pixels);
 	glFinish();
 	eglDestroyImage(gles.display, made.image);
