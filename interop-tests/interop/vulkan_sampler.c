@@ -32,58 +32,26 @@ static void create_sampler(struct vulkan_sampler *self, VkFilter filter) {
 	CALL(vkCreateSampler(self->drawer->device, &sampler, NULL, &self->sampler));
 }
 
-static void create_set(struct vulkan_sampler *self) {
-	VkDevice device = self->drawer->device;
-	const VkDescriptorSetLayoutBinding bindings[] = {
-		{
-			.descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
-			.descriptorCount = 1,
-			.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-			.pImmutableSamplers = &self->sampler,
-		},
-		{
-			.binding = 1,
-			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-			.descriptorCount = 1,
-			.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-		},
+static void create_inputs(struct vulkan_sampler *self) {
+	const VkDescriptorSetLayoutBinding image = {
+		.descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
+		.descriptorCount = 1,
+		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+		.pImmutableSamplers = &self->sampler,
 	};
-	const VkDescriptorSetLayoutCreateInfo layout = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-		.bindingCount = 2,
-		.pBindings = bindings,
+	const VkDescriptorSetLayoutBinding colours = {
+		.binding = 1,
+		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+		.descriptorCount = 1,
+		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
 	};
-	CALL(vkCreateDescriptorSetLayout(device, &layout, NULL, &self->set_layout));
-	const VkDescriptorPoolSize sizes[] = {
-		/* One of several planes may count for as many. */
-		{ VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER, 4 },
-		{ VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 },
-	};
-	const VkDescriptorPoolCreateInfo pool = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-		.maxSets = 1,
-		.poolSizeCount = 2,
-		.pPoolSizes = sizes,
-	};
-	CALL(vkCreateDescriptorPool(device, &pool, NULL, &self->set_pool));
-	const VkDescriptorSetAllocateInfo set = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-		.descriptorPool = self->set_pool,
-		.descriptorSetCount = 1,
-		.pSetLayouts = &self->set_layout,
-	};
-	CALL(vkAllocateDescriptorSets(device, &set, &self->set));
+	vulkan_inputs_init(&self->inputs, self->drawer->device, &image, &colours, 1,
+		self->pixels * sizeof(float[4]));
 }
 
 static void create_pipeline(struct vulkan_sampler *self) {
 	bool is_converted = self->conversion != VK_NULL_HANDLE;
 	VkDevice device = self->drawer->device;
-	const VkPipelineLayoutCreateInfo layout = {
-		.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-		.setLayoutCount = 1,
-		.pSetLayouts = &self->set_layout,
-	};
-	CALL(vkCreatePipelineLayout(device, &layout, NULL, &self->layout));
 	const VkShaderModuleCreateInfo code = {
 		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
 		.codeSize = is_converted ? sizeof(sample_converted_comp) : sizeof(sample_comp),
@@ -99,29 +67,10 @@ static void create_pipeline(struct vulkan_sampler *self) {
 			.module = module,
 			.pName = "main",
 		},
-		.layout = self->layout,
+		.layout = self->inputs.layout,
 	};
 	CALL(vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &pipeline, NULL, &self->pipeline));
 	vkDestroyShaderModule(device, module, NULL);
-}
-
-static void create_buffer(struct vulkan_sampler *self) {
-	VkDevice device = self->drawer->device;
-	const VkBufferCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-		.size = self->pixels * sizeof(float[4]),
-		.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
-	};
-	CALL(vkCreateBuffer(device, &info, NULL, &self->colours));
-	VkMemoryRequirements needs;
-	vkGetBufferMemoryRequirements(device, self->colours, &needs);
-	/* A driver that draws on the CPU has one type of memory, which the CPU can map. */
-	const VkMemoryAllocateInfo allocate = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-		.allocationSize = needs.size,
-	};
-	CALL(vkAllocateMemory(device, &allocate, NULL, &self->memory));
-	CALL(vkBindBufferMemory(device, self->colours, self->memory, 0));
 }
 
 void vulkan_sampler_init(
@@ -137,19 +86,14 @@ void vulkan_sampler_init_converted(struct vulkan_sampler *sampler, struct vulkan
 		.pixels = pixels,
 	};
 	create_sampler(sampler, filter);
-	create_set(sampler);
+	create_inputs(sampler);
 	create_pipeline(sampler);
-	create_buffer(sampler);
 }
 
 void vulkan_sampler_finish(struct vulkan_sampler *sampler) {
 	VkDevice device = sampler->drawer->device;
-	vkDestroyBuffer(device, sampler->colours, NULL);
-	vkFreeMemory(device, sampler->memory, NULL);
 	vkDestroyPipeline(device, sampler->pipeline, NULL);
-	vkDestroyPipelineLayout(device, sampler->layout, NULL);
-	vkDestroyDescriptorPool(device, sampler->set_pool, NULL);
-	vkDestroyDescriptorSetLayout(device, sampler->set_layout, NULL);
+	vulkan_inputs_finish(&sampler->inputs);
 	vkDestroySampler(device, sampler->sampler, NULL);
 }
 
@@ -204,56 +148,25 @@ static VkImageView create_view(const struct vulkan_sampler *self,
 	return view;
 }
 
-static void write_set(const struct vulkan_sampler *self, VkImageView view) {
-	const VkDescriptorImageInfo image = {
-		.imageView = view,
-		.imageLayout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL,
-	};
-	const VkDescriptorBufferInfo buffer = { self->colours, 0, VK_WHOLE_SIZE };
-	const VkWriteDescriptorSet writes[] = {
-		{
-			.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-			.dstSet = self->set,
-			.descriptorCount = 1,
-			.descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
-			.pImageInfo = &image,
-		},
-		{
-			.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-			.dstSet = self->set,
-			.dstBinding = 1,
-			.descriptorCount = 1,
-			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-			.pBufferInfo = &buffer,
-		},
-	};
-	vkUpdateDescriptorSets(self->drawer->device, 2, writes, 0, NULL);
-}
-
 void vulkan_sampler_submit(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
 	VkComponentMapping components, VkExtent2D extent) {
 	VkCommandBuffer commands = sampler->drawer->commands;
 	VkImageLayout layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
 	require(extent.width * extent.height <= sampler->pixels);
 	sampler->view = create_view(sampler, image, components);
-	write_set(sampler, sampler->view);
+	vulkan_inputs_set_image(&sampler->inputs, 0, sampler->view, layout);
 	begin(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
 	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->pipeline);
-	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->layout, 0, 1,
-		&sampler->set, 0, NULL);
+	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->inputs.layout, 0,
+		1, sampler->inputs.sets, 0, NULL);
 	vkCmdDispatch(commands, extent.width, extent.height, 1);
 	end(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
 }
 
 void vulkan_sampler_take(struct vulkan_sampler *sampler, VkExtent2D extent, float (*rgba)[4]) {
-	VkDevice device = sampler->drawer->device;
-	size_t bytes = (size_t)extent.width * extent.height * sizeof(*rgba);
-	void *colours;
 	CALL(vkQueueWaitIdle(sampler->drawer->queue));
-	CALL(vkMapMemory(device, sampler->memory, 0, bytes, 0, &colours));
-	memcpy(rgba, colours, bytes);
-	vkUnmapMemory(device, sampler->memory);
-	vkDestroyImageView(device, sampler->view, NULL);
+	memcpy(rgba, sampler->inputs.address, (size_t)extent.width * extent.height * sizeof(*rgba));
+	vkDestroyImageView(sampler->drawer->device, sampler->view, NULL);
 }
 
 void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,

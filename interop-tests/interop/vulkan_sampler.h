@@ -3,19 +3,15 @@
 #define INTEROP_VULKAN_SAMPLER_H
 
 #include "demos/vulkan_drawer.h"
+#include "interop-tests/interop/vulkan_inputs.h"
 
 /** A compute shader that samples a picture, on a drawer's device. What fails ends the program. */
 struct vulkan_sampler {
 	struct vulkan_drawer *drawer;        /* outlives it; its command buffer is used */
 	VkSamplerYcbcrConversion conversion; /* or VK_NULL_HANDLE */
 	VkSampler sampler;
-	VkDescriptorSetLayout set_layout;
-	VkDescriptorPool set_pool;
-	VkDescriptorSet set;
-	VkPipelineLayout layout;
+	struct vulkan_inputs inputs;
 	VkPipeline pipeline;
-	VkBuffer colours;
-	VkDeviceMemory memory;
 	uint32_t pixels;  /* that there is room for */
 	VkImageView view; /* of what is being sampled */
 };

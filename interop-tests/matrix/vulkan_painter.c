@@ -30,83 +30,19 @@ static VkPipelineShaderStageCreateInfo create_stage(
 	return created;
 }
 
-static void create_layout(struct vulkan_painter *self) {
-	VkDevice device = self->drawer->device;
-	const VkDescriptorSetLayoutBinding bindings[] = {
-		{
-			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-			.descriptorCount = 1,
-			.stageFlags = VK_SHADER_STAGE_FRAGMENT_BIT | VK_SHADER_STAGE_COMPUTE_BIT,
-		},
-		{
-			.binding = 1,
-			.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
-			.descriptorCount = 1,
-			.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-		},
-	};
-	const VkDescriptorSetLayoutCreateInfo set_layout = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-		.bindingCount = 2,
-		.pBindings = bindings,
-	};
-	CALL(vkCreateDescriptorSetLayout(device, &set_layout, NULL, &self->set_layout));
-	const VkPipelineLayoutCreateInfo layout = {
-		.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-		.setLayoutCount = 1,
-		.pSetLayouts = &self->set_layout,
-	};
-	CALL(vkCreatePipelineLayout(device, &layout, NULL, &self->layout));
-}
-
-static void create_set(struct vulkan_painter *self) {
-	VkDevice device = self->drawer->device;
-	const VkDescriptorPoolSize sizes[] = {
-		{ VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 },
-		{ VK_DESCRIPTOR_TYPE_STORAGE_IMAGE, 1 },
-	};
-	const VkDescriptorPoolCreateInfo pool = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-		.maxSets = 1,
-		.poolSizeCount = 2,
-		.pPoolSizes = sizes,
-	};
-	CALL(vkCreateDescriptorPool(device, &pool, NULL, &self->set_pool));
-	const VkDescriptorSetAllocateInfo set = {
-		.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-		.descriptorPool = self->set_pool,
-		.descriptorSetCount = 1,
-		.pSetLayouts = &self->set_layout,
-	};
-	CALL(vkAllocateDescriptorSets(device, &set, &self->set));
-}
-
-static void create_buffer(struct vulkan_painter *self) {
-	VkDevice device = self->drawer->device;
-	const VkBufferCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-		.size = COLOUR_BYTES,
-		.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
-	};
-	CALL(vkCreateBuffer(device, &info, NULL, &self->colours));
-	VkMemoryRequirements needs;
-	vkGetBufferMemoryRequirements(device, self->colours, &needs);
-	/* A driver that draws on the CPU has one type of memory, which the CPU can map. */
-	const VkMemoryAllocateInfo allocate = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-		.allocationSize = needs.size,
-	};
-	CALL(vkAllocateMemory(device, &allocate, NULL, &self->memory));
-	CALL(vkBindBufferMemory(device, self->colours, self->memory, 0));
-	const VkDescriptorBufferInfo buffer = { self->colours, 0, VK_WHOLE_SIZE };
-	const VkWriteDescriptorSet write = {
-		.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-		.dstSet = self->set,
-		.descriptorCount = 1,
+static void create_inputs(struct vulkan_painter *self) {
+	const VkDescriptorSetLayoutBinding colours = {
 		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-		.pBufferInfo = &buffer,
+		.descriptorCount = 1,
+		.stageFlags = VK_SHADER_STAGE_FRAGMENT_BIT | VK_SHADER_STAGE_COMPUTE_BIT,
 	};
-	vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
+	const VkDescriptorSetLayoutBinding image = {
+		.binding = 1,
+		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
+		.descriptorCount = 1,
+		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+	};
+	vulkan_inputs_init(&self->inputs, self->drawer->device, &image, &colours, 1, COLOUR_BYTES);
 }
 
 void vulkan_painter_init(struct vulkan_painter *painter, struct vulkan_drawer *drawer) {
@@ -118,18 +54,12 @@ void vulkan_painter_init(struct vulkan_painter *painter, struct vulkan_drawer *d
 			sizeof(paint_comp)),
 	};
 	require(vulkan_create_fullscreen_stage(drawer, &painter->drawing[0]) == 0);
-	create_layout(painter);
-	create_set(painter);
-	create_buffer(painter);
+	create_inputs(painter);
 }
 
 void vulkan_painter_finish(struct vulkan_painter *painter) {
 	VkDevice device = painter->drawer->device;
-	vkDestroyBuffer(device, painter->colours, NULL);
-	vkFreeMemory(device, painter->memory, NULL);
-	vkDestroyDescriptorPool(device, painter->set_pool, NULL);
-	vkDestroyPipelineLayout(device, painter->layout, NULL);
-	vkDestroyDescriptorSetLayout(device, painter->set_layout, NULL);
+	vulkan_inputs_finish(&painter->inputs);
 	vkDestroyShaderModule(device, painter->drawing[0].module, NULL);
 	vkDestroyShaderModule(device, painter->drawing[1].module, NULL);
 	vkDestroyShaderModule(device, painter->computing.module, NULL);
@@ -141,7 +71,7 @@ static VkPipeline create_compute_pipeline(const struct vulkan_painter *self) {
 	const VkComputePipelineCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
 		.stage = self->computing,
-		.layout = self->layout,
+		.layout = self->inputs.layout,
 	};
 	VkPipeline pipeline;
 	CALL(vkCreateComputePipelines(
@@ -197,7 +127,7 @@ static VkPipeline create_drawing_pipeline(const struct vulkan_painter *self, VkF
 		.pRasterizationState = &raster,
 		.pMultisampleState = &samples,
 		.pColorBlendState = &blend,
-		.layout = self->layout,
+		.layout = self->inputs.layout,
 	};
 	VkPipeline pipeline;
 	CALL(vkCreateGraphicsPipelines(
@@ -222,31 +152,12 @@ static void create_view(struct vulkan_painter *self, const struct stile_vulkan_i
 	CALL(vkCreateImageView(self->drawer->device, &info, NULL, &self->view));
 }
 
-static void write_colours(const struct vulkan_painter *self, float (*rgba)[4]) {
-	void *memory;
-	CALL(vkMapMemory(self->drawer->device, self->memory, 0, COLOUR_BYTES, 0, &memory));
-	memcpy(memory, rgba, COLOUR_BYTES);
-	vkUnmapMemory(self->drawer->device, self->memory);
-}
-
-static void record_dispatch(const struct vulkan_painter *self) {
-	const VkDescriptorImageInfo image = {
-		.imageView = self->view,
-		.imageLayout = VK_IMAGE_LAYOUT_GENERAL,
-	};
-	const VkWriteDescriptorSet write = {
-		.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-		.dstSet = self->set,
-		.dstBinding = 1,
-		.descriptorCount = 1,
-		.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
-		.pImageInfo = &image,
-	};
+static void record_dispatch(struct vulkan_painter *self) {
 	VkCommandBuffer commands = self->drawer->commands;
-	vkUpdateDescriptorSets(self->drawer->device, 1, &write, 0, NULL);
+	vulkan_inputs_set_image(&self->inputs, 0, self->view, VK_IMAGE_LAYOUT_GENERAL);
 	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipeline);
-	vkCmdBindDescriptorSets(
-		commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->layout, 0, 1, &self->set, 0, NULL);
+	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->inputs.layout, 0, 1,
+		self->inputs.sets, 0, NULL);
 	vkCmdDispatch(commands, CARD_WIDTH, CARD_HEIGHT, 1);
 }
 
@@ -268,8 +179,8 @@ static void record_pass(const struct vulkan_painter *self) {
 	VkCommandBuffer commands = self->drawer->commands;
 	vkCmdBeginRendering(commands, &rendering);
 	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->pipeline);
-	vkCmdBindDescriptorSets(
-		commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->layout, 0, 1, &self->set, 0, NULL);
+	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->inputs.layout, 0,
+		1, self->inputs.sets, 0, NULL);
 	vkCmdDraw(commands, 3, 1, 0, 0);
 	vkCmdEndRendering(commands);
 }
@@ -297,7 +208,7 @@ void vulkan_painter_submit(struct vulkan_painter *painter, const struct stile_vu
 	painter->pipeline = computes
 		? create_compute_pipeline(painter)
 		: create_drawing_pipeline(painter, stile_vulkan_image_get_format(image));
-	write_colours(painter, rgba);
+	memcpy(painter->inputs.address, rgba, COLOUR_BYTES);
 	CALL(vkBeginCommandBuffer(commands, &begin));
 	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
 		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &acquire);

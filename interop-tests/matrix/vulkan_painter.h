@@ -3,17 +3,13 @@
 #define MATRIX_VULKAN_PAINTER_H
 
 #include "demos/vulkan_drawer.h"
+#include "interop-tests/interop/vulkan_inputs.h"
 
 /** Writes the pixels of a card into images, on a drawer's device. What fails ends the program. */
 struct vulkan_painter {
 	struct vulkan_drawer *drawer; /* outlives it; its command buffer is used */
-	VkDescriptorSetLayout set_layout;
-	VkDescriptorPool set_pool;
-	VkDescriptorSet set;
-	VkPipelineLayout layout;
+	struct vulkan_inputs inputs;
 	VkPipelineShaderStageCreateInfo drawing[2], computing;
-	VkBuffer colours;
-	VkDeviceMemory memory;
 	/* Of what is being painted. */
 	VkImageView view;
 	VkPipeline pipeline;
