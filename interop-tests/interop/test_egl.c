@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,32 +405,6 @@ END_TEST
 
 /* ---- Fences ------------------------------------------------------------------------------- */
 
-struct elsewhere {
-	int wait;
-	int create;
-};
-
-static void *call_without_context(void *arg) {
-	struct elsewhere *result = arg;
-	struct gate gate;
-	struct stile_fence *fence;
-	gate_init(&gate);
-	result->wait = stile_egl_wait_fence(drawer.stile, gate.fence, 0, NULL);
-	result->create = stile_egl_fence_create(drawer.stile, &fence);
-	stile_fence_unref(gate.fence);
-	return NULL;
-}
-
-START_TEST(a_thread_without_a_context_is_refused) {
-	struct elsewhere result = { 0 };
-	pthread_t thread;
-	ck_assert_int_eq(pthread_create(&thread, NULL, call_without_context, &result), 0);
-	pthread_join(thread, NULL);
-	ck_assert_int_eq(result.wait, -EINVAL);
-	ck_assert_int_eq(result.create, -EINVAL);
-}
-END_TEST
-
 START_TEST(a_wait_ends_with_its_deadline) {
 	struct gate gate;
 	struct stile_path path = { .size = sizeof(path) };
@@ -589,7 +562,6 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_read_only_image_is_refused_though_its_memory_is_imported);
 	tcase_add_test(tcase, a_lost_context_s_images_are_not_given_again);
 	tcase_add_test(tcase, any_layout_that_the_core_accepts_is_drawn_right);
-	tcase_add_test(tcase, a_thread_without_a_context_is_refused);
 	tcase_add_test(tcase, a_wait_ends_with_its_deadline);
 	tcase_add_test(tcase, a_wait_for_gl_s_own_work_is_the_server_s_or_reported_as_blocking);
 	tcase_add_loop_test(tcase, only_a_lost_context_ends_a_fence_before_its_work, 0, 2);

@@ -12,6 +12,7 @@
 #include <stile/device.h>
 #include <stile/egl_sync.h>
 
+#include "interop-tests/interop/egl_calls.h"
 #include "interop-tests/interop/fence_checks.h"
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/fake_egl.h"
@@ -215,20 +216,9 @@ START_TEST(egl_sync_that_is_no_fence_is_einval) {
 }
 END_TEST
 
-/* Wrong code: EGL called without a context (the display complains), or no word of why not. */
-START_TEST(without_a_context_all_is_refused_with_a_sentence) {
-	struct stile_fence *fence, *stub = stile_fence_get_stub();
-	EGLSync sync;
-	fake_egl_set_current(false);
-	ck_assert_int_eq(
-		stile_egl_fence_create_sync_file(egl, device, STILE_USER_FENCES_HOLD, NULL, &fence),
-		-EINVAL);
-	ck_assert_ptr_null(fence);
-	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
-	logged[0] = '\0';
-	ck_assert_int_eq(stile_egl_export_fence(egl, stub, &sync), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
-	fake_egl_set_current(true);
+/* Wrong code: a size or a choice taken for what it is not. */
+START_TEST(sync_file_of_nonsense_is_einval) {
+	struct stile_fence *fence;
 	struct stile_path small = { .size = 1 };
 	ck_assert_int_eq(stile_egl_fence_create_sync_file(
 				 egl, device, STILE_USER_FENCES_HOLD, &small, &fence),
@@ -236,7 +226,6 @@ START_TEST(without_a_context_all_is_refused_with_a_sentence) {
 	ck_assert_int_eq(stile_egl_fence_create_sync_file(
 				 egl, device, (enum stile_user_fences)3, NULL, &fence),
 		-EINVAL);
-	stile_fence_unref(stub);
 }
 END_TEST
 
@@ -285,8 +274,8 @@ START_TEST(gl_signals_and_waits_for_a_semaphore) {
 END_TEST
 
 /*
- * Wrong code: GL given a descriptor of another device's, or called without a context or without the extension; the
- * descriptor left, or closed twice.
+ * Wrong code: GL given a descriptor of another device's, or called without the extension; the descriptor left, or
+ * closed twice.
  */
 START_TEST(semaphore_that_gl_cannot_have_is_refused) {
 	struct stile_egl_semaphore_info info = shared_semaphore(), lied = info;
@@ -304,9 +293,6 @@ START_TEST(semaphore_that_gl_cannot_have_is_refused) {
 	check_not_imported(&lied, -EINVAL, STILE_REASON_USAGE);
 	fake_gpu_fail("glImportSemaphoreFdEXT", 1, 0x0505);
 	check_not_imported(&info, -ENOMEM, STILE_REASON_DRIVER);
-	fake_egl_set_current(false);
-	check_not_imported(&info, -EINVAL, STILE_REASON_CALLER);
-	fake_egl_set_current(true);
 	close(info.fd);
 	check_not_imported(&info, -EBADF, STILE_REASON_FD_CLOSED);
 }
@@ -350,19 +336,72 @@ START_TEST(what_a_failed_import_closes_is_closed_once) {
 }
 END_TEST
 
-/* Wrong code: GL called without a context, which the display complains of. */
-START_TEST(semaphore_without_a_context_is_refused_with_a_sentence) {
+/* Wrong code: GL called without a context, which the display complains of; the memory left, or no word of it. */
+START_TEST(semaphore_that_is_given_up_without_a_context_is_left_to_it) {
 	restart(&has_semaphores);
 	struct stile_egl_semaphore_info info = shared_semaphore();
 	struct stile_egl_semaphore *semaphore;
+	const unsigned name = 1;
 	ck_assert_int_eq(stile_egl_semaphore_import(egl, &info, NULL, &semaphore), 0);
 	fake_egl_set_current(false);
-	ck_assert_int_eq(stile_egl_semaphore_wait(semaphore, 0, NULL, NULL), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
-	ck_assert_int_eq(stile_egl_semaphore_signal(semaphore, 0, NULL, NULL), -EINVAL);
-	fake_egl_set_current(true);
 	stile_egl_semaphore_destroy(semaphore);
+	ck_assert_ptr_nonnull(strstr(logged, "needs a current context"));
+	fake_egl_set_current(true);
+	/* The context's end. */
+	((void (*)(int, const unsigned *))fake_egl_describe().get_proc_address(
+		"glDeleteSemaphoresEXT"))(1, &name);
 	close(info.fd);
+}
+END_TEST
+
+/* ---- Threads without a context --------------------------------------------------------------- */
+
+static struct stile_image *create_image(uint32_t fourcc) {
+	const struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = 64,
+		.height = 64,
+		.fourcc = fourcc,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+	};
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	return image;
+}
+
+/*
+ * Wrong code: EGL or GL called where no context is current, which the display complains of, or with another display's;
+ * no word of why not; a call that needs none refused.
+ */
+START_TEST(calls_need_a_context_of_the_display_or_none_at_all) {
+	static const struct fake_egl_traits has_all = {
+		.native_fences = true, .semaphores = true, .uuid = 9
+	};
+	static struct egl_world world;
+	restart(&has_all);
+	world = (struct egl_world){
+		.info = fake_egl_describe(),
+		.device = device,
+		.image = create_image(DRM_FORMAT_ABGR8888),
+		.yuv = create_image(DRM_FORMAT_NV12),
+		.sync = fake_egl_sync(false),
+		.semaphore_info = shared_semaphore(),
+		.bind_other = fake_egl_set_others_current,
+	};
+	world.info.log = egl_world_note;
+	world.info.log_user = &world;
+	ck_assert_int_eq(stile_egl_create(&world.info, NULL, &world.egl), 0);
+	ck_assert_int_eq(stile_egl_semaphore_import(
+				 world.egl, &world.semaphore_info, NULL, &world.semaphore),
+		0);
+	egl_world_check(&world);
+	stile_egl_semaphore_destroy(world.semaphore);
+	stile_egl_destroy(world.egl);
+	fake_egl_destroy_sync(world.sync);
+	close(world.semaphore_info.fd);
+	stile_image_unref(world.image);
+	stile_image_unref(world.yuv);
 }
 END_TEST
 
@@ -509,13 +548,14 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, work_becomes_the_kernels_fence_where_the_driver_can, 0, 3);
 	tcase_add_test(tcase, egl_sync_of_the_application_becomes_a_fence);
 	tcase_add_test(tcase, egl_sync_that_is_no_fence_is_einval);
-	tcase_add_test(tcase, without_a_context_all_is_refused_with_a_sentence);
+	tcase_add_test(tcase, sync_file_of_nonsense_is_einval);
 	tcase_add_test(tcase, gl_signals_and_waits_for_a_semaphore);
 	tcase_add_test(tcase, semaphore_that_gl_cannot_have_is_refused);
 	tcase_add_test(tcase, semaphore_of_any_of_gls_devices_is_imported);
 	tcase_add_test(tcase, semaphore_in_gl_es_2_is_refused);
 	tcase_add_test(tcase, what_a_failed_import_closes_is_closed_once);
-	tcase_add_test(tcase, semaphore_without_a_context_is_refused_with_a_sentence);
+	tcase_add_test(tcase, semaphore_that_is_given_up_without_a_context_is_left_to_it);
+	tcase_add_test(tcase, calls_need_a_context_of_the_display_or_none_at_all);
 	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 2 * TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, 2);
 	tcase_add_test(tcase, any_call_of_the_system_may_fail_in_the_import_of_a_semaphore);

@@ -26,6 +26,7 @@ static bool lost;
 static struct sync *unflushed; /* the last one */
 static _Thread_local EGLint last_error = EGL_SUCCESS;
 static _Thread_local bool is_current;
+static _Thread_local bool has_others; /* a context of another display is */
 
 static const EGLDisplay display = (EGLDisplay)&traits;
 static const EGLContext context = (EGLContext)&queue;
@@ -55,11 +56,11 @@ static EGLint tell_error(void) {
 }
 
 static EGLContext get_context(void) {
-	return is_current ? context : EGL_NO_CONTEXT;
+	return is_current || has_others ? context : EGL_NO_CONTEXT;
 }
 
 static EGLDisplay get_display(void) {
-	return is_current ? display : EGL_NO_DISPLAY;
+	return is_current ? display : has_others ? (EGLDisplay)&has_others : EGL_NO_DISPLAY;
 }
 
 static const char *query(EGLDisplay of, EGLint name) {
@@ -419,6 +420,10 @@ void fake_egl_destroy(void) {
 
 void fake_egl_set_current(bool current) {
 	is_current = current;
+}
+
+void fake_egl_set_others_current(bool current) {
+	has_others = current;
 }
 
 struct stile_egl_info fake_egl_describe(void) {

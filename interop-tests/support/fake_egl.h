@@ -31,6 +31,8 @@ void fake_egl_create(const struct fake_egl_traits *traits);
 void fake_egl_destroy(void);
 /** Is there a current context, for this thread? */
 void fake_egl_set_current(bool current);
+/** The same of a context of another display: for a thread that has none of this one's. */
+void fake_egl_set_others_current(bool current);
 
 /** What Stile is told of it. */
 struct stile_egl_info fake_egl_describe(void);

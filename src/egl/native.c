@@ -78,7 +78,14 @@ int stile_egl_export_fence(struct stile_egl *egl, struct stile_fence *fence, EGL
 	if (!egl_check_current(egl, "an EGLSync of a fence")) {
 		return -EINVAL;
 	}
-	return native_import(egl, fence, sync);
+	int ret = native_import(egl, fence, sync);
+	if (ret == -EOPNOTSUPP) {
+		egl_log(egl, STILE_LOG_WARN, "no EGLSync of a fence: %s",
+			egl->egl.CreateSyncKHR == NULL
+				? "the display has no EGL_ANDROID_native_fence_sync"
+				: "the kernel does not have that fence");
+	}
+	return ret;
 }
 
 /* ---- Out ---------------------------------------------------------------------------------- */
