@@ -19,7 +19,7 @@ static int fail(const char *what) {
  * The images are the software GPU's, in plain memory: the EGL device that draws on the CPU takes
  * it, whatever other devices the machine has.
  */
-static EGLDisplay open_software_display(void) {
+EGLDisplay gles_display_find_software(void) {
 	PFNEGLQUERYDEVICESEXTPROC query_devices =
 		(PFNEGLQUERYDEVICESEXTPROC)eglGetProcAddress("eglQueryDevicesEXT");
 	PFNEGLQUERYDEVICESTRINGEXTPROC query_string =
@@ -150,18 +150,18 @@ static int setup_program(struct gles_drawer *drawer) {
 	return 0;
 }
 
-static int drawer_init(struct gles_drawer *drawer, EGLDisplay display) {
+int gles_drawer_init_on(struct gles_drawer *drawer, EGLDisplay display) {
 	memset(drawer, 0, sizeof(*drawer));
 	int ret = setup_display(drawer, display);
 	return ret < 0 ? ret : setup_program(drawer);
 }
 
 int gles_drawer_init(struct gles_drawer *drawer) {
-	return drawer_init(drawer, open_software_display());
+	return gles_drawer_init_on(drawer, gles_display_find_software());
 }
 
 int gles_drawer_init_surfaceless(struct gles_drawer *drawer) {
-	return drawer_init(drawer,
+	return gles_drawer_init_on(drawer,
 		eglGetPlatformDisplay(EGL_PLATFORM_SURFACELESS_MESA, EGL_DEFAULT_DISPLAY, NULL));
 }
 

@@ -41,7 +41,12 @@ struct gles_drawer {
 int gles_drawer_init(struct gles_drawer *drawer);
 /** The same on Mesa's surfaceless platform, which chooses a device by itself. */
 int gles_drawer_init_surfaceless(struct gles_drawer *drawer);
+/** The same on any display, which may not be initialised yet; it is terminated at the end. */
+int gles_drawer_init_on(struct gles_drawer *drawer, EGLDisplay display);
 void gles_drawer_finish(struct gles_drawer *drawer);
+
+/** That of the EGL device that draws on the CPU; EGL_NO_DISPLAY: there is none. */
+EGLDisplay gles_display_find_software(void);
 
 /** The vertex shader for one triangle that covers everything: three vertices, no buffer. */
 extern const char gles_fullscreen_vertex[];

@@ -11,7 +11,7 @@ readonly here
 readonly packages="base-files bash coreutils dash grep libc-bin sed
 	libsubunit0 libstdc++6 libpixman-1-0 libpng16-16t64 liburcu8t64
 	libdrm2 libgbm1 libegl1 libegl-mesa0 libgles2 libgl1-mesa-dri libvulkan1 mesa-vulkan-drivers
-	vulkan-validationlayers"
+	libglfw3 libwayland-egl1 vulkan-validationlayers"
 readonly suite=${1:-}
 [ "$suite" = trixie ] || die "usage: root.sh trixie" 2
 need_programs apt-get dpkg-deb flock

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <drm_fourcc.h>
@@ -80,9 +81,13 @@ static void identify(
 		said->device =
 			get_rdev(ask(&device, "EGL_EXT_device_drm", EGL_DRM_DEVICE_FILE_EXT));
 	}
-	/* Software drivers take files in memory for dma-bufs, drivers of hardware do not. */
+	/*
+	 * Software drivers take files in memory for dma-bufs, drivers of hardware do not; nor does Mesa 25 where it
+	 * draws in the memory of a DRM node, which it need not name: GBM's.
+	 */
 	said->memory = STILE_MEMORY_DMA_BUF;
 	if (device.extensions != NULL && said->device == 0 &&
+		strcmp(get_driver(egl), "kms_swrast") != 0 &&
 		egl_list_has(device.extensions, "EGL_MESA_device_software")) {
 		said->memory |= STILE_MEMORY_MEMFD;
 	}
