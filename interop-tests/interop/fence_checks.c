@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "interop-tests/interop/fence_checks.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,10 +13,14 @@
 
 char logged[1024];
 
+/* A lost device is told by whoever hears of it first, on any thread. */
 void note_log(void *user, enum stile_log_level level, const char *text) {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	(void)user;
 	(void)level;
+	pthread_mutex_lock(&lock);
 	snprintf(logged, sizeof(logged), "%s", text);
+	pthread_mutex_unlock(&lock);
 }
 
 struct stile_fence *kernels_fence(struct stile_device *device, size_t *leaf) {

@@ -393,6 +393,21 @@ START_TEST(hundred_semaphores_at_once_are_all_noticed) {
 }
 END_TEST
 
+/*
+ * Of several semaphores lavapipe does not sleep for any: it asks for each in turn, on a processor of its own. Wrong
+ * code: the thread that ends the queue's fences sleeps for something else, too.
+ */
+START_TEST(queues_work_is_waited_for_by_its_semaphore_alone) {
+	VkSemaphore hold = hold_queue();
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	check_pending(fence);
+	let_go(hold);
+	check_ends(fence, 1);
+	ck_assert(!fake_vulkan_waited_for_several(fake));
+}
+END_TEST
+
 /* Wrong code: a lost device that nobody hears of. */
 START_TEST(lost_device_ends_all) {
 	VkSemaphore semaphore = fake_vulkan_timeline(fake);
@@ -454,18 +469,34 @@ START_TEST(only_a_lost_device_ends_a_fence_before_its_work) {
 	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY,
 		VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST };
 	bool lost = results[_i] == VK_ERROR_DEVICE_LOST;
-	struct stile_fence *gate = hold_device(), *fence;
+	struct stile_fence *gates[2], *fences[2];
+	for (int i = 0; i < 2; i++) {
+		gates[i] = hold_device();
+		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fences[i]), 0);
+	}
+	/* It may sleep for the first one already. Then it is the wait for the second one that fails. */
 	fake_gpu_fail("vkWaitSemaphores", 1, results[_i]);
-	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+	open_gate(gates[0]);
 	if (lost) {
-		ck_assert_int_eq(plain_fence_finish(fence), -EIO);
+		ck_assert_int_eq(plain_fence_finish(fences[1]), -EIO);
 	} else {
 		runner_sleep_ms(20);
-		ck_assert_int_eq(stile_fence_get_status(fence), 0);
+		ck_assert_int_eq(stile_fence_get_status(fences[1]), 0);
 	}
+	open_gate(gates[1]);
+	check_ends(fences[1], lost ? -EIO : 1);
 	ck_assert_ptr_nonnull(fake_gpu_failed());
-	open_gate(gate);
-	check_ends(fence, lost ? -EIO : 1);
+	stile_fence_unref(fences[0]);
+}
+END_TEST
+
+/* Wrong code: a fence that the thread hears of after its end was seen. */
+START_TEST(work_that_is_over_at_once_ends_its_fence) {
+	for (int i = 0; i < 2000; i++) {
+		struct stile_fence *fence;
+		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
+		check_ends(fence, 1);
+	}
 }
 END_TEST
 
@@ -1195,11 +1226,13 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, eventfd_is_told_of_a_value);
 	tcase_add_test(tcase, fence_that_nobody_ends_expires_and_is_let_go);
 	tcase_add_test(tcase, hundred_semaphores_at_once_are_all_noticed);
+	tcase_add_test(tcase, queues_work_is_waited_for_by_its_semaphore_alone);
 	tcase_add_test(tcase, lost_device_ends_all);
 	tcase_add_test(tcase, timeline_of_nothing_is_einval);
 	tcase_add_test(tcase, a_thousand_contexts_in_turn_need_one_semaphore);
 	tcase_add_test(tcase, a_signal_that_fails_for_want_of_memory_is_tried_again);
 	tcase_add_loop_test(tcase, only_a_lost_device_ends_a_fence_before_its_work, 0, 3);
+	tcase_add_test(tcase, work_that_is_over_at_once_ends_its_fence);
 	tcase_add_test(tcase, where_the_import_fails_a_thread_tells_the_device);
 	tcase_add_loop_test(tcase, exports_in_turn_leave_no_semaphores, 0, 2);
 	tcase_add_loop_test(tcase, binary_semaphore_becomes_a_fence_once, 0, 3);

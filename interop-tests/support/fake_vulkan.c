@@ -14,6 +14,7 @@ struct fake_vulkan {
 	struct fake_vulkan_traits traits;
 	struct fake_queue *queue;
 	bool lost;
+	bool waited_for_several;
 };
 
 /* A VkSemaphore, or a VkFence: that is one of value 1. */
@@ -184,6 +185,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(
 	if (result != VK_SUCCESS) {
 		return leave(result);
 	}
+	fake->waited_for_several = fake->waited_for_several || info->semaphoreCount > 1;
 	wait_use(info, true);
 	bool over;
 	while (!(over = wait_is_over(info)) && !fake->lost && fake_gpu_sleep(deadline_ns)) {
@@ -668,6 +670,13 @@ void fake_vulkan_wait_idle(struct fake_vulkan *fake) {
 	fake_gpu_exempt(true);
 	queue_wait_idle((VkQueue)fake);
 	fake_gpu_exempt(false);
+}
+
+bool fake_vulkan_waited_for_several(struct fake_vulkan *fake) {
+	fake_gpu_lock();
+	bool waited = fake->waited_for_several;
+	fake_gpu_unlock();
+	return waited;
 }
 
 void fake_vulkan_import(struct fake_vulkan *fake, VkSemaphore semaphore, int sync_file) {

@@ -58,6 +58,8 @@ bool fake_vulkan_becomes(struct fake_vulkan *fake, VkSemaphore semaphore, uint64
 bool fake_vulkan_is_signaled(struct fake_vulkan *fake, VkFence fence);
 bool fake_vulkan_becomes_signaled(struct fake_vulkan *fake, VkFence fence);
 void fake_vulkan_wait_idle(struct fake_vulkan *fake);
+/** Was it ever asked to wait for any of several semaphores? */
+bool fake_vulkan_waited_for_several(struct fake_vulkan *fake);
 /** Import into a semaphore, for once; the descriptor is taken over. */
 void fake_vulkan_import(struct fake_vulkan *fake, VkSemaphore semaphore, int sync_file);
 

@@ -145,17 +145,27 @@ static void vulkan_stop(struct stile_vulkan *vulkan) {
 	vulkan_waiter_kick(vulkan);
 }
 
-/* Both threads, or none. */
+/* All threads, or none. */
 static int vulkan_start_threads(struct stile_vulkan *vulkan) {
-	int ret = os_thread_start(&vulkan->waiter, "stile-vk-wait", vulkan_waiter_run, vulkan);
+	int ret = os_thread_start(&vulkan->ender, "stile-vk-end", vulkan_ender_run, vulkan);
 	if (ret < 0) {
 		return ret;
 	}
+	ret = os_thread_start(&vulkan->waiter, "stile-vk-wait", vulkan_waiter_run, vulkan);
+	if (ret < 0) {
+		goto err_ender;
+	}
 	ret = os_thread_start(&vulkan->bridge, "stile-vk-bridge", vulkan_bridge_run, vulkan);
 	if (ret < 0) {
-		vulkan_stop(vulkan);
-		pthread_join(vulkan->waiter, NULL);
+		goto err_waiter;
 	}
+	return 0;
+
+err_waiter:
+	vulkan_stop(vulkan);
+	pthread_join(vulkan->waiter, NULL);
+err_ender:
+	vulkan_ender_stop(vulkan);
 	return ret;
 }
 
@@ -233,6 +243,15 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	return 0;
 }
 
+bool vulkan_wait_fails(struct stile_vulkan *vulkan, VkResult result) {
+	if (vulkan_passes(result)) {
+		return false;
+	}
+	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the device: %s", vulkan_result_name(result));
+	import_cache_clear(&vulkan->imports);
+	return true;
+}
+
 void vulkan_unref(struct stile_vulkan *vulkan) {
 	if (__atomic_fetch_sub(&vulkan->refs, 1, __ATOMIC_ACQ_REL) != 1) {
 		return;
@@ -261,6 +280,7 @@ void stile_vulkan_destroy(struct stile_vulkan *vulkan) {
 	while (vulkan_passes(vulkan->vk.QueueWaitIdle(vulkan->info.queue))) {
 	}
 	vulkan_queue_unlock(vulkan);
+	vulkan_ender_stop(vulkan);
 	vulkan_waiter_cancel(vulkan);
 	vulkan_bridge_free(vulkan);
 	import_cache_finish(&vulkan->imports);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Work of the queue becomes a fence. All such fences stand for values of one timeline semaphore,
- * handed out under the queue's lock, so they end in the order in which they were made: waiter.c waits
- * for the oldest.
+ * handed out under the queue's lock, so they end in the order in which they were made: a thread waits for
+ * the oldest. It waits for nothing else: drivers that make timeline semaphores of something simpler (lavapipe) do
+ * not sleep for any of several, but keep asking.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,10 +60,6 @@ bool vulkan_fence_get_value(
 
 /* ---- Ending them -------------------------------------------------------------------------- */
 
-uint64_t vulkan_fences_oldest(const struct stile_vulkan *vulkan) {
-	return vulkan->pending_first == NULL ? 0 : vulkan->pending_first->base.seqno;
-}
-
 /* Take the fences off that are done: all up to `value`. */
 static struct vulkan_fence *fences_take(struct stile_vulkan *vulkan, uint64_t value) {
 	struct vulkan_fence *done = NULL, **end = &done;
@@ -81,18 +78,72 @@ static struct vulkan_fence *fences_take(struct stile_vulkan *vulkan, uint64_t va
 	return done;
 }
 
-void vulkan_fences_finish(struct stile_vulkan *vulkan, uint64_t value, int error) {
+/* All up to `value`; an error of 0: none. */
+static void fences_finish(struct stile_vulkan *vulkan, uint64_t value, int error) {
 	struct vulkan_fence *fence = fences_take(vulkan, value);
 	while (fence != NULL) {
 		struct vulkan_fence *next = fence->next;
-		vulkan->vk.DestroySemaphore(vulkan->info.device, fence->binary, NULL);
 		if (error < 0) {
 			stile_fence_set_error(&fence->base, error);
 		}
 		stile_fence_signal(&fence->base);
+		vulkan->vk.DestroySemaphore(vulkan->info.device, fence->binary, NULL);
 		stile_fence_unref(&fence->base);
 		fence = next;
 	}
+}
+
+/* Nothing more will be done: end all, and let no more be made. */
+static void fences_give_up(struct stile_vulkan *vulkan, int error) {
+	pthread_mutex_lock(&vulkan->lock);
+	vulkan->given_up = true;
+	pthread_mutex_unlock(&vulkan->lock);
+	fences_finish(vulkan, UINT64_MAX, error);
+}
+
+static bool fences_are_given_up(struct stile_vulkan *vulkan) {
+	pthread_mutex_lock(&vulkan->lock);
+	bool given_up = vulkan->given_up;
+	pthread_mutex_unlock(&vulkan->lock);
+	return given_up;
+}
+
+static VkResult work_wait(struct stile_vulkan *vulkan, uint64_t value) {
+	const VkSemaphoreWaitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+		.semaphoreCount = 1,
+		.pSemaphores = &vulkan->work,
+		.pValues = &value,
+	};
+	return vulkan->vk.WaitSemaphores(vulkan->info.device, &info, UINT64_MAX);
+}
+
+/* Of what is over, too, it is told one by one: the driver has nothing else to be asked. */
+void *vulkan_ender_run(void *arg) {
+	struct stile_vulkan *vulkan = arg;
+	uint64_t value = 1;
+	do {
+		VkResult result = work_wait(vulkan, value);
+		if (result == VK_SUCCESS) {
+			fences_finish(vulkan, value++, 0);
+		} else if (vulkan_wait_fails(vulkan, result)) {
+			fences_give_up(vulkan, -EIO);
+		}
+	} while (!fences_are_given_up(vulkan));
+	return NULL;
+}
+
+void vulkan_ender_stop(struct stile_vulkan *vulkan) {
+	uint64_t reached = 0;
+	/* What was reached in the meantime is done, not cancelled. */
+	if (vulkan->vk.GetSemaphoreCounterValue(vulkan->info.device, vulkan->work, &reached) ==
+		VK_SUCCESS) {
+		fences_finish(vulkan, reached, 0);
+	}
+	fences_give_up(vulkan, -ECANCELED);
+	/* It sleeps for what the queue would have been given next. */
+	vulkan_host_signal(vulkan, vulkan->work, vulkan->work_value + 1);
+	pthread_join(vulkan->ender, NULL);
 }
 
 void vulkan_fences_free(struct stile_vulkan *vulkan) {
@@ -149,21 +200,39 @@ void vulkan_queue_unlock(struct stile_vulkan *vulkan) {
 	}
 }
 
-/* Under the queue's lock, so that the list has the order of the values. Consumes the reference. */
-static void fences_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) {
+/*
+ * Under the queue's lock, so that the list has the order of the values, and before the submission, whose end may be
+ * seen before that returns. Takes a reference for the thread. False: there will be no end.
+ */
+static bool fences_add(struct stile_vulkan *vulkan, struct vulkan_fence *fence) {
 	pthread_mutex_lock(&vulkan->lock);
-	fence->next = NULL;
-	if (vulkan->pending_last != NULL) {
-		vulkan->pending_last->next = fence;
-	} else {
-		vulkan->pending_first = fence;
+	bool goes_on = !vulkan->given_up;
+	if (goes_on) {
+		stile_fence_ref(&fence->base);
+		*(vulkan->pending_last == NULL ? &vulkan->pending_first
+					       : &vulkan->pending_last->next) = fence;
+		vulkan->pending_last = fence;
 	}
-	vulkan->pending_last = fence;
-	pthread_cond_signal(&vulkan->waiter_changed);
+	pthread_mutex_unlock(&vulkan->lock);
+	return goes_on;
+}
+
+/* Under the queue's lock: the submission of the last one failed. If it was given up with all others, that stands. */
+static void fences_remove_last(struct stile_vulkan *vulkan, const struct vulkan_fence *last) {
+	pthread_mutex_lock(&vulkan->lock);
+	if (!last->over) {
+		struct vulkan_fence **at = &vulkan->pending_first;
+		vulkan->pending_last = NULL;
+		while (*at != last) {
+			vulkan->pending_last = *at;
+			at = &(*at)->next;
+		}
+		*at = NULL;
+	}
 	pthread_mutex_unlock(&vulkan->lock);
 }
 
-/* Under the queue's lock. Takes the next value, and on success a reference for the waiter. */
+/* Under the queue's lock. Takes the next value. */
 static int fence_submit(
 	struct vulkan_fence *fence, const struct vulkan_work *work, VkResult *result) {
 	struct stile_vulkan *vulkan = fence->vulkan;
@@ -171,6 +240,9 @@ static int fence_submit(
 	int ret = stile_fence_init(&fence->base, &vulkan_fence_ops, vulkan->context, value);
 	if (ret < 0) {
 		return ret;
+	}
+	if (!fences_add(vulkan, fence)) {
+		return -EIO;
 	}
 	struct vulkan_batch batch = {
 		.wait = work->wait,
@@ -180,12 +252,20 @@ static int fence_submit(
 	};
 	*result = vulkan_batch_submit(vulkan, &batch);
 	if (*result != VK_SUCCESS) {
+		fences_remove_last(vulkan, fence);
 		return vulkan_errno(*result);
 	}
 	vulkan->work_value = value;
-	stile_fence_ref(&fence->base);
-	fences_add(vulkan, fence);
 	return 0;
+}
+
+/* It was not submitted, and nobody knows it but perhaps the thread. */
+static void fence_discard(struct vulkan_fence *fence) {
+	if (fence->over) {
+		stile_fence_unref(&fence->base);
+	} else {
+		vulkan_fence_release(&fence->base);
+	}
 }
 
 int vulkan_fence_create(
@@ -197,6 +277,7 @@ int vulkan_fence_create(
 		return -ENOMEM;
 	}
 	fence->vulkan = vulkan;
+	fence->next = NULL;
 	fence->over = false;
 	fence->binary = VK_NULL_HANDLE;
 	__atomic_fetch_add(&vulkan->refs, 1, __ATOMIC_RELAXED);
@@ -217,7 +298,7 @@ int vulkan_fence_create(
 	}
 	if (ret < 0) {
 		work->signaled = false;
-		vulkan_fence_release(&fence->base);
+		fence_discard(fence);
 		return ret;
 	}
 	*out = &fence->base;

@@ -96,6 +96,7 @@ struct stile_vulkan {
 	VkSemaphore work; /* rises with each fence made of the queue's work */
 	uint64_t work_value;
 
+	pthread_t ender;
 	pthread_t waiter;
 	pthread_t bridge;
 	VkSemaphore kick;          /* rises to make the waiter look up */
@@ -108,14 +109,14 @@ struct stile_vulkan {
 	pthread_cond_t bridge_told; /* the device, of what had arrived */
 	/* All below is under the lock. */
 	bool stopping;
+	bool given_up;                      /* no fence of the queue's work ends any more */
 	struct vulkan_fence *pending_first; /* in the order of their values */
 	struct vulkan_fence *pending_last;
 	struct vulkan_fence *spare_fences;
 	struct vulkan_watch *watches;
-	uint64_t work_reached; /* as the waiter last saw it */
-	uint64_t kicks;        /* the value of `kick` that the waiter has seen */
-	bool kicked;           /* the next one is signalled, or about to be */
-	bool sleeping;         /* the waiter is with the driver, and with all semaphores */
+	uint64_t kicks; /* the value of `kick` that the waiter has seen */
+	bool kicked;    /* the next one is signalled, or about to be */
+	bool sleeping;  /* the waiter is with the driver, and with all semaphores */
 	uint64_t sleeps;
 	enum vulkan_exports exports;
 	struct lane *lanes;
@@ -139,6 +140,11 @@ void vulkan_log(const struct stile_vulkan *vulkan, enum stile_log_level level, c
 bool vulkan_has_extension(const struct stile_vulkan *vulkan, const char *name);
 int vulkan_create_semaphore(struct stile_vulkan *vulkan, VkSemaphore *semaphore);
 void vulkan_unref(struct stile_vulkan *vulkan);
+/**
+ * A wait for semaphores failed. False: for want of memory, which passes, and says nothing of the work. Whoever took
+ * it for the end would touch memory that is still being drawn into. Anything else is the end of the device.
+ */
+bool vulkan_wait_fails(struct stile_vulkan *vulkan, VkResult result);
 
 /* format.c */
 /** Are its components where those of its VkFormat are, but for X? */
@@ -252,9 +258,9 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 /* conversion.c */
 void vulkan_conversions_free(struct stile_vulkan *vulkan);
 
-/* waiter.c: one thread waits for all that Vulkan does not tell. */
+/* waiter.c: one thread waits for all that is watched. */
 void *vulkan_waiter_run(void *arg);
-/** It does not run any more, and the queue is idle: what is not done by now is cancelled. */
+/** It does not run any more: what is not done by now is cancelled. */
 void vulkan_waiter_cancel(struct stile_vulkan *vulkan);
 /** Have it look up from its sleep. */
 void vulkan_waiter_kick(struct stile_vulkan *vulkan);
@@ -299,10 +305,10 @@ void vulkan_fence_keep(struct stile_fence *fence, VkSemaphore binary);
 /** The value of `work` that a fence stands for, if it is one of this adapter. */
 bool vulkan_fence_get_value(
 	const struct stile_vulkan *vulkan, struct stile_fence *fence, uint64_t *value);
-/** The lock is held. The value of the oldest one; 0: there is none. */
-uint64_t vulkan_fences_oldest(const struct stile_vulkan *vulkan);
-/** End all up to a value; an error of 0: none. */
-void vulkan_fences_finish(struct stile_vulkan *vulkan, uint64_t value, int error);
+/** The thread that ends them. */
+void *vulkan_ender_run(void *arg);
+/** The queue is idle, and stays so: end that thread. What is not done by now is cancelled. */
+void vulkan_ender_stop(struct stile_vulkan *vulkan);
 void vulkan_fences_free(struct stile_vulkan *vulkan);
 
 /* watched.c: who is told. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vulkan calls nobody back: one thread waits for the oldest fence of the queue's work, and for all that is
- * watched. It sleeps for any of the semaphores; VkFences, and semaphores that are too many, it looks at from
- * time to time.
+ * Vulkan calls nobody back: one thread waits for all that is watched. It sleeps for any of the semaphores;
+ * VkFences, and semaphores that are too many, it looks at from time to time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -151,12 +150,9 @@ static void sleep_add_watch(struct sleep *sleep, const struct vulkan_watch *watc
 static bool waiter_prepare(struct stile_vulkan *vulkan, struct sleep *sleep) {
 	*sleep = (struct sleep){ .timeout_ns = INT64_MAX };
 	pthread_mutex_lock(&vulkan->lock);
-	while (vulkan->pending_first == NULL && vulkan->watches == NULL && !vulkan->stopping) {
+	while (vulkan->watches == NULL && !vulkan->stopping) {
 		pthread_cond_wait(&vulkan->waiter_changed, &vulkan->lock);
 	}
-	/* Whoever makes the first fence of the queue need not kick. */
-	uint64_t oldest = vulkan_fences_oldest(vulkan);
-	sleep_add(sleep, vulkan->work, oldest != 0 ? oldest : vulkan->work_reached + 1);
 	sleep_add(sleep, vulkan->kick, vulkan->kicks + 1);
 	for (const struct vulkan_watch *at = vulkan->watches; at != NULL; at = at->next) {
 		sleep_add_watch(sleep, at);
@@ -194,34 +190,12 @@ static void waiter_note_kick(struct stile_vulkan *vulkan) {
 
 /* ---- The thread --------------------------------------------------------------------------- */
 
-/*
- * Want of memory passes, and says nothing of the work: whoever took it for the end would touch
- * memory that is still being drawn into. Anything else is the end of the device.
- */
-static void waiter_fail(struct stile_vulkan *vulkan, VkResult result) {
-	if (vulkan_passes(result)) {
-		return;
-	}
-	vulkan_log(vulkan, STILE_LOG_ERROR, "wait for the device: %s", vulkan_result_name(result));
-	import_cache_clear(&vulkan->imports);
-	vulkan_fences_finish(vulkan, UINT64_MAX, -EIO);
-	vulkan_watches_drop(vulkan, NULL, -EIO);
-}
-
 static VkResult waiter_look(struct stile_vulkan *vulkan) {
 	struct vulkan_watch *done = NULL, *failed = NULL, *expired = NULL;
-	uint64_t reached = 0;
-	VkResult result =
-		vulkan->vk.GetSemaphoreCounterValue(vulkan->info.device, vulkan->work, &reached);
-	if (result != VK_SUCCESS) {
-		return result;
-	}
 	pthread_mutex_lock(&vulkan->lock);
 	waiter_note_kick(vulkan);
-	vulkan->work_reached = reached;
-	result = watches_take(vulkan, &done, &failed, &expired);
+	VkResult result = watches_take(vulkan, &done, &failed, &expired);
 	pthread_mutex_unlock(&vulkan->lock);
-	vulkan_fences_finish(vulkan, reached, 0);
 	watches_finish(done, 1);
 	watches_finish(failed, -EIO);
 	watches_finish(expired, -ETIMEDOUT);
@@ -245,8 +219,8 @@ void *vulkan_waiter_run(void *arg) {
 		if (result == VK_SUCCESS) {
 			result = waiter_look(vulkan);
 		}
-		if (result != VK_SUCCESS) {
-			waiter_fail(vulkan, result);
+		if (result != VK_SUCCESS && vulkan_wait_fails(vulkan, result)) {
+			vulkan_watches_drop(vulkan, NULL, -EIO);
 		}
 	}
 	return NULL;
@@ -288,6 +262,5 @@ void vulkan_watches_drop(struct stile_vulkan *vulkan, const void *owner, int err
 void vulkan_waiter_cancel(struct stile_vulkan *vulkan) {
 	/* What was reached in the meantime is done, not cancelled. */
 	(void)waiter_look(vulkan);
-	vulkan_fences_finish(vulkan, UINT64_MAX, -ECANCELED);
 	vulkan_watches_drop(vulkan, NULL, -ECANCELED);
 }
