@@ -189,8 +189,8 @@ int fence_wait_all_at(struct stile_fence *const *fences, size_t count, int64_t d
 	if (count == 0 || deadline_ns < 0) {
 		return -EINVAL;
 	}
-	/* All of them first: they then go on at the same time. */
-	for (size_t i = 0; i < count; i++) {
+	/* They go on at the same time. The first is waited for now: its implementer may know how without a thread. */
+	for (size_t i = 1; i < count; i++) {
 		stile_fence_enable_signaling(fences[i]);
 	}
 	struct graph_wait seen = {

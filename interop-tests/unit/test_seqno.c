@@ -998,6 +998,21 @@ START_TEST(no_thread_is_an_error_and_no_success) {
 }
 END_TEST
 
+/* Wrong code: who waits for all of one has a thread watch as well, which is woken for each frame. */
+START_TEST(wait_for_all_of_one_needs_no_thread) {
+	struct stile_seqno *seqno = seqno_create_at(_i);
+	struct stile_fence *fence = fence_create(seqno, 1, GEQUAL);
+	failing_begin(1);
+	int ret = stile_fence_wait_all(&fence, 1, runner_clock_ns() + MS, NULL);
+	ck_assert_ptr_null(failing_end());
+	ck_assert_int_eq(ret, -ETIME);
+	stile_seqno_set_value(seqno, 1);
+	ck_assert_int_eq(stile_fence_wait_all(&fence, 1, INT64_MAX, NULL), 0);
+	stile_fence_unref(fence);
+	stile_seqno_unref(seqno);
+}
+END_TEST
+
 /* ---- Another process ----------------------------------------------------------------------- */
 
 /*
@@ -1396,6 +1411,7 @@ static TCase *case_of_callbacks(void) {
 	tcase_add_loop_test(tcase, last_reference_may_go_on_the_thread, 0, PLACES);
 	tcase_add_loop_test(tcase, thread_comes_again_after_a_rest, 0, PLACES);
 	tcase_add_loop_test(tcase, no_thread_is_an_error_and_no_success, 0, PLACES);
+	tcase_add_loop_test(tcase, wait_for_all_of_one_needs_no_thread, 0, PLACES);
 	return tcase;
 }
 
