@@ -36,6 +36,7 @@ static const struct {
 	{ "--resv-traced-query", bench_resv_traced_query, true },
 	{ "--kernel-traced-alone", bench_kernel_traced_alone, true },
 	{ "--kernel-traced-pending", bench_kernel_traced_pending, true },
+	{ "--interop-ring-consumer", bench_interop_ring_consumer, false },
 };
 
 static struct bench_row rows[256];

@@ -86,6 +86,8 @@ int bench_kernel(void);
 int bench_kernel_traced_alone(void);
 int bench_kernel_traced_pending(void);
 int bench_interop(void);
+/** The other process of a part of bench_interop(). */
+int bench_interop_ring_consumer(void);
 
 /* What the parts of the group "resv" share, beside fence.h. */
 

@@ -16,7 +16,7 @@
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/bench/bench.h"
 
-enum { WARM_UP = 20, FRAMES = 400, COPIES = 30 };
+enum { WARM_UP = 100, FRAMES = 400, COPIES = 30 };
 
 static const struct {
 	const char *name;

@@ -17,6 +17,8 @@ int bench_interop(void) {
 	static int (*const parts[])(void) = {
 		interop_bench_negotiate,
 		interop_bench_import,
+		interop_bench_handover,
+		interop_bench_ring,
 	};
 	int ret = 0;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

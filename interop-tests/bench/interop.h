@@ -12,5 +12,7 @@ void interop_report(struct bench_row row);
 /* The parts. 0, or -errno if it cannot run here. */
 int interop_bench_negotiate(void);
 int interop_bench_import(void);
+int interop_bench_handover(void);
+int interop_bench_ring(void);
 
 #endif
