@@ -14,7 +14,7 @@ struct fake_vulkan {
 	struct fake_vulkan_traits traits;
 	struct fake_queue *queue;
 	bool lost;
-	bool waited_for_several;
+	uint32_t any_count;
 };
 
 /* A VkSemaphore, or a VkFence: that is one of value 1. */
@@ -177,6 +177,13 @@ static int64_t deadline_after(uint64_t timeout_ns) {
 	return timeout_ns > INT64_MAX / 2 ? forever : runner_clock_ns() + (int64_t)timeout_ns;
 }
 
+/* False: the time is over. */
+static bool spin(int64_t deadline_ns) {
+	fake_gpu_unlock();
+	fake_gpu_lock();
+	return runner_clock_ns() < deadline_ns;
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(
 	VkDevice device, const VkSemaphoreWaitInfo *info, uint64_t timeout_ns) {
 	struct fake_vulkan *fake = fake_of(device);
@@ -185,10 +192,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(
 	if (result != VK_SUCCESS) {
 		return leave(result);
 	}
-	fake->waited_for_several = fake->waited_for_several || info->semaphoreCount > 1;
+	if ((info->flags & VK_SEMAPHORE_WAIT_ANY_BIT) != 0) {
+		fake->any_count = info->semaphoreCount;
+	}
+	bool spins = fake->traits.spins && info->semaphoreCount > 1;
 	wait_use(info, true);
 	bool over;
-	while (!(over = wait_is_over(info)) && !fake->lost && fake_gpu_sleep(deadline_ns)) {
+	while (!(over = wait_is_over(info)) && !fake->lost &&
+		(spins ? spin(deadline_ns) : fake_gpu_sleep(deadline_ns))) {
 	}
 	wait_use(info, false);
 	result = over ? VK_SUCCESS : fake->lost ? VK_ERROR_DEVICE_LOST : VK_TIMEOUT;
@@ -672,11 +683,11 @@ void fake_vulkan_wait_idle(struct fake_vulkan *fake) {
 	fake_gpu_exempt(false);
 }
 
-bool fake_vulkan_waited_for_several(struct fake_vulkan *fake) {
+uint32_t fake_vulkan_any_count(struct fake_vulkan *fake) {
 	fake_gpu_lock();
-	bool waited = fake->waited_for_several;
+	uint32_t count = fake->any_count;
 	fake_gpu_unlock();
-	return waited;
+	return count;
 }
 
 void fake_vulkan_import(struct fake_vulkan *fake, VkSemaphore semaphore, int sync_file) {

@@ -17,6 +17,7 @@ struct fake_vulkan_traits {
 	bool opaque_fd;      /* semaphores */
 	bool export_blocks;  /* until the work is done, as lavapipe's */
 	bool loses_exported; /* of what was imported, what is pending, as Mesa 26.1's lavapipe */
+	bool spins;          /* in a wait for several, as lavapipe */
 	uint8_t uuid;        /* of device and driver */
 };
 
@@ -58,8 +59,8 @@ bool fake_vulkan_becomes(struct fake_vulkan *fake, VkSemaphore semaphore, uint64
 bool fake_vulkan_is_signaled(struct fake_vulkan *fake, VkFence fence);
 bool fake_vulkan_becomes_signaled(struct fake_vulkan *fake, VkFence fence);
 void fake_vulkan_wait_idle(struct fake_vulkan *fake);
-/** Was it ever asked to wait for any of several semaphores? */
-bool fake_vulkan_waited_for_several(struct fake_vulkan *fake);
+/** Of how many semaphores it was asked to wait for any, the last time; 0: never. */
+uint32_t fake_vulkan_any_count(struct fake_vulkan *fake);
 /** Import into a semaphore, for once; the descriptor is taken over. */
 void fake_vulkan_import(struct fake_vulkan *fake, VkSemaphore semaphore, int sync_file);
 

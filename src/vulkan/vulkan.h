@@ -99,7 +99,10 @@ struct stile_vulkan {
 	pthread_t ender;
 	pthread_t waiter;
 	pthread_t bridge;
-	VkSemaphore kick;          /* rises to make the waiter look up */
+	VkSemaphore kick; /* rises to make the waiter look up */
+	/* The waiter's own. */
+	bool any_spins;            /* the driver does not sleep for any of several semaphores */
+	int64_t any_wait_ns;       /* for how long it waits at most, to find that out */
 	pthread_mutex_t host_lock; /* held while a value is signalled that others may signal, too */
 
 	pthread_mutex_t lock;

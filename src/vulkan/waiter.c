@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Vulkan calls nobody back: one thread waits for all that is watched. It sleeps for any of the semaphores;
- * VkFences, and semaphores that are too many, it looks at from time to time.
+ * VkFences, and semaphores that are too many, it looks at from time to time; and all but one semaphore where the
+ * driver does not sleep for several.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/os.h"
 #include "src/vulkan/vulkan.h"
 
 enum { SLEEP_SEMAPHORES = 64, SLICE_NS = 1000000 };
+
+/*
+ * A wait for several that takes so much of a processor, and of its time more than so small a share, was no sleep:
+ * lavapipe asks for one after the other. So that it is found out, such a wait ends after a while, each time a longer
+ * one.
+ */
+enum { SPIN_NS = 1000000, SPIN_SHARE = 16, FIRST_WAIT_NS = 10000000, LAST_WAIT_NS = 1000000000 };
 
 struct sleep {
 	VkSemaphore semaphores[SLEEP_SEMAPHORES];
@@ -146,6 +155,27 @@ static void sleep_add_watch(struct sleep *sleep, const struct vulkan_watch *watc
 	}
 }
 
+/* For several, as the driver bears it: else for one that is watched. */
+static void sleep_spare(struct sleep *sleep, const struct stile_vulkan *vulkan) {
+	if (sleep->count == 1) {
+		return;
+	}
+	if (vulkan->any_spins) {
+		sleep->semaphores[0] = sleep->semaphores[1];
+		sleep->values[0] = sleep->values[1];
+		sleep->count = 1;
+		sleep_shorten(sleep, SLICE_NS);
+	} else {
+		sleep_shorten(sleep, vulkan->any_wait_ns);
+	}
+}
+
+static int64_t thread_cpu_ns(void) {
+	struct timespec spent;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return (int64_t)spent.tv_sec * 1000000000 + spent.tv_nsec;
+}
+
 /* Until there is something to wait for. False: it is time to stop. */
 static bool waiter_prepare(struct stile_vulkan *vulkan, struct sleep *sleep) {
 	*sleep = (struct sleep){ .timeout_ns = INT64_MAX };
@@ -157,13 +187,14 @@ static bool waiter_prepare(struct stile_vulkan *vulkan, struct sleep *sleep) {
 	for (const struct vulkan_watch *at = vulkan->watches; at != NULL; at = at->next) {
 		sleep_add_watch(sleep, at);
 	}
+	sleep_spare(sleep, vulkan);
 	bool goes_on = !vulkan->stopping;
 	vulkan->sleeping = goes_on;
 	pthread_mutex_unlock(&vulkan->lock);
 	return goes_on;
 }
 
-static VkResult waiter_sleep(struct stile_vulkan *vulkan, const struct sleep *sleep) {
+static VkResult sleep_in_driver(struct stile_vulkan *vulkan, const struct sleep *sleep) {
 	VkSemaphoreWaitInfo info = {
 		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
 		.flags = VK_SEMAPHORE_WAIT_ANY_BIT,
@@ -174,6 +205,21 @@ static VkResult waiter_sleep(struct stile_vulkan *vulkan, const struct sleep *sl
 	VkResult result = vulkan->vk.WaitSemaphores(vulkan->info.device, &info,
 		sleep->timeout_ns == INT64_MAX ? UINT64_MAX : (uint64_t)sleep->timeout_ns);
 	return result == VK_TIMEOUT ? VK_SUCCESS : result;
+}
+
+static VkResult waiter_sleep(struct stile_vulkan *vulkan, const struct sleep *sleep) {
+	if (sleep->count == 1) {
+		return sleep_in_driver(vulkan, sleep);
+	}
+	int64_t began_ns = os_clock_ns(), spent_ns = thread_cpu_ns();
+	VkResult result = sleep_in_driver(vulkan, sleep);
+	spent_ns = thread_cpu_ns() - spent_ns;
+	int64_t took_ns = os_clock_ns() - began_ns;
+	vulkan->any_spins = spent_ns >= SPIN_NS && spent_ns >= took_ns / SPIN_SHARE;
+	if (took_ns >= vulkan->any_wait_ns && vulkan->any_wait_ns < LAST_WAIT_NS) {
+		vulkan->any_wait_ns *= 2;
+	}
+	return result;
 }
 
 /* The lock is held. It has seen the kick, if there was one. */
@@ -213,6 +259,7 @@ static void waiter_woke(struct stile_vulkan *vulkan) {
 void *vulkan_waiter_run(void *arg) {
 	struct stile_vulkan *vulkan = arg;
 	struct sleep sleep;
+	vulkan->any_wait_ns = FIRST_WAIT_NS;
 	while (waiter_prepare(vulkan, &sleep)) {
 		VkResult result = waiter_sleep(vulkan, &sleep);
 		waiter_woke(vulkan);
