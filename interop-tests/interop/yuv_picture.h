@@ -30,9 +30,14 @@ struct yuv_siting {
 	bool horizontal, vertical; /* is it? */
 };
 
-/**
- * Are these the picture's colours, to so much of 255? Fails the test. Only of formats whose samples are whole bytes.
- */
+/** Its colours, from 0 to 1, of the nearest samples. */
+void yuv_picture_decode(const struct yuv_picture *picture, const struct stile_format *format,
+	const struct yuv_meaning *meaning, struct yuv_siting siting, float (*rgba)[4]);
+
+/** The first pixel that is not as expected, to so much of 255, once it is clamped; CARD_PIXELS: all are. */
+size_t yuv_picture_find_wrong(float (*expected)[4], double most, float (*rgba)[4]);
+
+/** Are these the picture's colours? Fails the test. */
 void yuv_picture_check(const struct yuv_picture *picture, const struct stile_format *format,
 	const struct yuv_meaning *meaning, struct yuv_siting siting, double most, float (*rgba)[4]);
 

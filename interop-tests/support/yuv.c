@@ -90,14 +90,17 @@ static uint32_t make_slot(const struct yuv *yuv, char letter, const uint8_t colo
 	return (uint32_t)colour[at - "YUV"] << (yuv->slot - 8);
 }
 
+static uint32_t count_bits(const struct yuv *yuv, char letter) {
+	return letter == 'A' || letter == '.' ? yuv->rest : yuv->slot;
+}
+
 void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], uint8_t *bytes,
 	size_t byte_count) {
 	const char *letters = yuv->planes[plane];
 	for (size_t bit = 0, i = 0; bit < 8 * byte_count; i++) {
 		char letter = letters[i % strlen(letters)];
 		uint32_t slot = make_slot(yuv, letter, colour);
-		uint32_t count = letter == 'A' || letter == '.' ? yuv->rest : yuv->slot;
-		for (uint32_t k = 0; k < count; k++) {
+		for (uint32_t k = 0; k < count_bits(yuv, letter); k++) {
 			set_bit(bytes, byte_count, bit++, (slot >> k & 1) != 0);
 		}
 	}
@@ -107,39 +110,45 @@ uint32_t yuv_bits(const struct yuv *yuv) {
 	return yuv->bits;
 }
 
-static uint32_t count_letter(const char *letters, char letter) {
-	uint32_t count = 0;
-	for (; *letters != '\0'; letters++) {
-		count += *letters == letter;
+/* The bits of the nth of a letter in a row, from the lowest. */
+static uint32_t get_bits(
+	const struct yuv *yuv, const char *letters, char letter, uint32_t nth, const uint8_t *row) {
+	size_t bit = 0, i = 0;
+	uint32_t count = count_bits(yuv, letter), value = 0;
+	for (; letters[i] != letter || nth-- > 0; i = (i + 1) % strlen(letters)) {
+		bit += count_bits(yuv, letters[i]);
 	}
-	return count;
+	for (uint32_t k = 0; k < count; k++, bit++) {
+		value |= (uint32_t)(row[bit / 8] >> bit % 8 & 1) << k;
+	}
+	return value;
 }
 
 /* The sample of one letter, wherever it is. */
 static uint32_t get_sample(const struct yuv *yuv, char letter, const uint8_t *const planes[3],
 	const size_t pitches[3], const struct yuv_position *at) {
+	bool is_chroma = letter == 'U' || letter == 'V';
 	uint32_t plane = 0;
 	while (strchr(yuv->planes[plane], letter) == NULL) {
 		plane++;
 	}
-	const char *letters = yuv->planes[plane], *found = strchr(letters, letter);
-	uint32_t in_block = 1 + count_letter(found + 1, letter);
-	size_t across = letter == 'Y' ? at->x : at->chroma_x, bytes = yuv->slot / 8;
-	size_t down = letter == 'Y' ? at->y : at->chroma_y;
-	for (size_t nth = across % in_block; nth > 0; nth--) {
-		found = strchr(found + 1, letter);
-	}
-	size_t slot = across / in_block * strlen(letters) + (size_t)(found - letters);
-	const uint8_t *from = planes[plane] + down * pitches[plane] + slot * bytes;
-	uint32_t sample = bytes == 1 ? from[0] : (uint32_t)from[0] | (uint32_t)from[1] << 8;
-	return sample >> (yuv->slot - yuv->bits);
+	return get_bits(yuv, yuv->planes[plane], letter, is_chroma ? at->chroma_x : at->x,
+		planes[plane] + (is_chroma ? at->chroma_y : at->y) * pitches[plane]);
 }
 
 void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
 	const struct yuv_position *position, double numbers[3]) {
 	for (int i = 0; i < 3; i++) {
-		numbers[i] = get_sample(yuv, "YUV"[i], planes, pitches, position);
+		uint32_t slot = get_sample(yuv, "YUV"[i], planes, pitches, position);
+		numbers[i] = slot >> (yuv->slot - yuv->bits);
 	}
+}
+
+double yuv_get_alpha(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
+	const struct yuv_position *position) {
+	return strchr(yuv->planes[0], 'A') == NULL
+		? 1
+		: get_sample(yuv, 'A', planes, pitches, position) / (double)((1u << yuv->rest) - 1);
 }
 
 const struct yuv_meaning yuv_unsaid = { 0.299, 0.114, false };

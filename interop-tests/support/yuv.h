@@ -44,9 +44,12 @@ uint32_t yuv_count_planes(const struct yuv *yuv);
 void yuv_fill(const struct yuv *yuv, uint32_t plane, const uint8_t colour[3], uint8_t *bytes,
 	size_t byte_count);
 
-/** The numbers of Y, U and V there; of formats whose samples are whole bytes. */
+/** The numbers of Y, U and V there. */
 void yuv_get(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
 	const struct yuv_position *position, double numbers[3]);
+/** From 0 to 1. */
+double yuv_get_alpha(const struct yuv *yuv, const uint8_t *const planes[3], const size_t pitches[3],
+	const struct yuv_position *position);
 
 /** What numbers of so many bits are, clamped from 0 to 255. */
 void yuv_to_rgb(
