@@ -14,7 +14,8 @@ struct gles_sampler {
 	GLuint external;
 	GLuint floats;
 	GLuint framebuffer;
-	GLuint texture; /* what is being sampled */
+	GLuint planes[2];   /* programs for so many of them, and two; made when first used */
+	GLuint textures[3]; /* what is being sampled */
 };
 
 void gles_sampler_init(struct gles_sampler *sampler);
@@ -29,6 +30,9 @@ void gles_sampler_draw_texture(struct gles_sampler *sampler, GLenum target);
 /** The same of an image, as a texture for this target. */
 void gles_sampler_draw(
 	struct gles_sampler *sampler, const struct stile_egl_image *image, GLenum target);
+
+/** The same of luma and chroma in textures of their own, whose colours the shader makes: STILE_EGL_YUV_PLANES. */
+void gles_sampler_draw_planes(struct gles_sampler *sampler, const struct stile_egl_yuv *yuv);
 
 void gles_sampler_take(struct gles_sampler *sampler, float (*rgba)[4]);
 

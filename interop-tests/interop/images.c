@@ -29,8 +29,14 @@ static struct stile_image_info describe(uint32_t width, uint32_t height, uint32_
 
 struct stile_image *images_create(
 	struct stile_device *device, uint32_t width, uint32_t height, uint32_t fourcc) {
+	return images_create_coloured(device, width, height, fourcc, (struct stile_colour){ 0 });
+}
+
+struct stile_image *images_create_coloured(struct stile_device *device, uint32_t width,
+	uint32_t height, uint32_t fourcc, struct stile_colour colour) {
 	struct stile_image_info info = describe(width, height, fourcc);
 	struct stile_image *image;
+	info.colour = colour;
 	require(stile_image_create(device, &info, &image) == 0);
 	return image;
 }

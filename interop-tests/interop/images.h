@@ -11,6 +11,8 @@ struct stile_device *images_open_device(void);
 
 struct stile_image *images_create(
 	struct stile_device *device, uint32_t width, uint32_t height, uint32_t fourcc);
+struct stile_image *images_create_coloured(struct stile_device *device, uint32_t width,
+	uint32_t height, uint32_t fourcc, struct stile_colour colour);
 
 /**
  * An ABGR8888 image that the core accepts, of memory of exactly `bytes`, laid out as no driver here

@@ -42,18 +42,7 @@ static void warm_up(void) {
 }
 
 static struct stile_image *create(uint32_t fourcc, struct stile_colour colour) {
-	const struct stile_image_info info = {
-		.size = sizeof(info),
-		.width = CARD_WIDTH,
-		.height = CARD_HEIGHT,
-		.fourcc = fourcc,
-		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
-		.modifier = DRM_FORMAT_MOD_LINEAR,
-		.colour = colour,
-	};
-	struct stile_image *image;
-	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
-	return image;
+	return images_create_coloured(device, CARD_WIDTH, CARD_HEIGHT, fourcc, colour);
 }
 
 static void fill_with(struct stile_image *image, const uint8_t colour[3]) {
@@ -246,53 +235,9 @@ END_TEST
 
 /* ---- However the display takes it --------------------------------------------------------- */
 
-static const char combine_planes[] =
-	"#version 300 es\n"
-	"precision highp float;\n"
-	"uniform highp sampler2D picture[%u];\n"
-	"uniform vec4 rows[3];\n"
-	"out vec4 color;\n"
-	"void main() {\n"
-	"	ivec2 at = ivec2(gl_FragCoord.xy);\n"
-	"	ivec2 chroma = at * textureSize(picture[1], 0) / textureSize(picture[0], 0);\n"
-	"	vec4 samples = vec4(texelFetch(picture[0], at, 0).r,\n"
-	"		texelFetch(picture[1], chroma, 0).rg, 1.0);\n"
-	"	%s\n"
-	"	color = vec4(dot(rows[0], samples), dot(rows[1], samples), dot(rows[2], samples), 1.0);\n"
-	"}\n";
-
-static void use_program(const struct stile_egl_yuv *yuv) {
-	static const GLint units[] = { 0, 1, 2 };
-	char fragment[1024];
-	snprintf(fragment, sizeof(fragment), combine_planes, yuv->image_count,
-		yuv->image_count == 3 ? "samples.z = texelFetch(picture[2], chroma, 0).r;" : "");
-	GLuint program = gles_program_create(gles_fullscreen_vertex, fragment);
-	ck_assert_uint_ne(program, 0);
-	glUseProgram(program);
-	glUniform4fv(glGetUniformLocation(program, "rows"), 3, &yuv->rows[0][0]);
-	glUniform1iv(glGetUniformLocation(program, "picture"), 3, units);
-	/* It goes once it is no longer used. */
-	glDeleteProgram(program);
-}
-
 static void read_planes(const struct stile_egl_yuv *yuv, float (*rgba)[4]) {
-	PFNGLEGLIMAGETARGETTEXTURE2DOESPROC image_target_texture =
-		(PFNGLEGLIMAGETARGETTEXTURE2DOESPROC)eglGetProcAddress(
-			"glEGLImageTargetTexture2DOES");
-	GLuint textures[3];
-	for (uint32_t i = 0; i < yuv->image_count; i++) {
-		glActiveTexture(GL_TEXTURE0 + i);
-		textures[i] = gles_sampler_create_texture(GL_TEXTURE_2D);
-		image_target_texture(GL_TEXTURE_2D, stile_egl_image_get_handle(yuv->images[i]));
-	}
-	glActiveTexture(GL_TEXTURE0);
-	use_program(yuv);
-	glBindFramebuffer(GL_FRAMEBUFFER, sampler.framebuffer);
-	glViewport(0, 0, CARD_WIDTH, CARD_HEIGHT);
-	glDrawArrays(GL_TRIANGLES, 0, 3);
+	gles_sampler_draw_planes(&sampler, yuv);
 	gles_sampler_take(&sampler, rgba);
-	glDeleteTextures((GLsizei)yuv->image_count, textures);
-	glUseProgram(0);
 }
 
 /* A driver that takes no image of several planes, whatever the real one does; and refuses the n-th image. */

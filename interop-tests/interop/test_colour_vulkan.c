@@ -31,23 +31,8 @@ static void destroy_device(void) {
 	stile_device_destroy(device);
 }
 
-static struct stile_image *create_large(
-	uint32_t fourcc, struct stile_colour colour, uint32_t width, uint32_t height) {
-	const struct stile_image_info info = {
-		.size = sizeof(info),
-		.width = width,
-		.height = height,
-		.fourcc = fourcc,
-		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
-		.colour = colour,
-	};
-	struct stile_image *image;
-	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
-	return image;
-}
-
 static struct stile_image *create(uint32_t fourcc, struct stile_colour colour) {
-	return create_large(fourcc, colour, CARD_WIDTH, CARD_HEIGHT);
+	return images_create_coloured(device, CARD_WIDTH, CARD_HEIGHT, fourcc, colour);
 }
 
 static VkFormatFeatureFlags find_features(uint32_t fourcc) {
@@ -334,7 +319,7 @@ END_TEST
  */
 START_TEST(planes_need_no_more_memory_than_they_have) {
 	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_YUV420, DRM_FORMAT_P010 };
-	struct stile_image *image = create_large(fourccs[_i], (struct stile_colour){ 0 }, 256, 128);
+	struct stile_image *image = images_create(device, 256, 128, fourccs[_i]);
 	const uint64_t luma = fourccs[_i] == DRM_FORMAT_P010 ? 65536 : 32768;
 	struct stile_report why = { .size = sizeof(why) };
 	struct stile_vulkan_image *imported;
