@@ -6,7 +6,7 @@
 #include "interop-tests/support/runner.h"
 
 void gate_init(struct gate *gate) {
-	*gate = (struct gate){ .fence = plain_fence_create() };
+	*gate = (struct gate){ .fence = plain_fence_create(), .delay_ms = 20 };
 	require(sem_init(&gate->submitted, 0, 0) == 0);
 }
 
@@ -22,8 +22,7 @@ static void *opener_run(void *arg) {
 	struct gate *gate = arg;
 	while (sem_wait(&gate->submitted) != 0) {
 	}
-	/* So that the wait really begins before the end of what it waits for. */
-	runner_sleep_ms(20);
+	runner_sleep_ms(gate->delay_ms);
 	gate_open(gate);
 	return NULL;
 }

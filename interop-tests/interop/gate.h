@@ -15,10 +15,13 @@ struct gate {
 	struct stile_fence *fence; /* a reference; whoever made the gate drops it */
 	void (*open)(void *user);  /* what opening means; NULL: signal the fence */
 	void *user;
+	/** From gate_submitted() on, so that a wait really begins before the end of what it waits for. */
+	unsigned delay_ms;
 	sem_t submitted;
 	pthread_t opener;
 };
 
+/** With a delay of 20 ms. */
 void gate_init(struct gate *gate);
 
 /** Open it at once. */

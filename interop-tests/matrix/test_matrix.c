@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* All that a machine without a GPU has: matrix.h. */
+#include <stdlib.h>
+
 #include "interop-tests/matrix/matrix.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The sanitizers make drivers ten times as slow: then, formats that most take, of each size. */
+/* For the page, all there are. Else, formats that most take, of each size and shape. */
 static bool is_tried(const struct stile_format *format, const struct producer *producer) {
 	(void)producer;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 	static const uint32_t few[] = { DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_XRGB8888,
 		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F };
 	size_t i = 0;
 	while (i < LENGTH(few) && few[i] != format->fourcc) {
 		i++;
 	}
-	return i < LENGTH(few);
-#else
-	return !format->is_yuv;
-#endif
+	return i < LENGTH(few) || (!format->is_yuv && getenv("STILE_MATRIX") != NULL);
 }
 
 static const struct producer *const producers[] = {
