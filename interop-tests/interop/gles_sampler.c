@@ -21,6 +21,7 @@ static const char sample_plain[] =
 	"	color = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);\n"
 	"}\n";
 
+/* Of a card's extent. Of YUV, Mesa 25 fetches the first texel whichever is asked for, and crashes if asked for the extent. */
 static const char sample_external[] =
 	"#version 300 es\n"
 	"#extension GL_OES_EGL_image_external_essl3 : require\n"
@@ -28,7 +29,7 @@ static const char sample_external[] =
 	"uniform highp samplerExternalOES picture;\n"
 	"out vec4 color;\n"
 	"void main() {\n"
-	"	color = texelFetch(picture, ivec2(gl_FragCoord.xy), 0);\n"
+	"	color = texture(picture, gl_FragCoord.xy / vec2(16.0, 8.0));\n"
 	"}\n";
 
 /* The nearest sample of chroma, sited in the middle. */
