@@ -53,15 +53,6 @@ static bool is_sited(VkFormatFeatureFlags features) {
 
 /* ---- Colours ------------------------------------------------------------------------------ */
 
-/* What is not said: on the left, and between two rows, as far as the device has that. */
-static struct yuv_siting choose_siting(uint32_t fourcc) {
-	VkFormatFeatureFlags features = find_features(fourcc);
-	return (struct yuv_siting){
-		.horizontal = (features & VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT) != 0,
-		.vertical = (features & VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT) == 0,
-	};
-}
-
 static void check_colours(struct stile_image *image, const struct yuv_picture *picture,
 	const struct yuv_meaning *meaning) {
 	const struct stile_image_info *info = stile_image_get_info(image);
@@ -82,7 +73,9 @@ static void check_colours(struct stile_image *image, const struct yuv_picture *p
 	vulkan_sampler_read(&sampler, imported, (VkComponentMapping){ 0 },
 		(VkExtent2D){ CARD_WIDTH, CARD_HEIGHT }, rgba);
 	vulkan_sampler_finish(&sampler);
-	yuv_picture_check(picture, format, meaning, choose_siting(info->fourcc), 0.6, rgba);
+	yuv_picture_check(picture, format, meaning,
+		vulkan_sampler_find_siting(&drawer, stile_vulkan_image_get_format(imported)), 0.6,
+		rgba);
 	stile_vulkan_image_destroy(imported);
 }
 

@@ -97,6 +97,16 @@ void vulkan_sampler_finish(struct vulkan_sampler *sampler) {
 	vkDestroySampler(device, sampler->sampler, NULL);
 }
 
+struct yuv_siting vulkan_sampler_find_siting(const struct vulkan_drawer *drawer, VkFormat format) {
+	VkFormatProperties properties;
+	vkGetPhysicalDeviceFormatProperties(drawer->physical_device, format, &properties);
+	VkFormatFeatureFlags features = properties.linearTilingFeatures;
+	return (struct yuv_siting){
+		.horizontal = (features & VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT) != 0,
+		.vertical = (features & VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT) == 0,
+	};
+}
+
 /* ---- Commands ----------------------------------------------------------------------------- */
 
 static void begin(const struct vulkan_sampler *self, const struct stile_vulkan_image *image,

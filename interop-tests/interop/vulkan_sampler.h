@@ -4,6 +4,7 @@
 
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/interop/vulkan_inputs.h"
+#include "interop-tests/interop/yuv_picture.h"
 
 /** A compute shader that samples a picture, on a drawer's device. What fails ends the program. */
 struct vulkan_sampler {
@@ -22,6 +23,9 @@ void vulkan_sampler_init(
 void vulkan_sampler_init_converted(struct vulkan_sampler *sampler, struct vulkan_drawer *drawer,
 	uint32_t pixels, VkSamplerYcbcrConversion conversion, VkFilter filter);
 void vulkan_sampler_finish(struct vulkan_sampler *sampler);
+
+/** Where conversions of this format have chroma if nothing is said: on the left, and between two rows, as far as they can. */
+struct yuv_siting vulkan_sampler_find_siting(const struct vulkan_drawer *drawer, VkFormat format);
 
 /**
  * Sample an image, imported with VK_IMAGE_USAGE_SAMPLED_BIT, through a view with these components. Does not wait:

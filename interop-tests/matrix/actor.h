@@ -6,11 +6,11 @@
 
 #include "demos/gles_drawer.h"
 #include "demos/vulkan_drawer.h"
-#include "interop-tests/interop/card.h"
 #include "interop-tests/interop/gate.h"
 #include "interop-tests/interop/gl_hold.h"
 #include "interop-tests/interop/gles_sampler.h"
 #include "interop-tests/interop/vulkan_sampler.h"
+#include "interop-tests/matrix/sheet.h"
 #include "interop-tests/matrix/vulkan_painter.h"
 
 /*
@@ -31,26 +31,28 @@ struct workshop {
 	bool is_surfaceless;
 };
 
-/** A card that is being painted. */
+/** A sheet that is being painted. */
 struct painting {
-	const struct card *card;
-	struct stile_image *image; /* the card is for its first corner; zeroed; borrowed */
+	const struct sheet *sheet;
+	struct stile_image *image; /* the sheet is for its first corner; zeroed; borrowed */
 	/** Nothing is painted before it is opened. */
 	struct gate gate;
+	enum table_way way;
 	char why[256];
 
 	/* What the producer needs until the end. */
-	struct stile_vulkan_image *vulkan;
-	struct gles_target gles;
+	struct stile_image *parts[SHEET_PLANES]; /* as actor_take_apart() makes them */
+	struct stile_vulkan_image *vulkan[SHEET_PLANES];
+	struct gles_target gles[SHEET_PLANES];
 	struct stile_image *hold_image;
 	struct gl_hold hold;
-	uint8_t *pixels;
+	uint8_t *pixels[SHEET_PLANES];
 };
 
 struct producer {
 	const char *name;
 	/**
-	 * Submit what paints the card once the gate is open, in an access of the image. False: it does not take the
+	 * Submit what paints the sheet once the gate is open, in an access of the image. False: it does not take the
 	 * image, and `why` says so.
 	 */
 	bool (*begin)(struct workshop *workshop, struct painting *painting);
@@ -65,10 +67,7 @@ struct look {
 	/** Called once the consumer has submitted what looks; without waiting, once it has looked. */
 	void (*submitted)(void *user);
 	void *user;
-
-	struct stile_path path; /* of the wait */
-	float rgba[CARD_PIXELS][4];
-	char why[256];
+	struct sight sight;
 };
 
 struct consumer {
@@ -91,8 +90,12 @@ void gles_enter(struct workshop *workshop);
 /** A context keeps some images until it is destroyed. */
 void gles_close(struct workshop *workshop);
 
-/** Colours that are in memory, in an image of one plane, by its format's name. */
-void actor_decode(struct stile_image *image, float (*rgba)[4]);
+/**
+ * What an API that draws has to draw to, a part for each plane of the sheet: the image, or, of luma and chroma, images of its
+ * planes. False: those there are not.
+ */
+bool actor_take_apart(struct painting *painting);
+void actor_drop_parts(struct painting *painting);
 
 /** Begin to use an image; in `access`. */
 void actor_begin(struct stile_image *image, uint32_t usage, struct stile_access *access);

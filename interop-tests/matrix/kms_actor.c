@@ -28,14 +28,14 @@ static void show(struct look *look, const struct stage_frame *frame) {
 	}
 	stage_prepare(&shot, frame, access.fences, access.count);
 	stage_must_commit(&shot);
-	look->path.kind = shot.path.kind;
+	look->sight.path.kind = shot.path.kind;
 	if (look->waits) {
 		require(!stile_fence_is_signaled(shot.shown));
 		look->submitted(look->user);
 		actor_end(&access, stile_fence_ref(shot.shown));
 	}
 	stage_finish_shot(&shot);
-	take(look->rgba);
+	take(look->sight.rgba);
 	if (!look->waits) {
 		look->submitted(look->user);
 	}
@@ -45,6 +45,7 @@ static bool look_by_showing(struct workshop *workshop, struct look *look) {
 	(void)workshop;
 	struct stile_report report = { .size = sizeof(report) };
 	struct stage_frame frame = { .image = look->image };
+	look->sight.way = TABLE_WHOLE;
 	stage_begin(STAGE_FOREIGN);
 	bool taken = stile_drm_framebuffer_create(
 			     stage.kms, look->image, &report, &frame.framebuffer) == 0;
@@ -56,7 +57,7 @@ static bool look_by_showing(struct workshop *workshop, struct look *look) {
 		stage_must_commit(&shot);
 		stage_finish_shot(&shot);
 	} else {
-		snprintf(look->why, sizeof(look->why), "%s", report.text);
+		snprintf(look->sight.why, sizeof(look->sight.why), "%s", report.text);
 	}
 	stile_drm_framebuffer_destroy(frame.framebuffer);
 	stage_close();

@@ -7,6 +7,10 @@
 static const char *const path_names[] = { "none", "handle", "kernel", "bridge", "held",
 	"CPU wait" };
 
+/* In the order of enum table_way. */
+static const char *const way_names[] = { "", "yes", "planes", "planes + shader", "conversion",
+	"external" };
+
 static void print_paths(uint32_t paths, FILE *to) {
 	for (unsigned i = 0; i < sizeof(path_names) / sizeof(path_names[0]); i++) {
 		if ((paths >> i & 1) != 0) {
@@ -27,6 +31,33 @@ static void print_heading(const struct table *table, const char *text, FILE *to)
 	fprintf(to, "\n%s %s\n\n", table->is_in_guest ? "###" : "##", text);
 }
 
+static bool is_tried(const struct table *table, size_t format) {
+	bool tried = false;
+	for (unsigned c = 0; c < table->consumer_count; c++) {
+		const struct table_actor *actor = &table->consumers[c];
+		tried = tried || actor->takes[format] != TABLE_NO || actor->refuses[format];
+	}
+	return tried;
+}
+
+static bool has_kind(const struct table *table, bool is_yuv) {
+	const struct stile_format *format;
+	bool found = false;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		found = found || (format->is_yuv == is_yuv && is_tried(table, i));
+	}
+	return found;
+}
+
+static void print_cell(const struct table *table, const struct table_cell *cell, FILE *to) {
+	fprintf(to, " %u", cell->right[0]);
+	if (has_kind(table, true)) {
+		fprintf(to, " + %u", cell->right[1]);
+	}
+	print_paths(cell->paths, to);
+	fputs(" |", to);
+}
+
 static void print_pairs(const struct table *table, unsigned processes, FILE *to) {
 	print_heading(table, processes == 1 ? "In one process" : "In two processes", to);
 	fputs("|  |", to);
@@ -38,33 +69,21 @@ static void print_pairs(const struct table *table, unsigned processes, FILE *to)
 	for (unsigned p = 0; p < table->producer_count; p++) {
 		fprintf(to, "| **%s** |", table->producers[p].name);
 		for (unsigned c = 0; c < table->consumer_count; c++) {
-			const struct table_cell *cell = &table->cells[p][c][processes - 1];
-			fprintf(to, " %u", cell->right);
-			print_paths(cell->paths, to);
-			fputs(" |", to);
+			print_cell(table, &table->cells[p][c][processes - 1], to);
 		}
 		fputc('\n', to);
 	}
 }
 
-static void print_marks(const struct table_actor *actors, unsigned count, size_t format, FILE *to) {
+static void print_ways(const struct table_actor *actors, unsigned count, size_t format, FILE *to) {
 	for (unsigned i = 0; i < count; i++) {
-		fputs(actors[i].takes[format] ? " yes |" : "  |", to);
+		fprintf(to, " %s |", way_names[actors[i].takes[format]]);
 	}
 }
 
-static bool is_tried(const struct table *table, size_t format) {
-	bool tried = false;
-	for (unsigned c = 0; c < table->consumer_count; c++) {
-		const struct table_actor *actor = &table->consumers[c];
-		tried = tried || actor->takes[format] || actor->refuses[format];
-	}
-	return tried;
-}
-
-static void print_formats(const struct table *table, FILE *to) {
+static void print_formats(const struct table *table, bool is_yuv, FILE *to) {
 	const struct stile_format *format;
-	print_heading(table, "Formats", to);
+	print_heading(table, is_yuv ? "Formats of YUV" : "Formats", to);
 	fputs("| format |", to);
 	for (unsigned p = 0; p < table->producer_count; p++) {
 		fprintf(to, " by %s |", table->producers[p].name);
@@ -75,25 +94,31 @@ static void print_formats(const struct table *table, FILE *to) {
 	fputc('\n', to);
 	print_rule(table->producer_count + table->consumer_count + 1, to);
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
-		if (!is_tried(table, i)) {
-			continue;
+		if (format->is_yuv == is_yuv && is_tried(table, i)) {
+			fprintf(to, "| %s |", format->name);
+			print_ways(table->producers, table->producer_count, i, to);
+			print_ways(table->consumers, table->consumer_count, i, to);
+			fputc('\n', to);
 		}
-		fprintf(to, "| %s |", format->name);
-		print_marks(table->producers, table->producer_count, i, to);
-		print_marks(table->consumers, table->consumer_count, i, to);
-		fputc('\n', to);
 	}
 }
 
+static unsigned count_refused(const struct table_actor *actor, bool is_yuv) {
+	const struct stile_format *format;
+	unsigned refused = 0;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		refused += format->is_yuv == is_yuv && actor->refuses[i];
+	}
+	return refused;
+}
+
 static void print_refusals(const struct table_actor *actors, unsigned count, FILE *to) {
-	for (unsigned i = 0; i < count; i++) {
-		unsigned refused = 0;
-		for (size_t k = 0; k < TABLE_MAX_FORMATS; k++) {
-			refused += actors[i].refuses[k];
-		}
+	for (unsigned i = 0; i < 2 * count; i++) {
+		const struct table_actor *actor = &actors[i / 2];
+		unsigned is_yuv = i % 2, refused = count_refused(actor, is_yuv);
 		if (refused > 0) {
-			fprintf(to, "* %s, %u formats, the first because: %s\n", actors[i].name,
-				refused, actors[i].why);
+			fprintf(to, "* %s, %u formats%s, the first because: %s\n", actor->name,
+				refused, is_yuv ? " of YUV" : "", actor->why[is_yuv]);
 		}
 	}
 }
@@ -103,7 +128,17 @@ static const char head[] =
 	"Written by `./run matrix`, from what the test `matrix` has seen. Each number is of formats in which a picture that\n"
 	"was painted by the one on the left was seen, to the pixel, by the one at the top, in the same memory. The painter was\n"
 	"held until the other one had submitted its work; with the wait left out, each of these pictures was wrong. After the\n"
-	"numbers: how the wait crossed (`enum stile_path_kind` in [carrier.h](../include/stile/carrier.h)).\n\n";
+	"numbers, which are of RGB + YUV: how the wait crossed (`enum stile_path_kind` in\n"
+	"[carrier.h](../include/stile/carrier.h)).\n\n";
+
+static const char yuv_tail[] =
+	"\nHow each gets there: *planes*: who draws has an image of each (`stile_image_create_plane_view()`); *planes + shader*:\n"
+	"so has who looks, and makes colours of them itself (`stile_egl_import_yuv()`); *conversion*: a\n"
+	"`VkSamplerYcbcrConversion`; *external*: an external texture, of which the driver makes colours.\n"
+	"Luma and chroma are random numbers, of BT.709 in limited range, and nobody filters them, so there is one right colour for\n"
+	"each pixel, of the sample of chroma that is nearest to it in the siting that the device takes. What is seen may differ\n"
+	"from it by 0.1 of 255; of more than 8 bits by 0.6 in a conversion, and by 2.5 in an external texture, since Mesa takes\n"
+	"10 bits for 16, and in external textures 65535 for 255.\n";
 
 /* `./run matrix` finds this part by its first line. */
 static const char guest_head[] =
@@ -115,7 +150,11 @@ void table_print(const struct table *table, FILE *to) {
 	fprintf(to, "%s%s\n", table->is_in_guest ? guest_head : head, table->machine);
 	print_pairs(table, 1, to);
 	print_pairs(table, 2, to);
-	print_formats(table, to);
+	print_formats(table, false, to);
+	if (has_kind(table, true)) {
+		print_formats(table, true, to);
+		fputs(yuv_tail, to);
+	}
 	print_heading(table, "What is refused", to);
 	print_refusals(table->producers, table->producer_count, to);
 	print_refusals(table->consumers, table->consumer_count, to);

@@ -12,19 +12,28 @@
 
 enum { TABLE_MAX_ACTORS = 8, TABLE_MAX_FORMATS = 128 };
 
+/** How a picture was taken, by who paints it or by who looks at it. */
+enum table_way {
+	TABLE_NO,
+	TABLE_WHOLE,      /* as it is */
+	TABLE_PLANES,     /* an image of each plane */
+	TABLE_SHADER,     /* so, too, and a shader makes colours of them */
+	TABLE_CONVERSION, /* VkSamplerYcbcrConversion */
+	TABLE_EXTERNAL,   /* an external texture */
+};
+
 /** A producer and a consumer, in one process or in two. */
 struct table_cell {
-	unsigned right;     /* formats */
-	uint32_t paths;     /* by bit: enum stile_path_kind */
-	int64_t blocked_ns; /* the longest that a calling thread was held up */
+	unsigned right[2]; /* formats, of RGB and of YUV */
+	uint32_t paths;    /* by bit: enum stile_path_kind */
 };
 
 /** A producer or a consumer by itself. */
 struct table_actor {
 	const char *name;
-	bool takes[TABLE_MAX_FORMATS]; /* by number */
+	enum table_way takes[TABLE_MAX_FORMATS]; /* by number */
 	bool refuses[TABLE_MAX_FORMATS];
-	char why[256]; /* of the first refusal */
+	char why[2][256]; /* of the first refusal, of RGB and of YUV */
 };
 
 struct table {

@@ -10,12 +10,13 @@
 static bool is_tried(const struct stile_format *format, const struct producer *producer) {
 	(void)producer;
 	static const uint32_t few[] = { DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_XRGB8888,
-		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F };
+		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F, DRM_FORMAT_YUYV, DRM_FORMAT_NV12,
+		DRM_FORMAT_P010, DRM_FORMAT_YVU420 };
 	size_t i = 0;
 	while (i < LENGTH(few) && few[i] != format->fourcc) {
 		i++;
 	}
-	return i < LENGTH(few) || (!format->is_yuv && getenv("STILE_MATRIX") != NULL);
+	return i < LENGTH(few) || getenv("STILE_MATRIX") != NULL;
 }
 
 static const struct producer *const producers[] = {

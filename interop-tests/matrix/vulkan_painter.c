@@ -10,7 +10,7 @@
 
 #define CALL(call) require((call) == VK_SUCCESS)
 
-enum { COLOUR_BYTES = CARD_PIXELS * sizeof(float[4]) };
+enum { IMAGES = VULKAN_PAINTER_IMAGES, COLOUR_BYTES = CARD_PIXELS * sizeof(float[4]) };
 
 /* ---- Life --------------------------------------------------------------------------------- */
 
@@ -42,7 +42,8 @@ static void create_inputs(struct vulkan_painter *self) {
 		.descriptorCount = 1,
 		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
 	};
-	vulkan_inputs_init(&self->inputs, self->drawer->device, &image, &colours, 1, COLOUR_BYTES);
+	vulkan_inputs_init(
+		&self->inputs, self->drawer->device, &image, &colours, IMAGES, COLOUR_BYTES);
 }
 
 void vulkan_painter_init(struct vulkan_painter *painter, struct vulkan_drawer *drawer) {
@@ -79,9 +80,9 @@ static VkPipeline create_compute_pipeline(const struct vulkan_painter *self) {
 	return pipeline;
 }
 
-static const VkRect2D all_pixels = { .extent = { CARD_WIDTH, CARD_HEIGHT } };
-
-static VkPipeline create_drawing_pipeline(const struct vulkan_painter *self, VkFormat format) {
+static VkPipeline create_drawing_pipeline(
+	const struct vulkan_painter *self, const struct vulkan_canvas *canvas) {
+	VkFormat format = stile_vulkan_image_get_format(canvas->image);
 	const VkPipelineRenderingCreateInfo rendering = {
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_RENDERING_CREATE_INFO,
 		.colorAttachmentCount = 1,
@@ -94,13 +95,18 @@ static VkPipeline create_drawing_pipeline(const struct vulkan_painter *self, VkF
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_INPUT_ASSEMBLY_STATE_CREATE_INFO,
 		.topology = VK_PRIMITIVE_TOPOLOGY_TRIANGLE_LIST,
 	};
-	const VkViewport viewport = { .width = CARD_WIDTH, .height = CARD_HEIGHT, .maxDepth = 1 };
+	const VkRect2D all = { .extent = canvas->extent };
+	const VkViewport viewport = {
+		.width = (float)all.extent.width,
+		.height = (float)all.extent.height,
+		.maxDepth = 1,
+	};
 	const VkPipelineViewportStateCreateInfo viewports = {
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_VIEWPORT_STATE_CREATE_INFO,
 		.viewportCount = 1,
 		.pViewports = &viewport,
 		.scissorCount = 1,
-		.pScissors = &all_pixels,
+		.pScissors = &all,
 	};
 	const VkPipelineRasterizationStateCreateInfo raster = {
 		.sType = VK_STRUCTURE_TYPE_PIPELINE_RASTERIZATION_STATE_CREATE_INFO,
@@ -137,7 +143,7 @@ static VkPipeline create_drawing_pipeline(const struct vulkan_painter *self, VkF
 
 /* ---- Painting ----------------------------------------------------------------------------- */
 
-static void create_view(struct vulkan_painter *self, const struct stile_vulkan_image *image) {
+static VkImageView create_view(VkDevice device, const struct stile_vulkan_image *image) {
 	const VkImageViewCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_VIEW_CREATE_INFO,
 		.image = stile_vulkan_image_get_handle(image),
@@ -149,44 +155,72 @@ static void create_view(struct vulkan_painter *self, const struct stile_vulkan_i
 			.layerCount = 1,
 		},
 	};
-	CALL(vkCreateImageView(self->drawer->device, &info, NULL, &self->view));
+	VkImageView view;
+	CALL(vkCreateImageView(device, &info, NULL, &view));
+	return view;
 }
 
-static void record_dispatch(struct vulkan_painter *self) {
+static void bind(const struct vulkan_painter *self, uint32_t nth, VkPipelineBindPoint point) {
 	VkCommandBuffer commands = self->drawer->commands;
-	vulkan_inputs_set_image(&self->inputs, 0, self->view, VK_IMAGE_LAYOUT_GENERAL);
-	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipeline);
-	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->inputs.layout, 0, 1,
-		self->inputs.sets, 0, NULL);
-	vkCmdDispatch(commands, CARD_WIDTH, CARD_HEIGHT, 1);
+	vkCmdBindPipeline(commands, point, self->pipelines[nth]);
+	vkCmdBindDescriptorSets(
+		commands, point, self->inputs.layout, 0, 1, &self->inputs.sets[nth], 0, NULL);
 }
 
-static void record_pass(const struct vulkan_painter *self) {
+static void record_dispatch(struct vulkan_painter *self, uint32_t nth, VkExtent2D extent) {
+	vulkan_inputs_set_image(&self->inputs, nth, self->views[nth], VK_IMAGE_LAYOUT_GENERAL);
+	bind(self, nth, VK_PIPELINE_BIND_POINT_COMPUTE);
+	vkCmdDispatch(self->drawer->commands, extent.width, extent.height, 1);
+}
+
+static void record_pass(const struct vulkan_painter *self, uint32_t nth, VkExtent2D extent) {
 	const VkRenderingAttachmentInfo attachment = {
 		.sType = VK_STRUCTURE_TYPE_RENDERING_ATTACHMENT_INFO,
-		.imageView = self->view,
+		.imageView = self->views[nth],
 		.imageLayout = VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL,
 		.loadOp = VK_ATTACHMENT_LOAD_OP_DONT_CARE,
 		.storeOp = VK_ATTACHMENT_STORE_OP_STORE,
 	};
 	const VkRenderingInfo rendering = {
 		.sType = VK_STRUCTURE_TYPE_RENDERING_INFO,
-		.renderArea = all_pixels,
+		.renderArea = { .extent = extent },
 		.layerCount = 1,
 		.colorAttachmentCount = 1,
 		.pColorAttachments = &attachment,
 	};
 	VkCommandBuffer commands = self->drawer->commands;
 	vkCmdBeginRendering(commands, &rendering);
-	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->pipeline);
-	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_GRAPHICS, self->inputs.layout, 0,
-		1, self->inputs.sets, 0, NULL);
+	bind(self, nth, VK_PIPELINE_BIND_POINT_GRAPHICS);
 	vkCmdDraw(commands, 3, 1, 0, 0);
 	vkCmdEndRendering(commands);
 }
 
-void vulkan_painter_submit(struct vulkan_painter *painter, const struct stile_vulkan_image *image,
-	VkImageUsageFlags usage, float (*rgba)[4]) {
+/* From its owner's hands, and back into them. */
+static void record(struct vulkan_painter *self, uint32_t nth, const struct vulkan_canvas *canvas,
+	bool computes) {
+	VkCommandBuffer commands = self->drawer->commands;
+	VkImageLayout layout =
+		computes ? VK_IMAGE_LAYOUT_GENERAL : VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL;
+	VkAccessFlags access =
+		computes ? VK_ACCESS_SHADER_WRITE_BIT : VK_ACCESS_COLOR_ATTACHMENT_WRITE_BIT;
+	VkImageMemoryBarrier acquire = stile_vulkan_acquire(canvas->image, layout, access);
+	VkImageMemoryBarrier release = stile_vulkan_release(canvas->image, layout, access);
+	self->views[nth] = create_view(self->drawer->device, canvas->image);
+	self->pipelines[nth] =
+		computes ? create_compute_pipeline(self) : create_drawing_pipeline(self, canvas);
+	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &acquire);
+	if (computes) {
+		record_dispatch(self, nth, canvas->extent);
+	} else {
+		record_pass(self, nth, canvas->extent);
+	}
+	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+		VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, 0, 0, NULL, 0, NULL, 1, &release);
+}
+
+void vulkan_painter_submit(struct vulkan_painter *painter, VkImageUsageFlags usage,
+	const struct vulkan_canvas *canvases, uint32_t count) {
 	bool computes = (usage & VK_IMAGE_USAGE_STORAGE_BIT) != 0;
 	VkCommandBuffer commands = painter->drawer->commands;
 	const VkCommandBufferBeginInfo begin = {
@@ -198,33 +232,23 @@ void vulkan_painter_submit(struct vulkan_painter *painter, const struct stile_vu
 		.commandBufferCount = 1,
 		.pCommandBuffers = &commands,
 	};
-	VkImageLayout layout =
-		computes ? VK_IMAGE_LAYOUT_GENERAL : VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL;
-	VkAccessFlags access =
-		computes ? VK_ACCESS_SHADER_WRITE_BIT : VK_ACCESS_COLOR_ATTACHMENT_WRITE_BIT;
-	VkImageMemoryBarrier acquire = stile_vulkan_acquire(image, layout, access);
-	VkImageMemoryBarrier release = stile_vulkan_release(image, layout, access);
-	create_view(painter, image);
-	painter->pipeline = computes
-		? create_compute_pipeline(painter)
-		: create_drawing_pipeline(painter, stile_vulkan_image_get_format(image));
-	memcpy(painter->inputs.address, rgba, COLOUR_BYTES);
 	CALL(vkBeginCommandBuffer(commands, &begin));
-	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &acquire);
-	if (computes) {
-		record_dispatch(painter);
-	} else {
-		record_pass(painter);
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy((uint8_t *)painter->inputs.address + (size_t)i * COLOUR_BYTES,
+			canvases[i].colours, COLOUR_BYTES);
+		record(painter, i, &canvases[i], computes);
 	}
-	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-		VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, 0, 0, NULL, 0, NULL, 1, &release);
 	CALL(vkEndCommandBuffer(commands));
 	CALL(vkQueueSubmit(painter->drawer->queue, 1, &submit, VK_NULL_HANDLE));
 }
 
 void vulkan_painter_end(struct vulkan_painter *painter) {
+	VkDevice device = painter->drawer->device;
 	CALL(vkQueueWaitIdle(painter->drawer->queue));
-	vkDestroyPipeline(painter->drawer->device, painter->pipeline, NULL);
-	vkDestroyImageView(painter->drawer->device, painter->view, NULL);
+	for (int i = 0; i < IMAGES; i++) {
+		vkDestroyPipeline(device, painter->pipelines[i], NULL);
+		vkDestroyImageView(device, painter->views[i], NULL);
+		painter->pipelines[i] = VK_NULL_HANDLE;
+		painter->views[i] = VK_NULL_HANDLE;
+	}
 }
