@@ -177,7 +177,7 @@ static void unref_entry(struct import_entry *entry, uint32_t refs) {
 /* It is not known any more, and the caller was the last one to know it. */
 static void destroy_entry(struct import_entry *entry) {
 	if (entry != NULL) {
-		entry->cache->destroy(entry);
+		entry->destroy(entry);
 		unref_entry(entry, 1);
 	}
 }
@@ -193,7 +193,7 @@ static void hear_gone(struct stile_buffer_listener *listener) {
 	}
 	os_unlock(&cache->lock);
 	if (known) {
-		cache->destroy(entry);
+		entry->destroy(entry);
 	}
 	/* The ear's, and the table's. */
 	unref_entry(entry, known ? 2 : 1);
@@ -268,9 +268,8 @@ void import_cache_put(struct import_entry *entry) {
 
 /* ---- The cache ------------------------------------------------------------------------------ */
 
-void import_cache_init(
-	struct import_cache *cache, int max_idle, void (*destroy)(struct import_entry *entry)) {
-	*cache = (struct import_cache){ .destroy = destroy };
+void import_cache_init(struct import_cache *cache, int max_idle) {
+	*cache = (struct import_cache){ 0 };
 	cache->max_idle = max_idle < 0 ? 0 : max_idle == 0 ? IMPORT_CACHE_IDLE : (uint32_t)max_idle;
 }
 

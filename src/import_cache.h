@@ -37,6 +37,8 @@ struct import_ear {
 
 /** The first member of what an adapter makes, which malloc() or calloc() gave. Private to import_cache.c. */
 struct import_entry {
+	/* The adapter's, set before it comes here: gives the driver's object up; the struct is the cache's. No lock is held. */
+	void (*destroy)(struct import_entry *entry);
 	struct import_cache *cache;
 	uint32_t refs; /* on the memory of the struct: of its user or the table, and of each ear */
 
@@ -57,8 +59,6 @@ enum {
 };
 
 struct import_cache {
-	/* Gives the driver's object up; the struct is freed by the cache. No lock is held. */
-	void (*destroy)(struct import_entry *entry);
 	uint32_t max_idle; /* 0: nothing is kept, and nothing shared */
 
 	uint32_t ears; /* of all entries, by atomic access */
@@ -70,8 +70,7 @@ struct import_cache {
 };
 
 /** `max_idle` as applications say it: 0 is the default, less than 0 none. */
-void import_cache_init(
-	struct import_cache *cache, int max_idle, void (*destroy)(struct import_entry *entry));
+void import_cache_init(struct import_cache *cache, int max_idle);
 
 /** All that is in use has been given back. Waits for buffers that are just going. */
 void import_cache_finish(struct import_cache *cache);

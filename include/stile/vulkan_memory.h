@@ -34,8 +34,14 @@ struct stile_vulkan_buffer;
  * (STILE_MEMORY_HOST_POINTER, VK_EXT_external_memory_host): drivers that import
  * no descriptors take that, and the CPU's memory only.
  *
+ * Importing the same buffer for the same usage and kinds of memory again gives
+ * the same pointer with one user more, and asks the driver nothing, and what
+ * nobody uses any more is kept for that until the buffer goes: as
+ * stile_vulkan_import_image() does it. Not so of a mapping, which would keep the
+ * buffer: it is made each time.
+ *
  * @param vulkan    borrowed
- * @param buffer    borrowed; a reference is kept
+ * @param buffer    borrowed; a reference is kept until it is destroyed
  * @param usage     of the VkBuffer
  * @param memory    the STILE_MEMORY_* that will do, of these two; 0: both
  * @param report    why not; may be NULL
@@ -61,8 +67,9 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_import_buffer(
 	struct stile_vulkan_buffer **out);
 
 /**
- * Destroy the VkBuffer and the driver's hold on the memory. The device must be
- * done with it.
+ * Give the VkBuffer up, once for each import that gave it: the driver's may stay for
+ * the next one, see stile_vulkan_import_buffer(). The device must be done with
+ * it.
  *
  * @param buffer  the one to give up; NULL is ignored
  * @since 0.1

@@ -284,6 +284,123 @@ START_TEST(buffers_are_refused_with_the_numbers) {
 }
 END_TEST
 
+static unsigned buffers_made, buffers_destroyed, memories_freed;
+
+static VKAPI_ATTR VkResult VKAPI_CALL count_buffer(VkDevice vk_device,
+	const VkBufferCreateInfo *info, const VkAllocationCallbacks *allocator, VkBuffer *out) {
+	buffers_made++;
+	return vkCreateBuffer(vk_device, info, allocator, out);
+}
+
+static VKAPI_ATTR void VKAPI_CALL count_destroyed(
+	VkDevice vk_device, VkBuffer buffer, const VkAllocationCallbacks *allocator) {
+	buffers_destroyed += buffer != VK_NULL_HANDLE;
+	vkDestroyBuffer(vk_device, buffer, allocator);
+}
+
+static VKAPI_ATTR void VKAPI_CALL count_freed(
+	VkDevice vk_device, VkDeviceMemory memory, const VkAllocationCallbacks *allocator) {
+	memories_freed += memory != VK_NULL_HANDLE;
+	vkFreeMemory(vk_device, memory, allocator);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_device_proc(
+	VkDevice vk_device, const char *name) {
+	static const struct {
+		const char *name;
+		PFN_vkVoidFunction proc;
+	} own_procs[] = {
+		{ "vkCreateBuffer", (PFN_vkVoidFunction)count_buffer },
+		{ "vkDestroyBuffer", (PFN_vkVoidFunction)count_destroyed },
+		{ "vkFreeMemory", (PFN_vkVoidFunction)count_freed },
+	};
+	for (size_t i = 0; i < LENGTH(own_procs); i++) {
+		if (strcmp(name, own_procs[i].name) == 0) {
+			return own_procs[i].proc;
+		}
+	}
+	return vkGetDeviceProcAddr(vk_device, name);
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL counting_instance_proc(
+	VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)counting_device_proc
+							: vkGetInstanceProcAddr(instance, name);
+}
+
+static struct stile_vulkan *create_counting(void) {
+	struct stile_vulkan_info info = own_vulkan_describe(&own);
+	info.get_instance_proc_addr = counting_instance_proc;
+	buffers_made = buffers_destroyed = memories_freed = 0;
+	return own_vulkan_create_adapter(&info);
+}
+
+static struct stile_vulkan_buffer *import(struct stile_vulkan *adapter, struct stile_buffer *buffer,
+	VkBufferUsageFlags usage, uint32_t memory) {
+	struct stile_vulkan_buffer *imported;
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_vulkan_import_buffer(adapter, buffer, usage, memory, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return imported;
+}
+
+/*
+ * Wrong code: the driver asked for each frame; one VkBuffer for two usages or buffers, or for an image of the same memory;
+ * its memory kept after the buffer.
+ */
+START_TEST(importing_a_buffer_again_asks_the_driver_once_as_long_as_it_lives) {
+	static const VkBufferUsageFlags from = VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
+	struct stile_vulkan *adapter = create_counting();
+	struct stile_buffer *buffer = create_buffer(), *other = create_buffer();
+	struct stile_vulkan_buffer *first = import(adapter, buffer, from, 0);
+	ck_assert_ptr_eq(import(adapter, buffer, from, 0), first);
+	stile_vulkan_buffer_destroy(first);
+	stile_vulkan_buffer_destroy(first);
+	ck_assert_ptr_eq(import(adapter, buffer, from, 0), first);
+	stile_vulkan_buffer_destroy(first);
+	ck_assert_uint_eq(buffers_made, 1);
+	stile_vulkan_buffer_destroy(import(adapter, buffer, VK_BUFFER_USAGE_TRANSFER_DST_BIT, 0));
+	stile_vulkan_buffer_destroy(import(adapter, other, from, 0));
+	ck_assert_uint_eq(buffers_made, 3);
+	ck_assert_uint_eq(buffers_destroyed, 0);
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(buffers_destroyed, 2);
+	stile_buffer_unref(other);
+	ck_assert_uint_eq(buffers_destroyed, 3);
+	ck_assert_uint_eq(memories_freed, 3);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
+static void note_gone(struct stile_buffer_listener *listener) {
+	(void)listener;
+	buffers_destroyed += 100;
+}
+
+/* Wrong code: a mapping that keeps a buffer which nobody has any more; or a buffer that goes before its mapping. */
+START_TEST(a_mapping_goes_with_its_user) {
+	static const VkBufferUsageFlags from = VK_BUFFER_USAGE_TRANSFER_SRC_BIT;
+	struct stile_vulkan *adapter = create_counting();
+	struct stile_buffer *buffer = create_buffer();
+	struct stile_buffer_listener listener;
+	struct stile_vulkan_buffer *first =
+		import(adapter, buffer, from, STILE_MEMORY_HOST_POINTER);
+	struct stile_vulkan_buffer *second =
+		import(adapter, buffer, from, STILE_MEMORY_HOST_POINTER);
+	ck_assert_ptr_ne(first, second);
+	ck_assert_uint_eq(buffers_made, 2);
+	stile_vulkan_buffer_destroy(first);
+	ck_assert_uint_eq(buffers_destroyed, 1);
+	stile_buffer_add_listener(buffer, &listener, note_gone);
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(buffers_destroyed, 1);
+	stile_vulkan_buffer_destroy(second);
+	ck_assert_uint_eq(buffers_destroyed, 102);
+	ck_assert_uint_eq(memories_freed, 2);
+	stile_vulkan_destroy(adapter);
+}
+END_TEST
+
 /* ---- The application's own, as dma-bufs ----------------------------------------------------- */
 
 enum { WIDTH = 67, HEIGHT = 45 };
@@ -569,6 +686,8 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, a_buffer_is_shared_with_vulkan_in_both_ways, 0, 3);
 	tcase_add_test(tcase, memory_without_descriptors_goes_by_host_pointer);
 	tcase_add_test(tcase, buffers_are_refused_with_the_numbers);
+	tcase_add_test(tcase, importing_a_buffer_again_asks_the_driver_once_as_long_as_it_lives);
+	tcase_add_test(tcase, a_mapping_goes_with_its_user);
 	tcase_add_test(tcase, an_exported_image_is_where_the_driver_says);
 	tcase_add_loop_test(
 		tcase, exports_that_cannot_be_are_refused_with_a_reason, 0, EXPORT_CASES);

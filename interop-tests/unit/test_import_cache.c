@@ -37,7 +37,7 @@ static void destroy_object(struct import_entry *entry) {
 
 static void setup(void) {
 	ck_assert_int_eq(stile_device_open("swgpu", NULL, &device), 0);
-	import_cache_init(&cache, 0, destroy_object);
+	import_cache_init(&cache, 0);
 	for (unsigned i = 0; i < created; i++) {
 		destroyed[i] = 0;
 	}
@@ -63,6 +63,7 @@ static struct import_entry *import(struct import_cache *into, const struct impor
 	struct object *object = calloc(1, sizeof(*object));
 	runner_require(object != NULL && created < OBJECTS, "no room for objects");
 	object->destroyed = &destroyed[atomic_fetch_add(&created, 1)];
+	object->entry.destroy = destroy_object;
 	return import_cache_add(into, key, &object->entry);
 }
 
@@ -238,7 +239,7 @@ END_TEST
 START_TEST(the_longest_unused_goes_when_there_are_too_many) {
 	struct import_cache small;
 	struct stile_buffer *buffer = create_buffer();
-	import_cache_init(&small, 2, destroy_object);
+	import_cache_init(&small, 2);
 	struct import_key keys[3];
 	for (size_t i = 0; i < 3; i++) {
 		keys[i] = key_of(buffer, i);
@@ -283,7 +284,7 @@ START_TEST(without_a_cache_each_import_is_its_own) {
 	struct import_cache none;
 	struct stile_buffer *buffer = create_buffer();
 	const struct import_key key = key_of(buffer, 0);
-	import_cache_init(&none, -1, destroy_object);
+	import_cache_init(&none, -1);
 	struct import_entry *first = import(&none, &key), *second = import(&none, &key);
 	ck_assert_ptr_ne(first, second);
 	import_cache_put(first);
@@ -300,6 +301,7 @@ START_TEST(who_comes_second_gets_what_the_first_made) {
 	const struct import_key key = key_of(buffer, 0);
 	struct object *late = calloc(1, sizeof(*late));
 	late->destroyed = &destroyed[created++];
+	late->entry.destroy = destroy_object;
 	struct import_entry *first = import(&cache, &key);
 	ck_assert_ptr_eq(import_cache_add(&cache, &key, &late->entry), first);
 	ck_assert_uint_eq(destroyed[0], 1);
@@ -383,7 +385,7 @@ static void *run_steps(void *arg) {
 START_TEST(imports_evictions_and_ends_by_chance) {
 	uint64_t seed = runner_seed(), seeds[THREADS];
 	pthread_t threads[THREADS];
-	import_cache_init(&shared, 3, destroy_object);
+	import_cache_init(&shared, 3);
 	for (size_t i = 0; i < SLOTS; i++) {
 		pthread_mutex_init(&slots[i].lock, NULL);
 	}
@@ -434,8 +436,10 @@ START_TEST(finishing_waits_for_a_buffer_that_is_just_going) {
 		struct race race = { .buffer = create_buffer() };
 		const struct import_key key = key_of(race.buffer, 0);
 		pthread_t thread;
-		import_cache_init(ends, 0, destroy_slowly);
-		import_cache_put(import(ends, &key));
+		import_cache_init(ends, 0);
+		struct import_entry *entry = import(ends, &key);
+		entry->destroy = destroy_slowly;
+		import_cache_put(entry);
 		pthread_barrier_init(&race.start, NULL, 2);
 		ck_assert_int_eq(pthread_create(&thread, NULL, drop_buffer, &race), 0);
 		pthread_barrier_wait(&race.start);

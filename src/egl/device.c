@@ -126,7 +126,7 @@ int stile_egl_create(
 	egl->refs = 1;
 	pthread_mutex_init(&egl->lock, NULL);
 	pthread_cond_init(&egl->changed, NULL);
-	import_cache_init(&egl->imports, egl->info.cached_images, egl_image_destroy);
+	import_cache_init(&egl->imports, egl->info.cached_images);
 
 	ret = egl_init(egl, &why);
 	if (ret < 0) {

@@ -73,7 +73,6 @@ bool egl_check_current(const struct stile_egl *egl, const char *what);
 void egl_unref(struct stile_egl *egl);
 
 /* image.c */
-void egl_image_destroy(struct import_entry *entry);
 /** As stile_egl_import_image(), but that it logs nothing; `why` is complete, never NULL, and says nothing on success if it said nothing before. */
 int egl_image_create(struct stile_egl *egl, struct stile_image *image, struct stile_egl_image **out,
 	struct stile_report *why);

@@ -236,6 +236,12 @@ static int image_import(
 	return ret;
 }
 
+static void destroy(struct import_entry *entry) {
+	struct stile_egl_image *image = image_of_entry(entry);
+	struct stile_egl *egl = image->egl;
+	egl->egl.DestroyImage(egl->info.display, image->handle);
+}
+
 /* Make one that nobody knows yet. */
 static int image_create(struct stile_egl *egl, struct stile_image *image,
 	const struct import_key *key, struct stile_report *why, struct stile_egl_image **out) {
@@ -244,6 +250,7 @@ static int image_create(struct stile_egl *egl, struct stile_image *image,
 		return report_refuse(
 			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
 	}
+	self->entry.destroy = destroy;
 	self->egl = egl;
 	int ret = image_import(self, image, why);
 	if (ret < 0) {
@@ -298,12 +305,6 @@ void stile_egl_image_destroy(struct stile_egl_image *image) {
 	if (image != NULL) {
 		import_cache_put(&image->entry);
 	}
-}
-
-void egl_image_destroy(struct import_entry *entry) {
-	struct stile_egl_image *image = image_of_entry(entry);
-	struct stile_egl *egl = image->egl;
-	egl->egl.DestroyImage(egl->info.display, image->handle);
 }
 
 EGLImage stile_egl_image_get_handle(const struct stile_egl_image *image) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,20 @@
 #include "src/vulkan/vulkan.h"
 
 struct stile_vulkan_buffer {
+	struct import_entry entry;   /* the first member */
 	struct stile_vulkan *vulkan; /* outlives it */
-	struct stile_buffer *buffer; /* a reference */
+	struct stile_buffer *buffer; /* borrowed while it is made; of a host pointer, a reference */
 	uint32_t kind;               /* STILE_MEMORY_* */
 	VkBuffer handle;
 	VkDeviceMemory memory;
 	void *address; /* of a host pointer: the buffer's mapping */
 };
+
+static_assert(offsetof(struct stile_vulkan_buffer, entry) == 0, "as the cache has it");
+
+static struct stile_vulkan_buffer *buffer_of_entry(struct import_entry *entry) {
+	return (struct stile_vulkan_buffer *)(void *)entry;
+}
 
 static int check_importable(struct stile_vulkan *vulkan,
 	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage,
@@ -138,9 +146,8 @@ static const struct way {
 enum { WAYS = 2, KINDS = STILE_MEMORY_DMA_BUF | STILE_MEMORY_HOST_POINTER };
 
 /* The ways in turn; why the first one that may be taken failed, if all do. */
-static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags usage,
-	uint32_t memory, struct stile_report *why) {
-	uint32_t kinds = memory == 0 ? KINDS : memory;
+static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags usage, uint32_t kinds,
+	struct stile_report *why) {
 	if (usage == 0 || (kinds & ~(uint32_t)KINDS) != 0) {
 		return report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, KINDS, kinds,
 			"usage 0x%x, memory 0x%x: a usage is needed, and memory of kinds 0x%x",
@@ -163,6 +170,46 @@ static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags us
 	return ret;
 }
 
+static void destroy(struct import_entry *entry) {
+	struct stile_vulkan_buffer *self = buffer_of_entry(entry);
+	give_up(self);
+	stile_buffer_unref(self->buffer);
+}
+
+/* A mapping keeps the buffer: such a VkBuffer cannot wait for its end, and goes with its user. */
+static struct stile_vulkan_buffer *add(
+	struct stile_vulkan_buffer *self, const struct import_key *key) {
+	struct import_cache *cache = &self->vulkan->imports;
+	if (self->kind == STILE_MEMORY_HOST_POINTER) {
+		stile_buffer_ref(self->buffer);
+		import_cache_hold(cache, &self->entry);
+		return self;
+	}
+	self->buffer = NULL;
+	return buffer_of_entry(import_cache_add(cache, key, &self->entry));
+}
+
+/* Make one that nobody knows yet. */
+static int buffer_make(struct stile_vulkan *vulkan, const struct import_key *key,
+	VkBufferUsageFlags usage, uint32_t kinds, struct stile_report *why,
+	struct stile_vulkan_buffer **out) {
+	struct stile_vulkan_buffer *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return report_refuse(
+			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	}
+	self->entry.destroy = destroy;
+	self->vulkan = vulkan;
+	self->buffer = key->planes[0].buffer;
+	int ret = buffer_import(self, usage, kinds, why);
+	if (ret < 0) {
+		free(self);
+		return ret;
+	}
+	*out = add(self, key);
+	return 0;
+}
+
 int stile_vulkan_import_buffer(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
 	VkBufferUsageFlags usage, uint32_t memory, struct stile_report *report,
 	struct stile_vulkan_buffer **out) {
@@ -170,31 +217,28 @@ int stile_vulkan_import_buffer(struct stile_vulkan *vulkan, struct stile_buffer 
 	if (report_begin(report) < 0) {
 		return -EINVAL;
 	}
-	struct stile_vulkan_buffer *self = calloc(1, sizeof(*self));
-	struct stile_report why;
-	int ret = -ENOMEM;
-	if (self == NULL) {
-		report_refuse(&why, ret, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
-	} else {
-		self->vulkan = vulkan;
-		self->buffer = stile_buffer_ref(buffer);
-		ret = buffer_import(self, usage, memory, &why);
+	uint32_t kinds = memory == 0 ? KINDS : memory;
+	struct import_key key;
+	import_key_of_buffer(&key, buffer, (uint64_t)kinds << 32 | usage);
+	*out = buffer_of_entry(import_cache_get(&vulkan->imports, &key));
+	if (*out != NULL) {
+		return 0;
 	}
+	struct stile_report why;
+	int ret = buffer_make(vulkan, &key, usage, kinds, &why, out);
 	if (ret < 0) {
 		report_give(report, &why);
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of a buffer: %s", why.text);
-		stile_vulkan_buffer_destroy(self);
-		return ret;
 	}
-	*out = self;
-	return 0;
+	if (ret == -EIO) {
+		import_cache_clear(&vulkan->imports);
+	}
+	return ret;
 }
 
 void stile_vulkan_buffer_destroy(struct stile_vulkan_buffer *buffer) {
 	if (buffer != NULL) {
-		give_up(buffer);
-		stile_buffer_unref(buffer->buffer);
-		free(buffer);
+		import_cache_put(&buffer->entry);
 	}
 }
 

@@ -229,7 +229,7 @@ int stile_vulkan_create(const struct stile_vulkan_info *info, struct stile_repor
 	pthread_cond_init(&vulkan->waiter_woke, NULL);
 	pthread_cond_init(&vulkan->bridge_changed, NULL);
 	pthread_cond_init(&vulkan->bridge_told, NULL);
-	import_cache_init(&vulkan->imports, known.cached_images, vulkan_image_destroy);
+	import_cache_init(&vulkan->imports, known.cached_images);
 
 	ret = vulkan_init(vulkan, &why);
 	if (ret < 0) {

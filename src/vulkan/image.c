@@ -359,17 +359,31 @@ static int image_import(struct stile_vulkan_image *self, VkImageUsageFlags usage
 	return import_in(self, info, usage, &way, only_check, why);
 }
 
+static void destroy(struct import_entry *entry) {
+	image_drop(image_of_entry(entry));
+}
+
+static struct stile_vulkan_image *image_alloc(
+	struct stile_vulkan *vulkan, uint32_t memory, struct stile_report *why) {
+	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		report_refuse(why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		return NULL;
+	}
+	self->entry.destroy = destroy;
+	self->vulkan = vulkan;
+	self->peer = stile_vulkan_get_peer_family(vulkan, memory);
+	return self;
+}
+
 /* Make one that nobody knows yet. */
 static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 	const struct import_key *key, VkImageUsageFlags usage, struct stile_report *why,
 	struct stile_vulkan_image **out) {
-	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	struct stile_vulkan_image *self = image_alloc(vulkan, STILE_MEMORY_DMA_BUF, why);
 	if (self == NULL) {
-		return report_refuse(
-			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		return -ENOMEM;
 	}
-	self->vulkan = vulkan;
-	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_DMA_BUF);
 	self->image = image;
 	int ret = image_import(self, usage, false, why);
 	if (ret < 0) {
@@ -389,16 +403,13 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 
 int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why) {
-	struct stile_vulkan_image *self = calloc(1, sizeof(*self));
+	struct stile_vulkan_image *self = image_alloc(vulkan, STILE_MEMORY_OPAQUE_FD, why);
 	if (self == NULL) {
-		return report_refuse(
-			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+		return -ENOMEM;
 	}
-	self->vulkan = vulkan;
 	self->format = format;
 	self->handle = own->image;
 	self->memories[0] = own->memory;
-	self->peer = stile_vulkan_get_peer_family(vulkan, STILE_MEMORY_OPAQUE_FD);
 	import_cache_hold(&vulkan->imports, &self->entry);
 	*out = self;
 	return 0;
@@ -446,10 +457,6 @@ void stile_vulkan_image_destroy(struct stile_vulkan_image *image) {
 	if (image != NULL) {
 		import_cache_put(&image->entry);
 	}
-}
-
-void vulkan_image_destroy(struct import_entry *entry) {
-	image_drop(image_of_entry(entry));
 }
 
 VkImage stile_vulkan_image_get_handle(const struct stile_vulkan_image *image) {

@@ -198,7 +198,6 @@ struct vulkan_way;
 /** Does the device import images like this one in this way? Then the way says more of it. */
 int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
 	VkFormat format, VkImageUsageFlags usage, struct vulkan_way *way, struct stile_report *why);
-void vulkan_image_destroy(struct import_entry *entry);
 /** Take image and memory over, of OPAQUE_FD: it is found by nobody else. 0 or -ENOMEM. */
 int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why);
