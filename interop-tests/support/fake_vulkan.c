@@ -4,18 +4,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "interop-tests/support/fake_gpu.h"
+#include "interop-tests/support/fake_vulkan_device.h"
+#include "interop-tests/support/fake_vulkan_memory.h"
 #include "interop-tests/support/runner.h"
-
-/* All Vulkan handles of one device are this. */
-struct fake_vulkan {
-	struct fake_vulkan_traits traits;
-	struct fake_queue *queue;
-	bool lost;
-	uint32_t any_count;
-};
 
 /* A VkSemaphore, or a VkFence: that is one of value 1. */
 struct object {
@@ -39,8 +34,7 @@ static struct fake_vulkan *fake_of(VkDevice device) {
 	return (struct fake_vulkan *)device;
 }
 
-/* Takes the lock. What the call fails with, or VK_SUCCESS. */
-static VkResult enter(struct fake_vulkan *fake, const char *call) {
+VkResult fake_vulkan_enter(struct fake_vulkan *fake, const char *call) {
 	int code = VK_SUCCESS;
 	fake_gpu_lock();
 	if (fake_gpu_fails(call, &code)) {
@@ -53,7 +47,7 @@ static VkResult enter(struct fake_vulkan *fake, const char *call) {
 	return fake->lost ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
 }
 
-static VkResult leave(VkResult result) {
+VkResult fake_vulkan_leave(VkResult result) {
 	fake_gpu_unlock();
 	return result;
 }
@@ -113,10 +107,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_semaphore(VkDevice device,
 				VK_SEMAPHORE_TYPE_TIMELINE;
 		}
 	}
-	VkResult result = enter(fake_of(device), "vkCreateSemaphore");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkCreateSemaphore");
 	struct object *object = result == VK_SUCCESS ? object_create(timeline, exportable) : NULL;
 	*semaphore = (VkSemaphore)object;
-	return leave(result == VK_SUCCESS && object == NULL ? VK_ERROR_OUT_OF_HOST_MEMORY : result);
+	return fake_vulkan_leave(
+		result == VK_SUCCESS && object == NULL ? VK_ERROR_OUT_OF_HOST_MEMORY : result);
 }
 
 static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(
@@ -132,23 +127,23 @@ static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_counter(
 	VkDevice device, VkSemaphore semaphore, uint64_t *value) {
-	VkResult result = enter(fake_of(device), "vkGetSemaphoreCounterValue");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkGetSemaphoreCounterValue");
 	if (result == VK_SUCCESS) {
 		*value = object_of(semaphore)->payload->value;
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL signal_semaphore(
 	VkDevice device, const VkSemaphoreSignalInfo *info) {
-	VkResult result = enter(fake_of(device), "vkSignalSemaphore");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkSignalSemaphore");
 	const struct object *object = object_of(info->semaphore);
 	if (!object->timeline) {
 		fake_gpu_complain("vkSignalSemaphore of a binary one");
 	} else if (result == VK_SUCCESS) {
 		fake_payload_set(object->payload, info->value);
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 static bool wait_is_over(const VkSemaphoreWaitInfo *info) {
@@ -188,9 +183,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(
 	VkDevice device, const VkSemaphoreWaitInfo *info, uint64_t timeout_ns) {
 	struct fake_vulkan *fake = fake_of(device);
 	int64_t deadline_ns = deadline_after(timeout_ns);
-	VkResult result = enter(fake, "vkWaitSemaphores");
+	VkResult result = fake_vulkan_enter(fake, "vkWaitSemaphores");
 	if (result != VK_SUCCESS) {
-		return leave(result);
+		return fake_vulkan_leave(result);
 	}
 	if ((info->flags & VK_SEMAPHORE_WAIT_ANY_BIT) != 0) {
 		fake->any_count = info->semaphoreCount;
@@ -203,7 +198,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(
 	}
 	wait_use(info, false);
 	result = over ? VK_SUCCESS : fake->lost ? VK_ERROR_DEVICE_LOST : VK_TIMEOUT;
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 /* ---- The queue ------------------------------------------------------------------------------- */
@@ -275,9 +270,9 @@ static struct fake_batch make_batch(struct fake_vulkan *fake, const VkSubmitInfo
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(
 	VkQueue queue, uint32_t count, const VkSubmitInfo *infos, VkFence fence) {
 	struct fake_vulkan *fake = (struct fake_vulkan *)queue;
-	VkResult result = enter(fake, "vkQueueSubmit");
+	VkResult result = fake_vulkan_enter(fake, "vkQueueSubmit");
 	if (result != VK_SUCCESS) {
-		return leave(result);
+		return fake_vulkan_leave(result);
 	}
 	runner_require(count == 1, "one submission at a time");
 	struct fake_batch batch = make_batch(fake, infos);
@@ -291,16 +286,16 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(
 			(struct fake_op){ .payload = object->payload, .value = 1 };
 	}
 	fake_queue_submit(fake->queue, &batch);
-	return leave(VK_SUCCESS);
+	return fake_vulkan_leave(VK_SUCCESS);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue queue) {
 	struct fake_vulkan *fake = (struct fake_vulkan *)queue;
-	VkResult result = enter(fake, "vkQueueWaitIdle");
+	VkResult result = fake_vulkan_enter(fake, "vkQueueWaitIdle");
 	while (result == VK_SUCCESS && !fake->lost && !fake_queue_is_idle(fake->queue)) {
 		fake_gpu_sleep(forever);
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 /* ---- VkFences -------------------------------------------------------------------------------- */
@@ -311,11 +306,11 @@ static bool fence_is_over(const struct object *object) {
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_fence_status(VkDevice device, VkFence fence) {
-	VkResult result = enter(fake_of(device), "vkGetFenceStatus");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkGetFenceStatus");
 	if (result == VK_SUCCESS && !fence_is_over(object_of_fence(fence))) {
 		result = VK_NOT_READY;
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 /* ---- Descriptors ----------------------------------------------------------------------------- */
@@ -344,7 +339,7 @@ static VkResult import_opaque(struct object *object, int fd) {
 static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(
 	VkDevice device, const VkImportSemaphoreFdInfoKHR *info) {
 	struct object *object = object_of(info->semaphore);
-	VkResult result = enter(fake_of(device), "vkImportSemaphoreFdKHR");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkImportSemaphoreFdKHR");
 	if (result == VK_SUCCESS &&
 		info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT) {
 		result = import_opaque(object, info->fd);
@@ -355,17 +350,17 @@ static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(
 	if (result != VK_SUCCESS) {
 		fake_gpu_import_failed(info->fd);
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL import_fence_fd(
 	VkDevice device, const VkImportFenceFdInfoKHR *info) {
-	VkResult result = enter(fake_of(device), "vkImportFenceFdKHR");
+	VkResult result = fake_vulkan_enter(fake_of(device), "vkImportFenceFdKHR");
 	if (result == VK_SUCCESS) {
 		result = import_sync_file(object_of_fence(info->fence),
 			(info->flags & VK_FENCE_IMPORT_TEMPORARY_BIT) != 0, info->fd);
 	}
-	return leave(result);
+	return fake_vulkan_leave(result);
 }
 
 /* Its sync_file, and nothing is left in it. */
@@ -393,16 +388,16 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_semaphore_fd(
 	struct fake_vulkan *fake = fake_of(device);
 	struct object *object = object_of(info->semaphore);
 	struct fake_payload *payload = object->payload;
-	VkResult result = enter(fake, "vkGetSemaphoreFdKHR");
+	VkResult result = fake_vulkan_enter(fake, "vkGetSemaphoreFdKHR");
 	if ((object->exportable & info->handleType) == 0) {
 		fake_gpu_complain("an export of a semaphore that was not made for it");
 	}
 	if (result != VK_SUCCESS) {
-		return leave(result);
+		return fake_vulkan_leave(result);
 	}
 	if (info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT) {
 		*fd = fake_payload_export(payload);
-		return leave(*fd < 0 ? VK_ERROR_TOO_MANY_OBJECTS : VK_SUCCESS);
+		return fake_vulkan_leave(*fd < 0 ? VK_ERROR_TOO_MANY_OBJECTS : VK_SUCCESS);
 	}
 	if (object->fd == FAKE_FD_NONE) {
 		check_held(fake, "an export of a binary semaphore");
@@ -412,34 +407,43 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_semaphore_fd(
 		payload->waits++;
 	}
 	*fd = export_sync_file(fake, object, payload->waits);
-	return leave(VK_SUCCESS);
+	return fake_vulkan_leave(VK_SUCCESS);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_fence_fd(
 	VkDevice device, const VkFenceGetFdInfoKHR *info, int *fd) {
 	struct fake_vulkan *fake = fake_of(device);
 	struct object *object = object_of_fence(info->fence);
-	VkResult result = enter(fake, "vkGetFenceFdKHR");
+	VkResult result = fake_vulkan_enter(fake, "vkGetFenceFdKHR");
 	if (object->exportable == 0 ||
 		(object->payload->submitted == 0 && object->fd == FAKE_FD_NONE)) {
 		fake_gpu_complain("an export of a VkFence not made for it, or never submitted");
 	}
 	struct fake_payload *fresh = result == VK_SUCCESS ? fake_payload_create() : NULL;
 	if (fresh == NULL) {
-		return leave(result != VK_SUCCESS ? result : VK_ERROR_OUT_OF_HOST_MEMORY);
+		return fake_vulkan_leave(
+			result != VK_SUCCESS ? result : VK_ERROR_OUT_OF_HOST_MEMORY);
 	}
 	*fd = export_sync_file(fake, object, 1);
 	fake_payload_unref(object->payload);
 	object->payload = fresh;
-	return leave(VK_SUCCESS);
+	return fake_vulkan_leave(VK_SUCCESS);
 }
 
 /* ---- What it says of itself ------------------------------------------------------------------ */
 
 static VKAPI_ATTR void VKAPI_CALL get_properties(
 	VkPhysicalDevice physical_device, VkPhysicalDeviceProperties *properties) {
-	(void)physical_device;
-	*properties = (VkPhysicalDeviceProperties){ .apiVersion = VK_API_VERSION_1_3 };
+	const struct fake_vulkan *fake = (const struct fake_vulkan *)physical_device;
+	const struct fake_vulkan_memory_traits *memory = fake->traits.memory;
+	*properties = (VkPhysicalDeviceProperties){
+		.apiVersion = VK_API_VERSION_1_3,
+		.deviceName = "fake (of a test)",
+	};
+	if (memory != NULL) {
+		properties->deviceType = memory->type;
+		properties->limits.maxImageDimension2D = memory->max_dimension;
+	}
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_properties2(
@@ -451,8 +455,32 @@ static VKAPI_ATTR void VKAPI_CALL get_properties2(
 			VkPhysicalDeviceIDProperties *id = (void *)at;
 			memset(id->deviceUUID, fake->traits.uuid, VK_UUID_SIZE);
 			memset(id->driverUUID, fake->traits.uuid, VK_UUID_SIZE);
+		} else if (at->sType ==
+			VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT) {
+			VkPhysicalDeviceExternalMemoryHostPropertiesEXT *host = (void *)at;
+			host->minImportedHostPointerAlignment = FAKE_VULKAN_HOST_ALIGN;
+		} else if (at->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRM_PROPERTIES_EXT) {
+			VkPhysicalDeviceDrmPropertiesEXT *drm = (void *)at;
+			drm->hasRender = VK_TRUE;
+			drm->renderMajor = major(fake->traits.memory->node);
+			drm->renderMinor = minor(fake->traits.memory->node);
 		}
 	}
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice physical_device,
+	const char *layer, uint32_t *count, VkExtensionProperties *extensions) {
+	struct fake_vulkan *fake = (struct fake_vulkan *)physical_device;
+	const struct fake_vulkan_memory_traits *memory = fake->traits.memory;
+	VkResult result = fake_vulkan_enter(fake, "vkEnumerateDeviceExtensionProperties");
+	(void)layer;
+	*count = memory != NULL && memory->node != 0;
+	if (extensions != NULL && *count > 0) {
+		extensions[0] = (VkExtensionProperties){
+			.extensionName = VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME,
+		};
+	}
+	return fake_vulkan_leave(result);
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties(VkPhysicalDevice physical_device,
@@ -481,6 +509,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL have_nothing(void) {
 	return VK_ERROR_FEATURE_NOT_PRESENT;
 }
 
+static PFN_vkVoidFunction find_memory(const struct fake_vulkan *fake, const char *name) {
+	PFN_vkVoidFunction proc =
+		fake->traits.memory == NULL ? NULL : fake_vulkan_memory_find(name);
+	return proc == NULL ? (PFN_vkVoidFunction)have_nothing : proc;
+}
+
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice device, const char *name) {
 	static const struct {
 		const char *name;
@@ -499,13 +533,12 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice device,
 		{ "vkSignalSemaphore", (PFN_vkVoidFunction)signal_semaphore },
 		{ "vkWaitSemaphores", (PFN_vkVoidFunction)wait_semaphores },
 	};
-	(void)device;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(name, known[i].name) == 0) {
 			return known[i].proc;
 		}
 	}
-	return (PFN_vkVoidFunction)have_nothing;
+	return find_memory(fake_of(device), name);
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
@@ -514,6 +547,8 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
 		const char *name;
 		PFN_vkVoidFunction proc;
 	} known[] = {
+		{ "vkEnumerateDeviceExtensionProperties",
+			(PFN_vkVoidFunction)enumerate_extensions },
 		{ "vkGetDeviceProcAddr", (PFN_vkVoidFunction)get_device_proc },
 		{ "vkGetPhysicalDeviceExternalFenceProperties",
 			(PFN_vkVoidFunction)get_fence_properties },
@@ -522,13 +557,12 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
 		{ "vkGetPhysicalDeviceProperties", (PFN_vkVoidFunction)get_properties },
 		{ "vkGetPhysicalDeviceProperties2", (PFN_vkVoidFunction)get_properties2 },
 	};
-	(void)instance;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(name, known[i].name) == 0) {
 			return known[i].proc;
 		}
 	}
-	return (PFN_vkVoidFunction)have_nothing;
+	return find_memory((const struct fake_vulkan *)instance, name);
 }
 
 /* ---- The fake -------------------------------------------------------------------------------- */
@@ -543,6 +577,7 @@ struct fake_vulkan *fake_vulkan_create(const struct fake_vulkan_traits *traits) 
 
 void fake_vulkan_destroy(struct fake_vulkan *fake) {
 	fake_queue_destroy(fake->queue);
+	fake_vulkan_settle_fd(fake);
 	free(fake);
 }
 
@@ -552,7 +587,11 @@ struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake) {
 		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_FENCE_FD_EXTENSION_NAME,
+		VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME,
+		VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
+		VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
 	};
+	const struct fake_vulkan_memory_traits *memory = fake->traits.memory;
 	return (struct stile_vulkan_info){
 		.size = sizeof(struct stile_vulkan_info),
 		.get_instance_proc_addr = get_instance_proc,
@@ -560,8 +599,11 @@ struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake) {
 		.physical_device = (VkPhysicalDevice)fake,
 		.device = (VkDevice)fake,
 		.extensions = extensions,
-		.extension_count = sizeof(extensions) / sizeof(extensions[0]),
+		.extension_count = memory == NULL ? 4
+			: memory->modifiers       ? 7
+						  : 6,
 		.queue = (VkQueue)fake,
+		.features = memory == NULL ? 0 : STILE_VULKAN_YCBCR_CONVERSION,
 	};
 }
 

@@ -5,8 +5,8 @@
 #include <stile/vulkan.h>
 
 /*
- * A Vulkan device of one queue that knows semaphores and fences, and nothing else, but these in all their
- * forms, whatever the machine has. It does what the specification says, and complains of what that forbids
+ * A Vulkan device of one queue that knows semaphores and fences in all their forms, whatever the machine has, and
+ * images and memory (fake_vulkan_memory.h). It does what the specification says, and complains of what that forbids
  * (fake_gpu.h). Entry points that it has not got fail.
  */
 
@@ -19,6 +19,7 @@ struct fake_vulkan_traits {
 	bool loses_exported; /* of what was imported, what is pending, as Mesa 26.1's lavapipe */
 	bool spins;          /* in a wait for several, as lavapipe */
 	uint8_t uuid;        /* of device and driver */
+	const struct fake_vulkan_memory_traits *memory; /* NULL: it has no images */
 };
 
 struct fake_vulkan;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SUPPORT_FAKE_VULKAN_MEMORY_H
+#define SUPPORT_FAKE_VULKAN_MEMORY_H
+
+#include <sys/types.h>
+
+#include <stile/vulkan_memory.h>
+
+#include "interop-tests/support/fake_vulkan.h"
+
+/*
+ * Images, buffers and memory of the fake Vulkan device. It draws nothing: it keeps books of what it is told, and
+ * complains of what does not fit what it has announced. Formats: R8G8B8A8_UNORM, B8G8R8A8_UNORM, R8_UNORM and
+ * G8_B8R8_2PLANE_420_UNORM.
+ */
+
+/** minImportedHostPointerAlignment */
+enum { FAKE_VULKAN_HOST_ALIGN = 4096 };
+
+/** How it has a format. */
+struct fake_vulkan_layout {
+	VkFormat format; /* UNDEFINED: the end of the list */
+	VkImageTiling tiling;
+	uint64_t modifier; /* of DRM_FORMAT_MODIFIER */
+	uint32_t
+		plane_count; /* of memory: those of the format, and perhaps as many again, of metadata */
+	VkFormatFeatureFlags features;
+	VkExternalMemoryFeatureFlags dma_buf;
+	VkExternalMemoryFeatureFlags opaque_fd;
+	uint32_t max_width, max_height;
+	uint32_t pitch_align, offset_align; /* bytes */
+	uint32_t tile_bytes, tile_rows;     /* 0: it is linear */
+};
+
+struct fake_vulkan_memory_traits {
+	const struct fake_vulkan_layout *layouts;
+	bool modifiers;         /* VK_EXT_image_drm_format_modifier */
+	bool closes_failed;     /* a descriptor whose import fails, as Mesa's lavapipe up to 25 */
+	bool gives_nothing;     /* exports succeed with -1 */
+	uint32_t fd_types;      /* memory types of dma-bufs; objects take 1 and 2 */
+	uint32_t max_dimension; /* VkPhysicalDeviceLimits.maxImageDimension2D */
+	dev_t node;             /* for rendering; 0: none */
+	VkPhysicalDeviceType type;
+	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
+	VkExternalMemoryFeatureFlags host;    /* of host pointers, for buffers */
+};
+
+/** What an image is, by all that the device was told. */
+struct fake_vulkan_seen {
+	VkImageTiling tiling;
+	uint64_t modifier;
+	bool is_disjoint;
+	bool is_dedicated; /* its memory is for nothing else */
+	uint32_t plane_count;
+	struct {
+		uint64_t pitch, offset; /* offset in the file */
+		ino_t file;
+	} planes[4];
+};
+
+struct fake_vulkan_seen fake_vulkan_look(VkImage image);
+
+/**
+ * An image of the application's own in memory of its own, which can be exported as this kind. `layout` is one of the
+ * traits'.
+ */
+struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
+	const struct fake_vulkan_layout *layout, uint32_t fourcc, uint32_t width, uint32_t height,
+	VkExternalMemoryHandleTypeFlags handle_type);
+void fake_vulkan_destroy_image(
+	struct fake_vulkan *fake, const struct stile_vulkan_own_image *image);
+
+#endif
