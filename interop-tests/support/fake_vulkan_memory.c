@@ -657,7 +657,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_memory_fd(
 		"VUID-VkMemoryGetFdInfoKHR-handleType-00671");
 	if (result == VK_SUCCESS) {
 		/* As lavapipe 25: not CLOEXEC. */
-		*fd = fake_of(device)->traits.memory->gives_nothing ? -1 : dup(memory->fd);
+		*fd = dup(memory->fd);
 	}
 	return fake_vulkan_leave(result);
 }

@@ -57,9 +57,16 @@ int vulkan_check_external(struct stile_vulkan *vulkan, const struct stile_vulkan
 		.usage = own->usage,
 		.handle_type = handle_type,
 	};
-	const struct vulkan_support support = vulkan_get_support(vulkan, &kind);
+	struct vulkan_support support = { .result = VK_SUCCESS };
+	int ret = vulkan_get_support(vulkan, &kind, &support, why);
+	if (ret < 0) {
+		return ret;
+	}
 	if ((support.features & wanted) != 0) {
-		return 0;
+		/* Of what is exported there is an image already. */
+		return wanted == VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT
+			? 0
+			: vulkan_check_extent(&support, own->fourcc, own->width, own->height, why);
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, own->fourcc,
 		"the driver %s no %s image of tiling %d, usage 0x%x as %s (%s, features 0x%x)",

@@ -73,7 +73,14 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 		.flags = way->is_disjoint ? VK_IMAGE_CREATE_DISJOINT_BIT : 0,
 		.handle_type = VULKAN_DMA_BUF,
 	};
-	const struct vulkan_support support = vulkan_get_support(vulkan, &kind);
+	struct vulkan_support support = { .result = VK_SUCCESS };
+	int ret = vulkan_way_check(vulkan, info, format, way, why);
+	if (ret == 0) {
+		ret = vulkan_get_support(vulkan, &kind, &support, why);
+	}
+	if (ret < 0) {
+		return ret;
+	}
 	VkExternalMemoryFeatureFlags features = support.features;
 	if ((features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
@@ -82,17 +89,11 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 			is_linear ? "linear" : "explicit", name, usage,
 			vulkan_result_name(support.result), features);
 	}
-	if (info->width > support.max_width || info->height > support.max_height) {
-		return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0, support.max_width,
-			info->width,
-			"%u x %u pixels is too large: the device takes %s up to %u x %u",
-			info->width, info->height, name, support.max_width, support.max_height);
-	}
 	way->is_dedicated_only = (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
 	way->exports = (features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
 	way->max_width = support.max_width;
 	way->max_height = support.max_height;
-	return vulkan_way_check(vulkan, info, format, way, why);
+	return vulkan_check_extent(&support, info->fourcc, info->width, info->height, why);
 }
 
 /* Where planes are in memory that the image is bound to. */
@@ -206,8 +207,13 @@ static bool is_dedicated(const struct vulkan_way *way, uint64_t offset) {
 /* Would the driver take plane i there, in memory of this size? */
 static int check_memory(const struct stile_vulkan_image *self, const struct vulkan_way *way,
 	uint32_t i, uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
-	if (offset % needs->alignment != 0 ||
-		(way->is_dedicated_only && !is_dedicated(way, offset))) {
+	if (way->is_dedicated_only && way->is_disjoint) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, i, 0, 0,
+			"plane %u: the driver takes memory for whole images only, and the planes are "
+			"to be bound one by one",
+			i);
+	}
+	if (offset % needs->alignment != 0 || (way->is_dedicated_only && offset != 0)) {
 		uint64_t needed = way->is_dedicated_only ? 0 : needs->alignment;
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, i, needed, offset,
 			"plane %u: the driver takes it at %s of %" PRIu64

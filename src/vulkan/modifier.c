@@ -76,7 +76,9 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 			modifier_describe(info->modifier, NULL).text, abilities.plane_count,
 			info->plane_count);
 	}
-	if (way->is_disjoint && (abilities.features & VK_FORMAT_FEATURE_DISJOINT_BIT) == 0) {
+	/* Of a format that the device has not got at all, this says too little. */
+	if (way->is_disjoint && abilities.features != 0 &&
+		(abilities.features & VK_FORMAT_FEATURE_DISJOINT_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0,
 			VK_FORMAT_FEATURE_DISJOINT_BIT, abilities.features,
 			"the device takes no %s whose planes have memory of their own (features "

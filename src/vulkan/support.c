@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* What the physical device says: what it takes, and which one it is. */
+#include <errno.h>
 #include <string.h>
 
+#include "src/report.h"
 #include "src/uuid.h"
 #include "src/vulkan/vulkan.h"
 
-struct vulkan_support vulkan_get_support(
-	const struct stile_vulkan *vulkan, const struct vulkan_kind *kind) {
+int vulkan_get_support(const struct stile_vulkan *vulkan, const struct vulkan_kind *kind,
+	struct vulkan_support *support, struct stile_report *why) {
 	const VkPhysicalDeviceImageDrmFormatModifierInfoEXT explicit = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT,
 		.drmFormatModifier = kind->modifier,
@@ -35,8 +37,12 @@ struct vulkan_support vulkan_get_support(
 	};
 	VkResult result = vulkan->vk.GetPhysicalDeviceImageFormatProperties2(
 		vulkan->info.physical_device, &ask, &answer);
+	/* Of anything else, what the device takes is not known. */
+	if (result != VK_SUCCESS && result != VK_ERROR_FORMAT_NOT_SUPPORTED) {
+		return vulkan_refuse(why, "vkGetPhysicalDeviceImageFormatProperties2", result);
+	}
 	/* Some drivers answer success with no features: the bits are what counts. */
-	return (struct vulkan_support){
+	*support = (struct vulkan_support){
 		.result = result,
 		.features = result != VK_SUCCESS
 			? 0
@@ -44,6 +50,19 @@ struct vulkan_support vulkan_get_support(
 		.max_width = answer.imageFormatProperties.maxExtent.width,
 		.max_height = answer.imageFormatProperties.maxExtent.height,
 	};
+	return 0;
+}
+
+int vulkan_check_extent(const struct vulkan_support *support, uint32_t fourcc, uint32_t width,
+	uint32_t height, struct stile_report *why) {
+	bool is_wide = width > support->max_width;
+	if (!is_wide && height <= support->max_height) {
+		return 0;
+	}
+	return report_refuse(why, -ERANGE, STILE_REASON_EXTENT, 0,
+		is_wide ? support->max_width : support->max_height, is_wide ? width : height,
+		"%u x %u pixels is too large: the device takes %s up to %u x %u", width, height,
+		stile_format_get(fourcc)->name, support->max_width, support->max_height);
 }
 
 VkExternalMemoryFeatureFlags vulkan_get_buffer_features(const struct stile_vulkan *vulkan,

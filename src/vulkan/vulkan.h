@@ -171,8 +171,12 @@ struct vulkan_support {
 	uint32_t max_width, max_height;
 };
 
-struct vulkan_support vulkan_get_support(
-	const struct stile_vulkan *vulkan, const struct vulkan_kind *kind);
+/** 0, be it yes or no, or what report_refuse() gave: it does not answer. */
+int vulkan_get_support(const struct stile_vulkan *vulkan, const struct vulkan_kind *kind,
+	struct vulkan_support *support, struct stile_report *why);
+/** Is it small enough? 0, or what report_refuse() gave. */
+int vulkan_check_extent(const struct vulkan_support *support, uint32_t fourcc, uint32_t width,
+	uint32_t height, struct stile_report *why);
 /** Of a VkBuffer's memory. */
 VkExternalMemoryFeatureFlags vulkan_get_buffer_features(const struct stile_vulkan *vulkan,
 	VkExternalMemoryHandleTypeFlagBits handle_type, VkBufferUsageFlags usage);

@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images and memory on a Vulkan device that is not there, with explicit modifiers, metadata planes, disjoint images
+ * and every way of sharing: support/fake_vulkan_memory.h, which complains of what the specification forbids.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <stile/colour.h>
+#include <stile/party.h>
+#include <stile/swgpu_modifier.h>
+
+#include "interop-tests/support/failing.h"
+#include "interop-tests/support/fake_gpu.h"
+#include "interop-tests/support/fake_vulkan.h"
+#include "interop-tests/support/fake_vulkan_memory.h"
+#include "interop-tests/support/gpu_work.h"
+#include "interop-tests/support/ledger.h"
+#include "interop-tests/support/runner.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+#define RGBA VK_FORMAT_R8G8B8A8_UNORM
+#define NV12 VK_FORMAT_G8_B8R8_2PLANE_420_UNORM
+#define EXPLICIT VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT
+#define LINEAR DRM_FORMAT_MOD_LINEAR
+#define ROWS STILE_SWGPU_MOD_TILED_ROWS
+#define COLUMNS STILE_SWGPU_MOD_TILED_COLUMNS
+
+#define SAMPLED VK_FORMAT_FEATURE_SAMPLED_IMAGE_BIT
+#define COLOURS (SAMPLED | VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT)
+#define YUV \
+	(SAMPLED | VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT | VK_FORMAT_FEATURE_DISJOINT_BIT)
+#define IMPORTS VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT
+#define EXPORTS VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT
+#define SHARES (IMPORTS | EXPORTS)
+#define USAGE VK_IMAGE_USAGE_SAMPLED_BIT
+
+enum { WIDTH = 66, HEIGHT = 46, MOST = 8192 };
+
+/* The device's layouts, by name. */
+enum {
+	RGBA_OWN,
+	RGBA_OPTIMAL,
+	RGBA_LINEAR,
+	RGBA_ROWS,
+	RGBA_COLUMNS,
+	NV12_OWN,
+	NV12_LINEAR,
+	NV12_COLUMNS,
+	LAYOUTS,
+};
+
+static const struct fake_vulkan_layout usual[LAYOUTS + 1] = {
+	[RGBA_OWN] = { RGBA, VK_IMAGE_TILING_LINEAR, LINEAR, 1, COLOURS, SHARES, SHARES, MOST, MOST,
+		64, 64, 0, 0 },
+	[RGBA_OPTIMAL] = { RGBA, VK_IMAGE_TILING_OPTIMAL, 0, 1, COLOURS, 0, SHARES, MOST, MOST, 256,
+		4096, 0, 0 },
+	[RGBA_LINEAR] = { RGBA, EXPLICIT, LINEAR, 1, COLOURS, SHARES, 0, MOST, MOST, 16, 16, 0, 0 },
+	[RGBA_ROWS] = { RGBA, EXPLICIT, ROWS, 1, COLOURS, SHARES, 0, MOST, MOST, 512, 4096, 512,
+		8 },
+	[RGBA_COLUMNS] = { RGBA, EXPLICIT, COLUMNS, 2, COLOURS, SHARES, 0, MOST, 4096, 64, 64, 128,
+		32 },
+	[NV12_OWN] = { NV12, VK_IMAGE_TILING_LINEAR, LINEAR, 2, YUV, SHARES, 0, MOST, MOST, 64, 64,
+		0, 0 },
+	[NV12_LINEAR] = { NV12, EXPLICIT, LINEAR, 2, YUV, SHARES, 0, MOST, MOST, 16, 16, 0, 0 },
+	[NV12_COLUMNS] = { NV12, EXPLICIT, COLUMNS, 4, YUV, SHARES, 0, MOST, MOST, 64, 64, 128,
+		32 },
+};
+
+/* What a test may change before it starts the device again. */
+static struct fake_vulkan_layout layouts[LAYOUTS + 1];
+static struct fake_vulkan_memory_traits has;
+
+static struct stile_device *device;
+static struct fake_vulkan *fake;
+static struct stile_vulkan *vulkan;
+static struct stile_report why;
+
+static void start(void) {
+	static struct fake_vulkan_traits traits;
+	traits = (struct fake_vulkan_traits){ .sync_fd = true, .uuid = 5, .memory = &has };
+	fake_gpu_begin();
+	fake = fake_vulkan_create(&traits);
+	const struct stile_vulkan_info info = fake_vulkan_describe(fake);
+	why = (struct stile_report){ .size = sizeof(why) };
+	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), 0);
+}
+
+/* A complaint ends the test in here: what is gone then, is not stopped again. */
+static void stop(void) {
+	stile_vulkan_destroy(vulkan);
+	vulkan = NULL;
+	if (fake != NULL) {
+		fake_vulkan_destroy(fake);
+		fake = NULL;
+		fake_gpu_end();
+	}
+}
+
+static void restart(void) {
+	stop();
+	start();
+}
+
+static void set_up(void) {
+	memcpy(layouts, usual, sizeof(layouts));
+	has = (struct fake_vulkan_memory_traits){
+		.layouts = layouts,
+		.modifiers = true,
+		.fd_types = 4, /* 2 */
+		.max_dimension = MOST,
+		.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+		.buffers = SHARES,
+		.host = IMPORTS,
+	};
+	device = gpu_open(NULL);
+	start();
+}
+
+static void tear_down(void) {
+	stop();
+	stile_device_destroy(device);
+}
+
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+static int open_memory(uint64_t bytes) {
+	int fd = memfd_create("plane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)bytes), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return fd;
+}
+
+static void close_planes(const struct stile_image_info *info) {
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		close(info->planes[i].fd);
+	}
+}
+
+/* As the software GPU lays it out, all in one file, or each plane in a file of its own. */
+static struct stile_image *make_image(uint32_t fourcc, uint64_t modifier, bool apart) {
+	struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = WIDTH,
+		.height = HEIGHT,
+		.fourcc = fourcc,
+		.modifier = modifier,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.name = "test",
+	};
+	struct stile_image *image, *separate;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	if (!apart) {
+		return image;
+	}
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	uint64_t bytes = stile_buffer_get_bytes(stile_image_get_buffer(image, 0));
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		close(info.planes[i].fd);
+		info.planes[i].fd = open_memory(bytes);
+	}
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &separate), 0);
+	close_planes(&info);
+	stile_image_unref(image);
+	return separate;
+}
+
+/* Is each plane where the image has it, for all that the driver knows? */
+static void check_planes(struct stile_image *image, const struct fake_vulkan_seen *seen) {
+	struct stile_image_info info = { .size = sizeof(info) };
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	ck_assert_uint_eq(seen->plane_count, info.plane_count);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		struct stat file;
+		ck_assert_int_eq(fstat(info.planes[i].fd, &file), 0);
+		ck_assert_msg(seen->planes[i].pitch == info.planes[i].pitch &&
+				seen->planes[i].offset == info.planes[i].offset &&
+				seen->planes[i].file == file.st_ino,
+			"plane %u: pitch %llu, offset %llu, not %u, %llu; or another file", i,
+			(unsigned long long)seen->planes[i].pitch,
+			(unsigned long long)seen->planes[i].offset, info.planes[i].pitch,
+			(unsigned long long)info.planes[i].offset);
+	}
+	close_planes(&info);
+}
+
+/* An image, and what the driver has to make of it. */
+static const struct path {
+	uint32_t fourcc;
+	uint64_t modifier;
+	bool apart;
+	bool modifiers; /* the application has enabled them */
+	VkImageTiling tiling;
+	bool is_disjoint;
+} paths[] = {
+	{ DRM_FORMAT_ABGR8888, LINEAR, false, true, EXPLICIT, false },
+	{ DRM_FORMAT_ABGR8888, ROWS, false, true, EXPLICIT, false },
+	{ DRM_FORMAT_ABGR8888, COLUMNS, false, true, EXPLICIT, false },
+	{ DRM_FORMAT_ABGR8888, LINEAR, false, false, VK_IMAGE_TILING_LINEAR, false },
+	{ DRM_FORMAT_NV12, LINEAR, false, true, EXPLICIT, false },
+	{ DRM_FORMAT_NV12, LINEAR, true, true, VK_IMAGE_TILING_LINEAR, true },
+	{ DRM_FORMAT_NV12, LINEAR, false, false, VK_IMAGE_TILING_LINEAR, true },
+	{ DRM_FORMAT_NV12, COLUMNS, false, true, EXPLICIT, false },
+	{ DRM_FORMAT_NV12, COLUMNS, true, true, EXPLICIT, true },
+};
+enum { PATHS = LENGTH(paths) };
+
+static struct stile_image *make_path(const struct path *path) {
+	return make_image(path->fourcc, path->modifier, path->apart);
+}
+
+/*
+ * Wrong code: a plane at another's place or in its memory; metadata planes left out; a struct of the chain left out,
+ * or one too many; memory for one image bound to a plane; a size, offset or type of memory that the driver does not
+ * take (its complaints).
+ */
+START_TEST(the_driver_is_told_where_each_plane_is) {
+	const struct path *path = &paths[_i];
+	has.modifiers = path->modifiers;
+	restart();
+	struct stile_image *image = make_path(path);
+	struct stile_vulkan_image *imported;
+	ck_assert_msg(stile_vulkan_check_image(vulkan, image, USAGE, &why) == 0, "%s", why.text);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	struct fake_vulkan_seen seen = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+	check_planes(image, &seen);
+	ck_assert_int_eq(seen.tiling, path->tiling);
+	ck_assert_uint_eq(seen.modifier, path->modifier);
+	ck_assert_int_eq(seen.is_disjoint, path->is_disjoint);
+	ck_assert_int_eq(seen.is_dedicated, !path->is_disjoint);
+	ck_assert_uint_eq(
+		stile_vulkan_acquire(imported, VK_IMAGE_LAYOUT_GENERAL, 0).srcQueueFamilyIndex,
+		VK_QUEUE_FAMILY_FOREIGN_EXT);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: a refusal of what goes in the driver's own layout; what is left of the first attempt. */
+START_TEST(linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own) {
+	layouts[RGBA_LINEAR].pitch_align = 4096;
+	restart();
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), 0);
+	struct fake_vulkan_seen seen = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+	check_planes(image, &seen);
+	ck_assert_int_eq(seen.tiling, VK_IMAGE_TILING_LINEAR);
+	/* The adapter's two semaphores, the image and its memory. */
+	ck_assert_int_eq(fake_gpu_objects(), 4);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- Refusals -------------------------------------------------------------------------------- */
+
+enum {
+	NOT_LISTED,
+	OTHER_PLANES,
+	NOT_IMPORTED,
+	NOT_SAMPLED,
+	TOO_WIDE,
+	TOO_HIGH,
+	NOT_APART,
+	ONE_PLANE_APART,
+	WHOLE_ONLY,
+	OTHER_PITCH,
+	NO_ROOM,
+	NO_TYPE,
+	REFUSALS,
+};
+
+static const struct refusal {
+	uint32_t fourcc;
+	uint64_t modifier;
+	bool apart;
+	int error;
+	enum stile_reason reason;
+	uint64_t needed, actual; /* 0: whatever it is */
+	const char *text;
+} refusals[REFUSALS] = {
+	[NOT_LISTED] = { DRM_FORMAT_ABGR8888, COLUMNS, false, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0,
+		COLUMNS, "does not list modifier" },
+	[OTHER_PLANES] = { DRM_FORMAT_ABGR8888, COLUMNS, false, -EOPNOTSUPP,
+		STILE_REASON_PLANE_COUNT, 3, 2, "in 3 planes, the image has 2" },
+	[NOT_IMPORTED] = { DRM_FORMAT_ABGR8888, ROWS, false, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0,
+		"imports no explicit ABGR8888" },
+	[NOT_SAMPLED] = { DRM_FORMAT_ABGR8888, ROWS, false, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0,
+		"FORMAT_NOT_SUPPORTED" },
+	[TOO_WIDE] = { DRM_FORMAT_ABGR8888, ROWS, false, -ERANGE, STILE_REASON_EXTENT, WIDTH - 1,
+		WIDTH, "66 x 46 pixels is too large" },
+	[TOO_HIGH] = { DRM_FORMAT_ABGR8888, ROWS, false, -ERANGE, STILE_REASON_EXTENT, HEIGHT - 1,
+		HEIGHT, "66 x 46 pixels is too large" },
+	[NOT_APART] = { DRM_FORMAT_NV12, COLUMNS, true, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0,
+		"memory of their own" },
+	/* Only images of several planes are disjoint: no driver may say otherwise. */
+	[ONE_PLANE_APART] = { DRM_FORMAT_ABGR8888, COLUMNS, true, -EOPNOTSUPP, STILE_REASON_FORMAT,
+		0, 0, "memory of their own" },
+	[WHOLE_ONLY] = { DRM_FORMAT_NV12, COLUMNS, true, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0,
+		"whole images only" },
+	[OTHER_PITCH] = { DRM_FORMAT_ABGR8888, ROWS, false, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
+		"PLANE_LAYOUT" },
+	[NO_ROOM] = { DRM_FORMAT_ABGR8888, ROWS, false, -ERANGE, STILE_REASON_BOUNDS, 512 * 256, 0,
+		"needs 131072 bytes" },
+	[NO_TYPE] = { DRM_FORMAT_ABGR8888, ROWS, false, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
+		"no memory type" },
+};
+
+static void announce(int refusal) {
+	struct fake_vulkan_layout *rows = &layouts[RGBA_ROWS], *columns = &layouts[RGBA_COLUMNS],
+				  *nv12 = &layouts[NV12_COLUMNS];
+	columns->modifier = refusal == NOT_LISTED ? COLUMNS + 1 : columns->modifier;
+	columns->plane_count = refusal == OTHER_PLANES ? 3 : columns->plane_count;
+	rows->dma_buf = refusal == NOT_IMPORTED ? EXPORTS : rows->dma_buf;
+	rows->features =
+		refusal == NOT_SAMPLED ? VK_FORMAT_FEATURE_TRANSFER_SRC_BIT : rows->features;
+	rows->max_width = refusal == TOO_WIDE ? WIDTH - 1 : rows->max_width;
+	rows->max_height = refusal == TOO_HIGH ? HEIGHT - 1 : rows->max_height;
+	nv12->features &= refusal == NOT_APART ? ~(VkFlags)VK_FORMAT_FEATURE_DISJOINT_BIT : ~0u;
+	nv12->dma_buf |= refusal == WHOLE_ONLY ? VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT : 0u;
+	rows->pitch_align = refusal == OTHER_PITCH ? 8192 : rows->pitch_align;
+	rows->tile_rows = refusal == NO_ROOM ? 256 : rows->tile_rows;
+	has.fd_types = refusal == NO_TYPE ? 8 : has.fd_types;
+}
+
+/* Wrong code: an image that the driver must not be asked for; a sentence or numbers that are not the reason's. */
+START_TEST(what_the_device_does_not_announce_is_refused_with_the_reason) {
+	const struct refusal *refusal = &refusals[_i];
+	announce(_i);
+	restart();
+	struct stile_image *image = make_image(refusal->fourcc, refusal->modifier, refusal->apart);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(
+		stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), refusal->error);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.error, refusal->error);
+	ck_assert_msg(strstr(why.text, refusal->text) != NULL, "%s", why.text);
+	ck_assert_int_eq(why.reason, refusal->reason);
+	ck_assert(refusal->needed == 0 || why.needed == refusal->needed);
+	ck_assert(refusal->actual == 0 || why.actual == refusal->actual);
+	struct stile_report checked = { .size = sizeof(checked) };
+	int ret = stile_vulkan_check_image(vulkan, image, USAGE, &checked);
+	/* What the memory is, nobody knows before. */
+	ck_assert_int_eq(ret, _i == NO_TYPE ? 0 : refusal->error);
+	ck_assert_str_eq(checked.text, _i == NO_TYPE ? "" : why.text);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- The application's own ------------------------------------------------------------------- */
+
+/* Wrong code: planes of the format where the memory has more; another aspect, modifier or file. */
+START_TEST(an_exported_image_is_as_the_driver_has_it) {
+	static const struct {
+		int layout;
+		uint32_t fourcc;
+	} cases[] = {
+		{ RGBA_OWN, DRM_FORMAT_ABGR8888 },
+		{ RGBA_LINEAR, DRM_FORMAT_ABGR8888 },
+		{ RGBA_ROWS, DRM_FORMAT_ABGR8888 },
+		{ RGBA_COLUMNS, DRM_FORMAT_ABGR8888 },
+		{ NV12_OWN, DRM_FORMAT_NV12 },
+		{ NV12_COLUMNS, DRM_FORMAT_NV12 },
+	};
+	const struct fake_vulkan_layout *layout = &layouts[cases[_i].layout];
+	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, layout, cases[_i].fourcc,
+		WIDTH, HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_image *image;
+	int ret = stile_vulkan_export_image(vulkan, &own, device, &why, &image);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	struct fake_vulkan_seen seen = fake_vulkan_look(own.image);
+	check_planes(image, &seen);
+	ck_assert_uint_eq(stile_image_get_info(image)->modifier, layout->modifier);
+	stile_image_unref(image);
+	fake_vulkan_destroy_image(fake, &own);
+}
+END_TEST
+
+static struct stile_opaque_image export_opaque(const struct stile_vulkan_own_image *own) {
+	struct stile_opaque_image opaque = { .size = sizeof(opaque) };
+	int ret = stile_vulkan_export_opaque(vulkan, own, &why, &opaque);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_int_eq(fcntl(opaque.fd, F_GETFD), FD_CLOEXEC);
+	return opaque;
+}
+
+static struct stile_vulkan_own_image create_opaque(int layout) {
+	return fake_vulkan_create_image(fake, &layouts[layout], DRM_FORMAT_ABGR8888, WIDTH, HEIGHT,
+		VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT);
+}
+
+/* Wrong code: another size, type or tiling than it was made with, or the wrong owner. */
+START_TEST(opaque_memory_is_the_same_image_again) {
+	struct stile_vulkan_own_image own = create_opaque(_i == 0 ? RGBA_OWN : RGBA_OPTIMAL);
+	struct stile_opaque_image opaque = export_opaque(&own);
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_opaque(vulkan, &opaque, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	close(opaque.fd);
+	struct fake_vulkan_seen there = fake_vulkan_look(own.image),
+				here = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+	ck_assert_int_eq(here.tiling, there.tiling);
+	ck_assert_uint_eq(here.planes[0].file, there.planes[0].file);
+	ck_assert(here.is_dedicated);
+	ck_assert_uint_eq(
+		stile_vulkan_acquire(imported, VK_IMAGE_LAYOUT_GENERAL, 0).srcQueueFamilyIndex,
+		VK_QUEUE_FAMILY_EXTERNAL);
+	stile_vulkan_image_destroy(imported);
+	fake_vulkan_destroy_image(fake, &own);
+}
+END_TEST
+
+static struct stile_buffer *create_buffer(void) {
+	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 3 * 4096 };
+	struct stile_buffer *buffer;
+	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), 0);
+	return buffer;
+}
+
+/* Wrong code: the second way not tried where the first one fails, or what is left of that. */
+START_TEST(a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken) {
+	has.buffers = _i == 0 ? SHARES : EXPORTS;
+	restart();
+	struct stile_buffer *buffer = create_buffer();
+	struct stile_vulkan_buffer *imported;
+	int ret = stile_vulkan_import_buffer(
+		vulkan, buffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, 0, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_uint_eq(stile_vulkan_buffer_get_memory(imported),
+		_i == 0 ? STILE_MEMORY_DMA_BUF : STILE_MEMORY_HOST_POINTER);
+	ck_assert_int_eq(fake_gpu_objects(), 4);
+	stile_vulkan_buffer_destroy(imported);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
+/* Wrong code: a place of chroma, or a filter, that the device has not (its complaints); a place that was said, moved. */
+START_TEST(a_conversion_is_one_that_the_device_has) {
+	static const VkFormatFeatureFlags places[] = {
+		VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT,
+		VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT,
+	};
+	const struct stile_colour unsaid = { .matrix = STILE_MATRIX_BT709 },
+				  midpoint = { .matrix = STILE_MATRIX_BT709,
+					  .horizontal = STILE_SITING_MIDPOINT };
+	VkSamplerYcbcrConversion conversion, again;
+	layouts[NV12_OWN].features = SAMPLED | places[_i];
+	restart();
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, DRM_FORMAT_NV12, &unsaid,
+				 VK_FILTER_NEAREST, &why, &conversion),
+		0);
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(
+				 vulkan, DRM_FORMAT_NV12, &unsaid, VK_FILTER_NEAREST, &why, &again),
+		0);
+	ck_assert(conversion == again);
+	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, DRM_FORMAT_NV12, &unsaid,
+				 VK_FILTER_LINEAR, &why, &conversion),
+		-EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, "VK_FILTER_NEAREST"));
+	int ret = stile_vulkan_get_ycbcr_conversion(
+		vulkan, DRM_FORMAT_NV12, &midpoint, VK_FILTER_NEAREST, &why, &conversion);
+	ck_assert_int_eq(ret, _i == 0 ? 0 : -EOPNOTSUPP);
+	ck_assert(_i == 0 || why.reason == STILE_REASON_COLOUR);
+}
+END_TEST
+
+/* ---- The device as a party ------------------------------------------------------------------- */
+
+static struct stile_party describe(VkImageUsageFlags usage) {
+	struct stile_party party = { .size = sizeof(party) };
+	int ret = stile_vulkan_get_party(vulkan, usage, &why, &party);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return party;
+}
+
+static const struct stile_party_modifier *find_modifier(
+	const struct stile_party *party, uint32_t fourcc, uint64_t modifier) {
+	for (size_t i = 0; i < party->format_count; i++) {
+		const struct stile_party_format *format = &party->formats[i];
+		for (size_t k = 0; k < format->modifier_count && format->fourcc == fourcc; k++) {
+			if (format->modifiers[k].modifier == modifier) {
+				return &format->modifiers[k];
+			}
+		}
+	}
+	return NULL;
+}
+
+/* Wrong code: a limit, a plane or an alignment lost; memory that it does not make. */
+START_TEST(a_party_says_what_the_device_announces) {
+	has.node = makedev(226, 129);
+	restart();
+	struct stile_party party = describe(USAGE);
+	const struct stile_party_modifier *columns =
+		find_modifier(&party, DRM_FORMAT_ABGR8888, COLUMNS);
+	ck_assert_str_eq(party.name, "Vulkan (fake)");
+	ck_assert_ptr_nonnull(columns);
+	ck_assert_uint_eq(columns->plane_count, 2);
+	ck_assert_uint_eq(columns->max_width, MOST);
+	ck_assert_uint_eq(columns->max_height, 4096);
+	ck_assert_uint_eq(find_modifier(&party, DRM_FORMAT_NV12, COLUMNS)->plane_count, 4);
+	ck_assert_uint_eq(find_modifier(&party, DRM_FORMAT_NV12, LINEAR)->plane_count, 2);
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_NV12, ROWS));
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_R8, LINEAR));
+	ck_assert_uint_eq(party.needs->pitch_align, 64);
+	ck_assert_uint_eq(party.needs->offset_align, 64);
+	ck_assert_uint_eq(party.needs->max_width, MOST);
+	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_READ);
+	ck_assert_uint_eq(party.allocates, STILE_MEMORY_DMA_BUF);
+	ck_assert_uint_eq(party.memory, STILE_MEMORY_DMA_BUF);
+	ck_assert_uint_eq(party.sync, STILE_SYNC_FILE | STILE_SYNC_CPU);
+	ck_assert_uint_eq(party.device, makedev(226, 129));
+	stile_party_fini(&party);
+
+	/* What draws takes no YUV; a layout that is not exported makes that none is relied on. */
+	layouts[RGBA_ROWS].dma_buf = IMPORTS;
+	layouts[RGBA_COLUMNS].dma_buf = EXPORTS;
+	has.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+	has.node = 0;
+	restart();
+	party = describe(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT);
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_NV12, LINEAR));
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_ABGR8888, COLUMNS));
+	ck_assert_ptr_nonnull(find_modifier(&party, DRM_FORMAT_ABGR8888, ROWS));
+	ck_assert_uint_eq(party.allocates, 0);
+	ck_assert_uint_eq(party.memory, STILE_MEMORY_DMA_BUF | STILE_MEMORY_MEMFD);
+	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_WRITE);
+	ck_assert_uint_gt(party.device, UINT32_MAX);
+	stile_party_fini(&party);
+}
+END_TEST
+
+/* Wrong code: a party that promises what the import refuses, or leaves out what it takes. */
+START_TEST(a_party_says_what_is_imported) {
+	static const uint64_t modifiers[] = { LINEAR, ROWS, COLUMNS };
+	static const uint32_t fourccs[] = { DRM_FORMAT_ABGR8888, DRM_FORMAT_XBGR8888,
+		DRM_FORMAT_NV12, DRM_FORMAT_ARGB8888, DRM_FORMAT_R8 };
+	struct stile_party party = describe(USAGE);
+	for (size_t i = 0; i < LENGTH(modifiers) * LENGTH(fourccs); i++) {
+		uint64_t modifier = modifiers[i % LENGTH(modifiers)];
+		uint32_t fourcc = fourccs[i / LENGTH(modifiers)];
+		const struct stile_party_modifier *said = find_modifier(&party, fourcc, modifier);
+		struct stile_image *image = make_image(fourcc, modifier, false);
+		int ret = stile_vulkan_check_image(vulkan, image, USAGE, &why);
+		ck_assert_msg((said != NULL) == (ret == 0), "%s, 0x%llx: %s",
+			stile_format_get(fourcc)->name, (unsigned long long)modifier, why.text);
+		ck_assert(said == NULL ||
+			said->plane_count == stile_image_get_info(image)->plane_count);
+		stile_image_unref(image);
+	}
+	stile_party_fini(&party);
+}
+END_TEST
+
+/* ---- Everything fails once ------------------------------------------------------------------- */
+
+/* Which of the system's calls fails in the library's; 0: none. And which did. */
+static unsigned failing_call;
+static const char *failed_call;
+
+/* A call of the library's. */
+#define TRY(call) \
+	(why = (struct stile_report){ .size = sizeof(why) }, failing_begin(failing_call), \
+		try_end(call))
+
+/* A failure has a reason, which is the error's, and a sentence. */
+static int try_end(int ret) {
+	const char *failed = failing_end();
+	failed_call = failed != NULL ? failed : failed_call;
+	failing_call = failed != NULL ? 0 : failing_call;
+	if (ret < 0) {
+		ck_assert_int_eq(why.error, ret);
+		ck_assert_int_ne(why.reason, STILE_REASON_NONE);
+		ck_assert_uint_gt(strlen(why.text), 0);
+	}
+	return ret;
+}
+
+static int tried; /* which path, or layout */
+
+/* What is tried; it undoes what it did. 0, or what the library gave. */
+static int try_import(void) {
+	struct stile_image *image = make_path(&paths[tried]);
+	struct stile_vulkan_image *imported;
+	int ret = TRY(stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported));
+	ck_assert((imported != NULL) == (ret == 0));
+	if (ret == 0) {
+		struct fake_vulkan_seen seen =
+			fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+		check_planes(image, &seen);
+		stile_vulkan_image_destroy(imported);
+	}
+	stile_image_unref(image);
+	return ret;
+}
+
+static int try_check(void) {
+	struct stile_image *image = make_path(&paths[tried]);
+	int ret = TRY(stile_vulkan_check_image(vulkan, image, USAGE, &why));
+	stile_image_unref(image);
+	return ret;
+}
+
+static int try_export(void) {
+	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, &layouts[RGBA_COLUMNS],
+		DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_image *image = NULL;
+	struct stile_buffer *buffer = NULL;
+	int ret = TRY(stile_vulkan_export_image(vulkan, &own, device, &why, &image));
+	if (ret == 0) {
+		ret = TRY(stile_vulkan_export_memory(vulkan, own.memory, device, &why, &buffer));
+	}
+	stile_image_unref(image);
+	stile_buffer_unref(buffer);
+	fake_vulkan_destroy_image(fake, &own);
+	return ret;
+}
+
+static int try_opaque(void) {
+	struct stile_vulkan_own_image own = create_opaque(RGBA_OPTIMAL);
+	struct stile_opaque_image opaque = { .size = sizeof(opaque) };
+	struct stile_vulkan_image *imported = NULL;
+	int ret = TRY(stile_vulkan_export_opaque(vulkan, &own, &why, &opaque));
+	if (ret == 0) {
+		ret = TRY(stile_vulkan_import_opaque(vulkan, &opaque, &why, &imported));
+		close(opaque.fd);
+	}
+	ck_assert((opaque.fd >= 0) || ret < 0);
+	stile_vulkan_image_destroy(imported);
+	fake_vulkan_destroy_image(fake, &own);
+	return ret;
+}
+
+static int try_buffer(uint32_t memory) {
+	struct stile_buffer *buffer = create_buffer();
+	struct stile_vulkan_buffer *imported;
+	int ret = TRY(stile_vulkan_import_buffer(
+		vulkan, buffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, memory, &why, &imported));
+	stile_vulkan_buffer_destroy(imported);
+	stile_buffer_unref(buffer);
+	return ret;
+}
+
+static int try_dma_buf(void) {
+	return try_buffer(STILE_MEMORY_DMA_BUF);
+}
+
+static int try_host_pointer(void) {
+	return try_buffer(STILE_MEMORY_HOST_POINTER);
+}
+
+static int try_conversion(void) {
+	const struct stile_colour colour = { .matrix = STILE_MATRIX_BT709 };
+	VkSamplerYcbcrConversion conversion;
+	return TRY(stile_vulkan_get_ycbcr_conversion(
+		vulkan, DRM_FORMAT_NV12, &colour, VK_FILTER_NEAREST, &why, &conversion));
+}
+
+/* The first two for each path. */
+static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque, try_dma_buf,
+	try_host_pointer, try_conversion };
+enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
+
+/* LINEAR that is not taken as it is told is tried in another way. */
+static bool has_another_way(int n) {
+	return n < 2 * PATHS && paths[n / 2].modifier == LINEAR && paths[n / 2].modifiers;
+}
+
+/* A new device for each: what one attempt has left shows at its end. */
+static int try_nth(int n) {
+	tried = n / 2;
+	return n < 2 * PATHS ? tries[n % 2]() : tries[2 + n - 2 * PATHS]();
+}
+
+static void begin_nth(int n) {
+	has.modifiers = n >= 2 * PATHS || paths[n / 2].modifiers;
+	has.node = makedev(226, 129);
+	restart();
+}
+
+/*
+ * Each call of the driver's in turn gives each of these, and a driver that closes descriptors that it does not take is
+ * like one that does not. Wrong code: an object or a descriptor left, or closed twice; a failure that nobody hears of,
+ * a wrong errno, no reason; an adapter that is of no use afterwards.
+ */
+START_TEST(any_call_of_the_driver_may_fail) {
+	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_TOO_MANY_OBJECTS,
+		VK_ERROR_DEVICE_LOST };
+	static const int errors[] = { -ENOMEM, -ENOMEM, -EIO };
+	const char *failed;
+	unsigned n = 1;
+	has.closes_failed = _i % 2 == 1;
+	do {
+		begin_nth(_i / 6);
+		/* What a test needs of it itself, does not count. */
+		fake_gpu_fail(NULL, n, results[_i / 2 % 3]);
+		int ret = try_nth(_i / 6);
+		failed = fake_gpu_failed();
+		ck_assert_msg(ret == 0 || (failed != NULL && ret == errors[_i / 2 % 3]),
+			"call %u, %s, failed: gave %d, %s", n, failed == NULL ? "none" : failed,
+			ret, why.text);
+		ck_assert_msg(ret < 0 || failed == NULL || has_another_way(_i / 6),
+			"call %u, %s, failed, and nobody noticed", n, failed);
+		if (failed != NULL && results[_i / 2 % 3] != VK_ERROR_DEVICE_LOST) {
+			ck_assert_int_eq(try_nth(_i / 6), 0);
+		}
+		n++;
+	} while (failed != NULL);
+	ck_assert_uint_ge(n, 3);
+}
+END_TEST
+
+/* The same of the system's calls. Wrong code: as above. */
+START_TEST(any_call_of_the_system_may_fail) {
+	for (unsigned n = 1;; n++) {
+		begin_nth(_i);
+		failing_call = n;
+		failed_call = NULL;
+		int ret = try_nth(_i);
+		failing_call = 0;
+		ck_assert_msg(ret == 0 || ret == -ENOMEM || ret == -EMFILE,
+			"call %u, %s, failed: gave %d, %s", n, failed_call, ret, why.text);
+		ck_assert_msg(
+			ret == 0 || failed_call != NULL, "nothing failed, and yet: %s", why.text);
+		ck_assert_int_eq(try_nth(_i), 0);
+		if (failed_call == NULL) {
+			ck_assert_uint_gt(n, 1);
+			break;
+		}
+	}
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static TCase *add_case(Suite *suite, const char *name) {
+	TCase *tcase = ledger_tcase_create(name);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
+static Suite *make_suite(void) {
+	Suite *suite = suite_create("vulkan_images");
+	TCase *tcase = add_case(suite, "images");
+	tcase_add_loop_test(tcase, the_driver_is_told_where_each_plane_is, 0, PATHS);
+	tcase_add_test(tcase, linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own);
+	tcase_add_loop_test(
+		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
+	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);
+	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 2);
+	tcase_add_loop_test(tcase, a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken, 0, 2);
+	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);
+	tcase_add_test(tcase, a_party_says_what_the_device_announces);
+	tcase_add_test(tcase, a_party_says_what_is_imported);
+	tcase = add_case(suite, "failures");
+	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 6 * TRIES);
+	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, TRIES);
+	return suite;
+}
+
+int main(int argc, char **argv) {
+	return runner_main(argc, argv, make_suite, NULL);
+}
