@@ -231,13 +231,14 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_export_opaque(
  *                  stile_vulkan_image_destroy(); NULL on failure
  *
  * @retval 0        *out is valid
- * @retval -EINVAL  a size is impossible
+ * @retval -EINVAL  a size is impossible; no usage, or no width or height
  * @retval -E2BIG   image is newer than the library and uses fields it does not
  *                  know
  * @retval -EBADF   the descriptor is not open
  * @retval -EOPNOTSUPP  an extension is not enabled; the memory is another
  *                  device's or driver's; the driver does not take such an
- *                  image
+ *                  image, or not in this type of memory, at this offset
+ * @retval -ERANGE  it is larger than the driver takes, or than the memory
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost

@@ -422,6 +422,46 @@ START_TEST(opaque_memory_is_the_same_image_again) {
 }
 END_TEST
 
+/* It may come from another process. Wrong code: the driver believes it (its complaints), and draws out of bounds. */
+START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
+	struct stile_vulkan_own_image own = create_opaque(RGBA_OPTIMAL);
+	const struct stile_opaque_image opaque = export_opaque(&own);
+	struct stile_opaque_image lies[] = { opaque, opaque, opaque, opaque, opaque, opaque, opaque,
+		opaque };
+	lies[0].width = MOST + 1;
+	lies[1].height = MOST;
+	lies[2].bytes = 4096;
+	lies[3].offset = 4096;
+	lies[4].offset = UINT64_MAX;
+	lies[5].memory_type = 3;
+	lies[6].usage = 0;
+	lies[7].height = 0;
+	static const struct {
+		int error;
+		enum stile_reason reason;
+	} expected[] = {
+		{ -ERANGE, STILE_REASON_EXTENT },
+		{ -ERANGE, STILE_REASON_BOUNDS },
+		{ -ERANGE, STILE_REASON_BOUNDS },
+		{ -ERANGE, STILE_REASON_BOUNDS },
+		{ -ERANGE, STILE_REASON_BOUNDS },
+		{ -EOPNOTSUPP, STILE_REASON_DRIVER },
+		{ -EINVAL, STILE_REASON_USAGE },
+		{ -EINVAL, STILE_REASON_EXTENT },
+	};
+	for (size_t i = 0; i < LENGTH(lies); i++) {
+		struct stile_vulkan_image *imported;
+		ck_assert_int_eq(stile_vulkan_import_opaque(vulkan, &lies[i], &why, &imported),
+			expected[i].error);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.reason, expected[i].reason);
+		ck_assert_uint_gt(strlen(why.text), 0);
+	}
+	close(opaque.fd);
+	fake_vulkan_destroy_image(fake, &own);
+}
+END_TEST
+
 static struct stile_buffer *create_buffer(void) {
 	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 3 * 4096 };
 	struct stile_buffer *buffer;
@@ -762,6 +802,7 @@ static Suite *make_suite(void) {
 		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);
 	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 2);
+	tcase_add_test(tcase, a_description_that_does_not_fit_the_memory_is_refused);
 	tcase_add_loop_test(tcase, a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken, 0, 2);
 	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);
 	tcase_add_test(tcase, a_party_says_what_the_device_announces);

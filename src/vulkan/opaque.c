@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Images in memory that the driver shares with itself: OPAQUE_FD. */
 #include <errno.h>
+#include <inttypes.h>
 
 #include <stile/vulkan_memory.h>
 
@@ -105,6 +106,50 @@ static int create_image(struct stile_vulkan *vulkan, const struct stile_vulkan_o
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkCreateImage", result);
 }
 
+/* Who describes an image may be another process, and make mistakes. */
+static int check_description(const struct stile_opaque_image *image, struct stile_report *why) {
+	if (image->width == 0 || image->height == 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, 1, 0,
+			"%u x %u pixels is no picture", image->width, image->height);
+	}
+	return image->usage != 0
+		? 0
+		: report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
+}
+
+/* Does it fit where it is said to be? */
+static int check_needs(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
+	VkImage handle, struct stile_report *why) {
+	const VkImageMemoryRequirementsInfo2 ask = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
+		.image = handle,
+	};
+	VkMemoryRequirements2 answer = { .sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2 };
+	vulkan->vk.GetImageMemoryRequirements2(vulkan->info.device, &ask, &answer);
+	const VkMemoryRequirements *needs = &answer.memoryRequirements;
+	if (image->offset > image->bytes || image->bytes - image->offset < needs->size) {
+		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, needs->size,
+			image->bytes,
+			"the driver needs %" PRIu64 " bytes from %" PRIu64
+			" on, the memory has %" PRIu64,
+			(uint64_t)needs->size, image->offset, image->bytes);
+	}
+	if (image->offset % needs->alignment != 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_OFFSET, 0, needs->alignment,
+			image->offset,
+			"the driver takes the image at multiples of %" PRIu64
+			" bytes only, it is said to be at offset %" PRIu64,
+			(uint64_t)needs->alignment, image->offset);
+	}
+	if (image->memory_type >= 32 || (needs->memoryTypeBits >> image->memory_type & 1) == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0,
+			needs->memoryTypeBits, image->memory_type,
+			"the image cannot be in memory of type %u: it takes those in 0x%x",
+			image->memory_type, needs->memoryTypeBits);
+	}
+	return 0;
+}
+
 static int import_memory(struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
 	struct stile_vulkan_own_image *own, struct stile_report *why) {
 	struct driver_fd fd;
@@ -154,6 +199,9 @@ static int import_opaque(struct stile_vulkan *vulkan, const struct stile_opaque_
 	VkFormat format = VK_FORMAT_UNDEFINED;
 	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
 	if (ret == 0) {
+		ret = check_description(image, why);
+	}
+	if (ret == 0) {
 		ret = check_uuids(vulkan, image, why);
 	}
 	if (ret == 0) {
@@ -165,6 +213,9 @@ static int import_opaque(struct stile_vulkan *vulkan, const struct stile_opaque_
 	}
 	if (ret == 0) {
 		ret = create_image(vulkan, &own, format, &own.image, why);
+	}
+	if (ret == 0) {
+		ret = check_needs(vulkan, image, own.image, why);
 	}
 	if (ret == 0) {
 		ret = import_memory(vulkan, image, &own, why);
