@@ -312,6 +312,8 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_check_image(
  * @retval -EOPNOTSUPP  the application has not enabled the extensions for
  *                  dma-bufs
  * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost, or the driver failed for no reason that it
+ *                  names
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_vulkan_get_party(

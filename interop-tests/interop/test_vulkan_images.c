@@ -708,9 +708,32 @@ static int try_conversion(void) {
 		vulkan, DRM_FORMAT_NV12, &colour, VK_FILTER_NEAREST, &why, &conversion));
 }
 
+/* All that there is to say, or nothing. */
+static int try_party(void) {
+	fake_gpu_exempt(true);
+	struct stile_party all = describe(USAGE), party = { .size = sizeof(party) };
+	fake_gpu_exempt(false);
+	int ret = TRY(stile_vulkan_get_party(vulkan, USAGE, &why, &party));
+	if (ret == 0) {
+		ck_assert_uint_eq(party.format_count, all.format_count);
+		for (size_t i = 0; i < all.format_count; i++) {
+			ck_assert_uint_eq(
+				party.formats[i].modifier_count, all.formats[i].modifier_count);
+		}
+		ck_assert_uint_eq(party.device, all.device);
+		ck_assert_uint_eq(party.needs->pitch_align, all.needs->pitch_align);
+	} else {
+		ck_assert_ptr_null(party.data);
+		ck_assert_uint_eq(party.format_count, 0);
+	}
+	stile_party_fini(&party);
+	stile_party_fini(&all);
+	return ret;
+}
+
 /* The first two for each path. */
 static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque, try_dma_buf,
-	try_host_pointer, try_conversion };
+	try_host_pointer, try_conversion, try_party };
 enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
 
 /* LINEAR that is not taken as it is told is tried in another way. */
@@ -762,7 +785,7 @@ START_TEST(any_call_of_the_driver_may_fail) {
 }
 END_TEST
 
-/* The same of the system's calls. Wrong code: as above. */
+/* The same of the system's calls. Wrong code: as above; and a party that lacks what there was no memory for. */
 START_TEST(any_call_of_the_system_may_fail) {
 	for (unsigned n = 1;; n++) {
 		begin_nth(_i);

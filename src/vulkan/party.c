@@ -21,9 +21,30 @@ struct description {
 	struct stile_vulkan *vulkan;
 	VkImageUsageFlags usage;
 	struct party_layouts layouts;
+	int error; /* what no party comes of; `why` says it */
+	struct stile_report why;
 	bool exports;  /* all layouts so far */
 	VkFormat wide; /* the first one that is linear and of four bytes; or UNDEFINED */
 };
+
+/*
+ * Is a failure one that says something of the device? Else the party would lack what there is: it fails. True: it
+ * does.
+ */
+static bool fails(struct description *self, int ret, const struct stile_report *why) {
+	if (ret != -ENOMEM && ret != -EIO) {
+		return false;
+	}
+	self->error = ret;
+	self->why = *why;
+	return true;
+}
+
+static void fail_for_memory(struct description *self) {
+	struct stile_report why;
+	fails(self, report_refuse(&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory"),
+		&why);
+}
 
 /* ---- Who it is ----------------------------------------------------------------------------- */
 
@@ -31,23 +52,34 @@ static PFN_vkVoidFunction find(const struct stile_vulkan *vulkan, const char *na
 	return vulkan->info.get_instance_proc_addr(vulkan->info.instance, name);
 }
 
+/* The driver's call failed, or did not. Does the party fail for it? */
+static bool fails_by(struct description *self, const char *call, VkResult result) {
+	struct stile_report why;
+	return result < VK_SUCCESS && fails(self, vulkan_refuse(&why, call, result), &why);
+}
+
 /* Does the driver have an extension, enabled or not? What it says of itself needs no enabling. */
-static bool driver_has_extension(const struct stile_vulkan *vulkan, const char *name) {
+static bool driver_has_extension(struct description *self, const char *name) {
+	static const char call[] = "vkEnumerateDeviceExtensionProperties";
+	const struct stile_vulkan *vulkan = self->vulkan;
 	PFN_vkEnumerateDeviceExtensionProperties enumerate =
-		(PFN_vkEnumerateDeviceExtensionProperties)find(
-			vulkan, "vkEnumerateDeviceExtensionProperties");
+		(PFN_vkEnumerateDeviceExtensionProperties)find(vulkan, call);
+	VkPhysicalDevice device = vulkan->info.physical_device;
 	uint32_t count = 0;
-	if (enumerate == NULL ||
-		enumerate(vulkan->info.physical_device, NULL, &count, NULL) != VK_SUCCESS) {
+	VkResult result = enumerate == NULL ? VK_SUCCESS : enumerate(device, NULL, &count, NULL);
+	if (fails_by(self, call, result) || result != VK_SUCCESS || count == 0) {
 		return false;
 	}
 	VkExtensionProperties *all = calloc(count, sizeof(*all));
+	if (all == NULL) {
+		fail_for_memory(self);
+		return false;
+	}
 	bool found = false;
-	if (all != NULL &&
-		enumerate(vulkan->info.physical_device, NULL, &count, all) == VK_SUCCESS) {
-		for (uint32_t i = 0; i < count; i++) {
-			found = found || strcmp(all[i].extensionName, name) == 0;
-		}
+	result = enumerate(device, NULL, &count, all);
+	count = fails_by(self, call, result) ? 0 : count;
+	for (uint32_t i = 0; i < count; i++) {
+		found = found || strcmp(all[i].extensionName, name) == 0;
 	}
 	free(all);
 	return found;
@@ -62,8 +94,8 @@ static uint64_t get_node(const VkPhysicalDeviceDrmPropertiesEXT *drm) {
 			       : 0;
 }
 
-static void identify(
-	const struct stile_vulkan *vulkan, char *name, size_t size, struct stile_party *said) {
+static void identify(struct description *self, char *name, size_t size, struct stile_party *said) {
+	const struct stile_vulkan *vulkan = self->vulkan;
 	VkPhysicalDeviceDrmPropertiesEXT drm = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRM_PROPERTIES_EXT,
 	};
@@ -74,7 +106,7 @@ static void identify(
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
 		.pNext = &id,
 	};
-	if (driver_has_extension(vulkan, VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME)) {
+	if (driver_has_extension(self, VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME)) {
 		id.pNext = &drm;
 	}
 	PFN_vkGetPhysicalDeviceProperties2 get_properties =
@@ -117,7 +149,9 @@ static bool add_layout(struct description *self, const struct stile_format *form
 		.is_disjoint = tiling == VK_IMAGE_TILING_LINEAR && layout->plane_count > 1,
 	};
 	struct stile_report why;
-	if (vulkan_check_format(self->vulkan, &info, vk_format, self->usage, &way, &why) < 0) {
+	int ret = vulkan_check_format(self->vulkan, &info, vk_format, self->usage, &way, &why);
+	if (ret < 0) {
+		fails(self, ret, &why);
 		return false;
 	}
 	struct stile_party_modifier limited = *layout;
@@ -145,7 +179,7 @@ static bool add_listed(
 	list.pDrmFormatModifierProperties =
 		calloc(list.drmFormatModifierCount + 1, sizeof(*list.pDrmFormatModifierProperties));
 	if (list.pDrmFormatModifierProperties == NULL) {
-		self->layouts.failed = true;
+		fail_for_memory(self);
 		return false;
 	}
 	get_properties(device, vk_format, &properties);
@@ -197,7 +231,7 @@ static uint32_t get_align(VkDeviceSize bytes) {
 }
 
 /* Where rows and planes begin, by an image of one pixel. */
-static void measure(const struct description *self, struct stile_constraints *needs) {
+static void measure(struct description *self, struct stile_constraints *needs) {
 	const struct stile_vulkan *vulkan = self->vulkan;
 	const VkExternalMemoryImageCreateInfo external = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
@@ -216,8 +250,11 @@ static void measure(const struct description *self, struct stile_constraints *ne
 		.usage = self->usage,
 	};
 	VkImage image;
-	if (self->wide == VK_FORMAT_UNDEFINED ||
-		vulkan->vk.CreateImage(vulkan->info.device, &create, NULL, &image) != VK_SUCCESS) {
+	if (self->wide == VK_FORMAT_UNDEFINED) {
+		return;
+	}
+	VkResult result = vulkan->vk.CreateImage(vulkan->info.device, &create, NULL, &image);
+	if (fails_by(self, "vkCreateImage", result) || result != VK_SUCCESS) {
 		return;
 	}
 	const VkImageSubresource plane = { .aspectMask = VK_IMAGE_ASPECT_COLOR_BIT };
@@ -234,7 +271,7 @@ static void measure(const struct description *self, struct stile_constraints *ne
 	needs->offset_align = get_align(memory.memoryRequirements.alignment);
 }
 
-static struct stile_constraints get_needs(const struct description *self) {
+static struct stile_constraints get_needs(struct description *self) {
 	struct stile_constraints needs = {
 		.size = sizeof(needs),
 		.max_width = self->vulkan->limits.max_width,
@@ -263,7 +300,7 @@ static int describe(struct description *self, struct stile_report *why, struct s
 	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
 		add_format(self, format);
 	}
-	identify(self->vulkan, name, sizeof(name), &said);
+	identify(self, name, sizeof(name), &said);
 	const struct stile_constraints needs = get_needs(self);
 	said.needs = &needs;
 	if (self->exports && self->layouts.format_count > 0) {
@@ -273,7 +310,10 @@ static int describe(struct description *self, struct stile_report *why, struct s
 	if (vk->ImportSemaphoreFdKHR != NULL && vk->GetSemaphoreFdKHR != NULL) {
 		said.sync |= STILE_SYNC_FILE;
 	}
-	return party_make(&self->layouts, &said, why, party);
+	self->layouts.failed = self->layouts.failed || self->error < 0;
+	ret = party_make(&self->layouts, &said, why, party);
+	*why = self->error < 0 ? self->why : *why;
+	return ret < 0 ? why->error : 0;
 }
 
 int stile_vulkan_get_party(struct stile_vulkan *vulkan, VkImageUsageFlags usage,
