@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "interop-tests/support/fake_sync_file.h"
@@ -356,6 +357,97 @@ static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigne
 	fake_gpu_unlock();
 }
 
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+static EGLBoolean list_formats(EGLDisplay of, EGLint room, EGLint *formats, EGLint *count) {
+	EGLint n = 0;
+	uint32_t last = 0;
+	(void)of;
+	if (enter("eglQueryDmaBufFormatsEXT")) {
+		fake_gpu_unlock();
+		return EGL_FALSE;
+	}
+	for (const struct fake_egl_layout *at = traits.layouts; at != NULL && at->fourcc != 0;
+		at++) {
+		if (at->fourcc != last && n < room) {
+			formats[n] = (EGLint)at->fourcc;
+		}
+		n += at->fourcc != last && (room == 0 || n < room);
+		last = at->fourcc;
+	}
+	*count = n;
+	fake_gpu_unlock();
+	return EGL_TRUE;
+}
+
+static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLuint64KHR *modifiers,
+	EGLBoolean *external_only, EGLint *count) {
+	EGLint n = 0;
+	(void)of;
+	if (enter("eglQueryDmaBufModifiersEXT")) {
+		fake_gpu_unlock();
+		return EGL_FALSE;
+	}
+	for (const struct fake_egl_layout *at = traits.layouts; at != NULL && at->fourcc != 0;
+		at++) {
+		if (at->fourcc != (uint32_t)fourcc) {
+			continue;
+		}
+		if (n < room) {
+			modifiers[n] = at->modifier;
+			external_only[n] = at->external_only;
+		}
+		n += room == 0 || n < room;
+	}
+	*count = n;
+	fake_gpu_unlock();
+	return EGL_TRUE;
+}
+
+static EGLAttrib find_attribute(const EGLAttrib *attributes, EGLAttrib name) {
+	while (attributes[0] != EGL_NONE && attributes[0] != name) {
+		attributes += 2;
+	}
+	return attributes[0] == EGL_NONE ? -1 : attributes[1];
+}
+
+static bool is_listed(uint32_t fourcc, uint64_t modifier) {
+	const struct fake_egl_layout *at = traits.layouts;
+	while (at != NULL && at->fourcc != 0 &&
+		(at->fourcc != fourcc || at->modifier != modifier)) {
+		at++;
+	}
+	return at != NULL && at->fourcc != 0;
+}
+
+static EGLImage create_image(EGLDisplay of, EGLContext with, EGLenum target, EGLClientBuffer buffer,
+	const EGLAttrib *attributes) {
+	uint64_t low = (uint32_t)find_attribute(attributes, EGL_DMA_BUF_PLANE0_MODIFIER_LO_EXT),
+		 high = (uint32_t)find_attribute(attributes, EGL_DMA_BUF_PLANE0_MODIFIER_HI_EXT);
+	uint32_t fourcc = (uint32_t)find_attribute(attributes, EGL_LINUX_DRM_FOURCC_EXT);
+	struct stat at;
+	(void)of;
+	bool fails = enter("eglCreateImage");
+	if (with != EGL_NO_CONTEXT || target != EGL_LINUX_DMA_BUF_EXT || buffer != NULL ||
+		!is_listed(fourcc, high << 32 | low) ||
+		fstat((int)find_attribute(attributes, EGL_DMA_BUF_PLANE0_FD_EXT), &at) < 0) {
+		fake_gpu_complain("eglCreateImage of what it does not list, or of no descriptor");
+	}
+	fake_gpu_count(!fails);
+	fake_gpu_unlock();
+	/* All are alike. */
+	return fails ? EGL_NO_IMAGE : (EGLImage)&traits;
+}
+
+static EGLBoolean destroy_image(EGLDisplay of, EGLImage image) {
+	(void)of;
+	(void)image;
+	fake_gpu_lock();
+	fake_gpu_count(-1);
+	fake_gpu_unlock();
+	return EGL_TRUE;
+}
+
 /* For all else that is asked for. */
 static EGLBoolean have_nothing(void) {
 	return EGL_FALSE;
@@ -367,14 +459,18 @@ static stile_egl_proc get_proc(const char *name) {
 		stile_egl_proc proc;
 	} known[] = {
 		{ "eglClientWaitSync", (stile_egl_proc)client_wait },
+		{ "eglCreateImage", (stile_egl_proc)create_image },
 		{ "eglCreateSync", (stile_egl_proc)create_sync },
 		{ "eglCreateSyncKHR", (stile_egl_proc)create_sync_khr },
+		{ "eglDestroyImage", (stile_egl_proc)destroy_image },
 		{ "eglDestroySync", (stile_egl_proc)destroy_sync },
 		{ "eglDupNativeFenceFDANDROID", (stile_egl_proc)dup_native },
 		{ "eglGetCurrentContext", (stile_egl_proc)get_context },
 		{ "eglGetCurrentDisplay", (stile_egl_proc)get_display },
 		{ "eglGetError", (stile_egl_proc)tell_error },
 		{ "eglGetSyncAttrib", (stile_egl_proc)get_attrib },
+		{ "eglQueryDmaBufFormatsEXT", (stile_egl_proc)list_formats },
+		{ "eglQueryDmaBufModifiersEXT", (stile_egl_proc)list_modifiers },
 		{ "eglQueryString", (stile_egl_proc)query },
 		{ "eglWaitSync", (stile_egl_proc)server_wait },
 		{ "glDeleteSemaphoresEXT", (stile_egl_proc)delete_semaphores },

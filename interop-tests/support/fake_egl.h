@@ -16,6 +16,13 @@
  * Complaints, failing calls (codes are those of eglGetError()) and the ledger are fake_gpu.h's. One at a time.
  */
 
+/** A layout of dma-bufs that it lists. */
+struct fake_egl_layout {
+	uint32_t fourcc; /* 0: the end of the list; those of one format follow each other */
+	uint64_t modifier;
+	bool external_only;
+};
+
 struct fake_egl_traits {
 	bool native_fences;
 	bool native_lies; /* they are over before the work is */
@@ -24,6 +31,7 @@ struct fake_egl_traits {
 	bool is_old;      /* GL ES 2 */
 	uint8_t uuid;     /* of device and driver, as fake_vulkan.h has it */
 	uint8_t others;   /* devices that come before that one */
+	const struct fake_egl_layout *layouts; /* NULL: none */
 };
 
 /** With a context that is current for the calling thread. */

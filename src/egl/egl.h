@@ -92,9 +92,11 @@ int egl_list_formats(struct stile_egl *egl, uint32_t **fourccs, uint32_t *count)
 /** 0 or -ENOMEM; egl_layouts_finish(). */
 int egl_list_layouts(struct stile_egl *egl, uint32_t fourcc, struct egl_layouts *out);
 void egl_layouts_finish(struct egl_layouts *layouts);
-bool egl_has_format(struct stile_egl *egl, uint32_t fourcc);
-/** *count: how many it lists of the format. */
-bool egl_has_modifier(struct stile_egl *egl, uint32_t fourcc, uint64_t modifier, uint32_t *count);
+/** 0 or -ENOMEM. */
+int egl_find_format(struct stile_egl *egl, uint32_t fourcc, bool *found);
+/** The same of a layout. *count: how many it lists of the format. */
+int egl_find_modifier(
+	struct stile_egl *egl, uint32_t fourcc, uint64_t modifier, uint32_t *count, bool *found);
 
 /* fence.c */
 void *egl_waiter_run(void *arg);

@@ -69,14 +69,19 @@ static bool find_space_hint(uint32_t matrix, EGLAttrib *hint) {
 
 /* ---- Would the display take it? ----------------------------------------------------------- */
 
+static int refuse_for_memory(struct stile_report *why) {
+	return report_refuse(why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+}
+
 static int check_modifier(
 	struct stile_egl *egl, const struct stile_image_info *info, struct stile_report *why) {
 	uint32_t count;
-	if (egl_has_modifier(egl, info->fourcc, info->modifier, &count)) {
-		return 0;
+	bool found;
+	if (egl_find_modifier(egl, info->fourcc, info->modifier, &count, &found) < 0) {
+		return refuse_for_memory(why);
 	}
 	/* A display that lists no modifiers takes the one layout that needs no name. */
-	if (count == 0 && info->modifier == DRM_FORMAT_MOD_LINEAR) {
+	if (found || (count == 0 && info->modifier == DRM_FORMAT_MOD_LINEAR)) {
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
@@ -123,6 +128,7 @@ static int check_display(
 	struct stile_egl *egl, struct stile_image *image, struct stile_report *why) {
 	const struct stile_image_info *info = stile_image_get_info(image);
 	*why = (struct stile_report){ .size = sizeof(*why) };
+	bool found;
 	int ret = stile_image_check_constraints(image, &egl_limits, why);
 	if (ret == 0) {
 		ret = check_range(info, why);
@@ -130,7 +136,10 @@ static int check_display(
 	if (ret < 0) {
 		return ret;
 	}
-	if (!egl_has_format(egl, info->fourcc)) {
+	if (egl_find_format(egl, info->fourcc, &found) < 0) {
+		return refuse_for_memory(why);
+	}
+	if (!found) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
 			"the display does not take %s", stile_format_get(info->fourcc)->name);
 	}

@@ -157,7 +157,9 @@ static int describe(struct stile_egl *egl, uint32_t usage, struct stile_report *
 	if (egl_has_extension(egl, "EGL_ANDROID_native_fence_sync")) {
 		said.sync |= STILE_SYNC_FILE;
 	}
-	layouts.failed = add_formats(egl, &layouts) < 0;
+	if (add_formats(egl, &layouts) < 0) {
+		layouts.failed = true;
+	}
 	return party_make(&layouts, &said, why, party);
 }
 
