@@ -75,10 +75,15 @@ static bool is_known(const struct info *info, const struct stile_party *reads) {
 	return false;
 }
 
-static void add_party(struct info *info, struct kept *kept) {
+static void add_party(struct info *info, struct info_display *display, struct kept *kept) {
 	struct stile_party reads = { .size = sizeof(reads) };
-	if (stile_egl_get_party(kept->stile, STILE_USAGE_READ, NULL, &reads) < 0 ||
-		is_known(info, &reads)) {
+	struct stile_report why = { .size = sizeof(why) };
+	if (stile_egl_get_party(kept->stile, STILE_USAGE_READ, &why, &reads) < 0) {
+		display->works = false;
+		snprintf(display->why, sizeof(display->why), "%s", why.text);
+		return;
+	}
+	if (is_known(info, &reads)) {
 		stile_party_fini(&reads);
 		return;
 	}
@@ -141,7 +146,7 @@ static void look_at_platform(struct info *info, const char *name, EGLenum platfo
 	snprintf(display->name, sizeof(display->name), "%s", name);
 	open_display(kept, egl.GetPlatformDisplay(platform, native, NULL), display);
 	if (display->works) {
-		add_party(info, kept);
+		add_party(info, display, kept);
 	}
 }
 

@@ -85,7 +85,10 @@ STILE_API STILE_MUST_CHECK int stile_egl_get_gl_format(
 	uint32_t fourcc, struct stile_egl_gl_format *out);
 
 /**
- * Make the adapter. May block as any EGL call may.
+ * Make the adapter. A display that imports no dma-bufs
+ * (EGL_EXT_image_dma_buf_import and its modifiers) still has fences, and memory
+ * by stile_egl_import_opaque(); imports of images say what is missing. May block
+ * as any EGL call may.
  *
  * @param info      borrowed
  * @param report    why not; may be NULL
@@ -96,7 +99,7 @@ STILE_API STILE_MUST_CHECK int stile_egl_get_gl_format(
  *                  display is not initialised
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
- * @retval -EOPNOTSUPP  an extension or entry point that is needed is missing
+ * @retval -EOPNOTSUPP  an entry point is missing, or EGL is older than 1.5
  * @retval -EAGAIN  the system refused a thread
  * @retval -ENOMEM  out of memory
  * @since 0.1
@@ -143,8 +146,8 @@ STILE_API void stile_egl_destroy(struct stile_egl *egl);
  * @retval -EACCES  the image came from a read-only descriptor, or its memory is
  *                  sealed against writing: drivers crash on both
  * @retval -ERANGE  an offset or a pitch is larger than EGL can say
- * @retval -EOPNOTSUPP  the display does not take this format or modifier, or
- *                  EGL has no name for the matrix of YUV
+ * @retval -EOPNOTSUPP  the display imports no dma-bufs, or does not take this
+ *                  format or modifier, or EGL has no name for the matrix of YUV
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the context is lost
@@ -190,6 +193,7 @@ STILE_API STILE_MUST_CHECK int stile_egl_check_image(struct stile_egl *egl,
  *
  * @retval 0        *party is complete
  * @retval -EINVAL  no or unknown usage, or a size field is impossible
+ * @retval -EOPNOTSUPP  the display imports no dma-bufs
  * @retval -ENOMEM  out of memory
  * @since 0.1
  */

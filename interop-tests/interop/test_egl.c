@@ -51,6 +51,16 @@ static stile_egl_proc without_wait_sync(const char *name) {
 	return strcmp(name, "eglWaitSync") == 0 ? NULL : eglGetProcAddress(name);
 }
 
+static const char *query_old(EGLDisplay display, EGLint name) {
+	(void)display;
+	return name == EGL_VERSION ? "1.4 Test" : "";
+}
+
+static stile_egl_proc old(const char *name) {
+	return strcmp(name, "eglQueryString") == 0 ? (stile_egl_proc)query_old
+						   : eglGetProcAddress(name);
+}
+
 static const char *query_little(EGLDisplay display, EGLint name) {
 	(void)display;
 	return name == EGL_VERSION ? "1.5 Test" : "EGL_EXT_image_dma_buf_import_modifiers_not";
@@ -71,7 +81,7 @@ START_TEST(create_says_what_is_missing) {
 		{ NULL, true, -EINVAL, "get_proc_address" },
 		{ eglGetProcAddress, false, -EINVAL, "display" },
 		{ without_wait_sync, true, -EOPNOTSUPP, "eglWaitSync" },
-		{ without_extensions, true, -EOPNOTSUPP, "EGL_EXT_image_dma_buf_import" },
+		{ old, true, -EOPNOTSUPP, "1.4" },
 	};
 	struct stile_egl_info info = {
 		.size = sizeof(info),
@@ -113,6 +123,31 @@ static struct stile_egl *create_with(stile_egl_proc (*get_proc_address)(const ch
 	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
 	return egl;
 }
+
+/* Wrong code: fences and OPAQUE_FD refused with what they do not need, or a query that is not there called. */
+START_TEST(a_display_without_dma_bufs_has_fences_and_says_what_is_missing) {
+	static const char missing[] = "EGL_EXT_image_dma_buf_import";
+	struct stile_egl *egl = create_with(without_extensions);
+	struct stile_image *image = images_create(device, 64, 64, DRM_FORMAT_ABGR8888);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_party party = { .size = sizeof(party) };
+	struct stile_egl_image *imported;
+	ck_assert_int_eq(stile_egl_import_image(egl, image, &why, &imported), -EOPNOTSUPP);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.reason, STILE_REASON_DRIVER);
+	ck_assert_ptr_nonnull(strstr(why.text, missing));
+	ck_assert_int_eq(stile_egl_check_image(egl, image, &why), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, missing));
+	ck_assert_int_eq(stile_egl_get_party(egl, STILE_USAGE_READ, &why, &party), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(why.text, missing));
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+	ck_assert_int_eq(stile_fence_wait(fence, job_deadline()), 0);
+	stile_fence_unref(fence);
+	stile_image_unref(image);
+	stile_egl_destroy(egl);
+}
+END_TEST
 
 /* ---- Importing ---------------------------------------------------------------------------- */
 
@@ -551,6 +586,7 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, start_gles, stop_gles);
 	tcase_add_checked_fixture(tcase, open_device, destroy_device);
 	tcase_add_loop_test(tcase, create_says_what_is_missing, 0, 4);
+	tcase_add_test(tcase, a_display_without_dma_bufs_has_fences_and_says_what_is_missing);
 	tcase_add_test(tcase, create_with_an_impossible_size_leaves_nothing_stale);
 	tcase_add_loop_test(tcase, sealed_memory_never_reaches_the_driver, 0, 2);
 	tcase_add_loop_test(tcase, modifiers_that_are_counted_but_not_listed_are_not_taken, 0,

@@ -38,11 +38,26 @@ bool egl_has_extension(const struct stile_egl *egl, const char *name) {
 }
 
 /* An entry point may be found without the extension being there, and crash: ask for both. */
-static int egl_check_extensions(struct stile_egl *egl, struct stile_report *why) {
+int egl_need_dma_buf(const struct stile_egl *egl, struct stile_report *why) {
 	static const char *const needed[] = {
 		"EGL_EXT_image_dma_buf_import",
 		"EGL_EXT_image_dma_buf_import_modifiers",
 	};
+	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
+		if (!egl_has_extension(egl, needed[i])) {
+			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+				"the display has no %s (Mesa's software EGL has it from version 24 on)",
+				needed[i]);
+		}
+	}
+	if (egl->egl.QueryDmaBufFormatsEXT == NULL || egl->egl.QueryDmaBufModifiersEXT == NULL) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
+			"EGL has no eglQueryDmaBufFormatsEXT or no eglQueryDmaBufModifiersEXT");
+	}
+	return 0;
+}
+
+static int egl_check_version(struct stile_egl *egl, struct stile_report *why) {
 	const char *version = egl->egl.QueryString(egl->info.display, EGL_VERSION);
 	const char *list = egl->egl.QueryString(egl->info.display, EGL_EXTENSIONS);
 	if (version == NULL || list == NULL) {
@@ -56,13 +71,6 @@ static int egl_check_extensions(struct stile_egl *egl, struct stile_report *why)
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
 			"the display has EGL %s, 1.5 is needed", version);
 	}
-	for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
-		if (!egl_list_has(list, needed[i])) {
-			return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, 0,
-				"the display has no %s (Mesa's software EGL has it from version 24 on)",
-				needed[i]);
-		}
-	}
 	return 0;
 }
 
@@ -75,6 +83,12 @@ static int egl_load(struct stile_egl *egl, struct stile_report *why) {
 	missing = proc == NULL ? "egl" #name : missing;
 	EGL_PROCS(X)
 #undef X
+	egl->egl.QueryDmaBufFormatsEXT =
+		(PFNEGLQUERYDMABUFFORMATSEXTPROC)egl->info.get_proc_address(
+			"eglQueryDmaBufFormatsEXT");
+	egl->egl.QueryDmaBufModifiersEXT =
+		(PFNEGLQUERYDMABUFMODIFIERSEXTPROC)egl->info.get_proc_address(
+			"eglQueryDmaBufModifiersEXT");
 	egl->egl.glFlush = (void (*)(void))egl->info.get_proc_address("glFlush");
 	missing = egl->egl.glFlush == NULL ? "glFlush" : missing;
 	if (missing != NULL) {
@@ -91,7 +105,7 @@ static int egl_init(struct stile_egl *egl, struct stile_report *why) {
 	}
 	int ret = egl_load(egl, why);
 	if (ret == 0) {
-		ret = egl_check_extensions(egl, why);
+		ret = egl_check_version(egl, why);
 	}
 	if (ret < 0) {
 		return ret;

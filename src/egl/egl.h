@@ -23,8 +23,6 @@
 	X(GetCurrentDisplay, PFNEGLGETCURRENTDISPLAYPROC) \
 	X(GetError, PFNEGLGETERRORPROC) \
 	X(GetSyncAttrib, PFNEGLGETSYNCATTRIBPROC) \
-	X(QueryDmaBufFormatsEXT, PFNEGLQUERYDMABUFFORMATSEXTPROC) \
-	X(QueryDmaBufModifiersEXT, PFNEGLQUERYDMABUFMODIFIERSEXTPROC) \
 	X(QueryString, PFNEGLQUERYSTRINGPROC) \
 	X(WaitSync, PFNEGLWAITSYNCPROC)
 
@@ -33,6 +31,9 @@ struct egl_procs {
 	EGL_PROCS(X)
 #undef X
 	void (*glFlush)(void);
+	/* Where the display imports dma-bufs: egl_need_dma_buf(). */
+	PFNEGLQUERYDMABUFFORMATSEXTPROC QueryDmaBufFormatsEXT;
+	PFNEGLQUERYDMABUFMODIFIERSEXTPROC QueryDmaBufModifiersEXT;
 	/* NULL where the display has no native fences. */
 	PFNEGLCREATESYNCKHRPROC CreateSyncKHR;
 	PFNEGLDUPNATIVEFENCEFDANDROIDPROC DupNativeFenceFDANDROID;
@@ -67,6 +68,8 @@ void egl_log(const struct stile_egl *egl, enum stile_log_level level, const char
 bool egl_has_extension(const struct stile_egl *egl, const char *name);
 /** Is the name in a list of extensions, which has blanks between? NULL: no list. */
 bool egl_list_has(const char *list, const char *name);
+/** Does the display import dma-bufs? 0, or what report_refuse() gave. */
+int egl_need_dma_buf(const struct stile_egl *egl, struct stile_report *why);
 bool egl_is_current(const struct stile_egl *egl);
 /** The same; if not, says so of `what`. */
 bool egl_check_current(const struct stile_egl *egl, const char *what);

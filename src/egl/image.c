@@ -129,7 +129,10 @@ static int check_display(
 	const struct stile_image_info *info = stile_image_get_info(image);
 	*why = (struct stile_report){ .size = sizeof(*why) };
 	bool found;
-	int ret = stile_image_check_constraints(image, &egl_limits, why);
+	int ret = egl_need_dma_buf(egl, why);
+	if (ret == 0) {
+		ret = stile_image_check_constraints(image, &egl_limits, why);
+	}
 	if (ret == 0) {
 		ret = check_range(info, why);
 	}

@@ -152,6 +152,10 @@ static int describe(struct stile_egl *egl, uint32_t usage, struct stile_report *
 			"else",
 			usage);
 	}
+	int ret = egl_need_dma_buf(egl, why);
+	if (ret < 0) {
+		return ret;
+	}
 	needs.usage = usage;
 	identify(egl, name, sizeof(name), &said);
 	if (egl_has_extension(egl, "EGL_ANDROID_native_fence_sync")) {
