@@ -25,9 +25,10 @@ struct stile_device;
 /**
  * Make a texture of an image in memory of the same driver, without a copy, of
  * whatever tiling (GL_EXT_memory_object_fd). It is a GL_TEXTURE_2D of immutable
- * format, can be sampled and drawn into, and keeps the memory itself. Of GL's
- * state nothing is changed; if it fails, GL's error flag is cleared. May
- * block as a GL call may.
+ * format, can be sampled and drawn into, and keeps the memory itself; of Mesa's
+ * llvmpipe before 25 the context does, until it is destroyed. Of GL's state
+ * nothing is changed; if it fails, GL's error flag is cleared. May block as a
+ * GL call may.
  *
  * @param egl       borrowed; one of its contexts is current
  * @param image     borrowed, its descriptor too: as stile_vulkan_export_opaque()

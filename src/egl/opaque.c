@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of the same driver as a texture: GL_EXT_memory_object_fd. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <stile/egl_memory.h>
 
@@ -19,8 +21,20 @@ static int check_uuids(const struct gl_procs *gl, const struct stile_opaque_imag
 	return ret;
 }
 
-/* The texture is bound. The descriptor is GL's from here on; that it failed shows later. */
-static void give_storage(const struct gl_procs *gl, const struct stile_opaque_image *image,
+/*
+ * Mesa's llvmpipe unmaps the memory together with the memory object, under the texture (22.3: a crash when it is looked
+ * at; 25 does not).
+ */
+static bool texture_keeps_memory(const struct gl_procs *gl) {
+	const char *renderer = gl->GetString(GL_RENDERER), *version = gl->GetString(GL_VERSION);
+	const char *mesa = version == NULL ? NULL : strstr(version, "Mesa ");
+	int major = 0;
+	return renderer == NULL || strstr(renderer, "llvmpipe") == NULL || mesa == NULL ||
+		sscanf(mesa, "Mesa %d", &major) != 1 || major >= 25;
+}
+
+/* The texture is bound. The descriptor is GL's from here on; that it failed shows later. The memory object. */
+static uint32_t give_storage(const struct gl_procs *gl, const struct stile_opaque_image *image,
 	const struct stile_egl_gl_format *format, int fd) {
 	uint32_t memory = 0;
 	const int32_t dedicated = (image->flags & STILE_OPAQUE_DEDICATED) != 0;
@@ -33,8 +47,7 @@ static void give_storage(const struct gl_procs *gl, const struct stile_opaque_im
 	gl->TexParameteri(GL_TEXTURE_2D, GL_TEXTURE_SWIZZLE_A, (int32_t)format->swizzle_alpha);
 	gl->TexStorageMem2DEXT(GL_TEXTURE_2D, 1, format->internal_format, (int32_t)image->width,
 		(int32_t)image->height, memory, image->offset);
-	/* The texture keeps what it needs. */
-	gl->DeleteMemoryObjectsEXT(1, &memory);
+	return memory;
 }
 
 static int make_texture(const struct gl_procs *gl, const struct stile_opaque_image *image,
@@ -48,10 +61,13 @@ static int make_texture(const struct gl_procs *gl, const struct stile_opaque_ima
 	gl->GetIntegerv(GL_TEXTURE_BINDING_2D, &before);
 	gl->GenTextures(1, texture);
 	gl->BindTexture(GL_TEXTURE_2D, *texture);
-	give_storage(gl, image, format, fd.fd);
+	const uint32_t memory = give_storage(gl, image, format, fd.fd);
 	/* Not by GL's error flag: it may be of what the application did before. */
 	gl->GetTexParameteriv(GL_TEXTURE_2D, GL_TEXTURE_IMMUTABLE_FORMAT, &immutable);
 	gl->BindTexture(GL_TEXTURE_2D, (uint32_t)before);
+	if (immutable == 0 || texture_keeps_memory(gl)) {
+		gl->DeleteMemoryObjectsEXT(1, &memory);
+	}
 	if (immutable != 0) {
 		return 0;
 	}
