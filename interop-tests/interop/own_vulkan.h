@@ -27,10 +27,15 @@ struct own_vulkan {
 };
 
 /**
- * Memory by descriptor, dma-bufs, FOREIGN, host pointers, timeline semaphores, modifiers, in this order: what of
- * the first `count` the driver that draws on the CPU lacks; NULL: nothing.
+ * Memory by descriptor, host pointers, timeline semaphores, dma-bufs, FOREIGN, modifiers, in this order: what of
+ * the first `count` the driver that draws on the CPU lacks; NULL: nothing. The first three it has for long.
  */
-enum { OWN_VULKAN_EXTENSIONS = 5, OWN_VULKAN_WITH_MODIFIERS };
+enum {
+	OWN_VULKAN_OLD = 3,
+	OWN_VULKAN_WITHOUT_FOREIGN,
+	OWN_VULKAN_EXTENSIONS,
+	OWN_VULKAN_WITH_MODIFIERS
+};
 const char *own_vulkan_find_missing(uint32_t count);
 
 /** On that driver, with so many of them. `timeline` asks for the feature timelineSemaphore. */

@@ -34,7 +34,7 @@ static struct gles_drawer gles;
 static struct stile_device *device;
 
 static void start(void) {
-	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_EXTENSIONS, true);
+	own_vulkan_init(&own, VK_API_VERSION_1_2, OWN_VULKAN_OLD, true);
 	const struct stile_vulkan_info info = own_vulkan_describe(&own);
 	vulkan = own_vulkan_create_adapter(&info);
 	ck_assert_int_eq(gles_drawer_init(&gles), 0);
@@ -580,13 +580,15 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, an_exported_egl_image_has_all_its_planes, 0, 2);
 	tcase_add_loop_test(tcase, an_egl_image_that_no_info_can_describe_is_refused, 0, 4);
 	tcase_add_test(tcase, a_display_without_the_extension_exports_nothing);
-	tcase_add_test(tcase, an_imported_image_is_a_renderbuffer_too);
+	if (own_vulkan_find_missing(OWN_VULKAN_EXTENSIONS) == NULL) {
+		tcase_add_test(tcase, an_imported_image_is_a_renderbuffer_too);
+	}
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
 
 int main(int argc, char **argv) {
-	const char *missing = own_vulkan_find_missing(OWN_VULKAN_EXTENSIONS);
+	const char *missing = own_vulkan_find_missing(OWN_VULKAN_OLD);
 	if (missing != NULL) {
 		printf("skipped: Vulkan on the CPU has no %s\n", missing);
 		return RUNNER_SKIP;
