@@ -38,8 +38,9 @@ struct stile_device;
  *                  glDeleteTextures(); 0 on failure
  *
  * @retval 0        *texture is valid
- * @retval -EINVAL  no context of this display is current, or a size is
- *                  impossible
+ * @retval -EINVAL  no context of this display is current, a size is impossible, or
+ *                  there is no width or height
+ * @retval -ERANGE  it is larger than the memory
  * @retval -E2BIG   image is newer than the library and uses fields it does not
  *                  know
  * @retval -EBADF   the descriptor is not open

@@ -275,6 +275,48 @@ START_TEST(opaque_memory_of_others_is_refused) {
 }
 END_TEST
 
+/*
+ * It may come from another process, and GL looks at the size only. Wrong code: a texture that is looked at out of bounds;
+ * numbers that wrap around.
+ */
+START_TEST(a_description_that_does_not_fit_the_memory_makes_no_texture) {
+	static const struct {
+		uint32_t width, height;
+		uint64_t offset, bytes;
+	} lies[] = {
+		{ 16384, 0, 0, 0 },
+		{ 0, HEIGHT * 100, 0, 0 },
+		{ UINT32_MAX, UINT32_MAX, 0, 0 },
+		{ 0, 0, 4096, 0 },
+		{ 0, 0, UINT64_MAX - 4095, 0 },
+		{ 0, 0, 0, 4096 },
+	};
+	struct stile_vulkan_own_image image = own_vulkan_create_image(
+		&own, DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, VK_IMAGE_TILING_OPTIMAL, OWN_OPAQUE_FD);
+	const struct stile_opaque_image opaque = export_opaque(&image);
+	struct stile_report why = { .size = sizeof(why) };
+	uint32_t texture;
+	/* 0: as it is. */
+	for (size_t i = 0; i < LENGTH(lies); i++) {
+		struct stile_opaque_image lie = opaque;
+		lie.width = lies[i].width != 0 ? lies[i].width : lie.width;
+		lie.height = lies[i].height != 0 ? lies[i].height : lie.height;
+		lie.offset = lies[i].offset != 0 ? lies[i].offset : lie.offset;
+		lie.bytes = lies[i].bytes != 0 ? lies[i].bytes : lie.bytes;
+		ck_assert_int_eq(
+			stile_egl_import_opaque(gles.stile, &lie, &why, &texture), -ERANGE);
+		ck_assert_uint_eq(texture, 0);
+		ck_assert_int_eq(why.reason, STILE_REASON_BOUNDS);
+	}
+	struct stile_opaque_image empty = opaque;
+	empty.width = 0;
+	ck_assert_int_eq(stile_egl_import_opaque(gles.stile, &empty, &why, &texture), -EINVAL);
+	ck_assert_int_eq(why.reason, STILE_REASON_EXTENT);
+	close(opaque.fd);
+	own_vulkan_destroy_image(&own, &image);
+}
+END_TEST
+
 /* Wrong code: the application's texture unbound, or its error taken for ours, or asked away. */
 START_TEST(an_import_changes_nothing_of_gl_s_state) {
 	struct stile_vulkan_own_image image = own_vulkan_create_image(
@@ -574,6 +616,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, what_gl_draws_vulkan_reads_by_opaque_fd, 0, 2);
 	tcase_add_loop_test(tcase, opaque_memory_has_the_colours_of_its_format_or_is_refused, 0, 6);
 	tcase_add_test(tcase, opaque_memory_of_others_is_refused);
+	tcase_add_test(tcase, a_description_that_does_not_fit_the_memory_makes_no_texture);
 	tcase_add_test(tcase, an_import_changes_nothing_of_gl_s_state);
 	tcase_add_test(tcase, without_a_context_there_is_no_texture);
 	tcase_add_loop_test(tcase, a_failed_import_leaves_nothing_behind, 0, 2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of the same driver as a texture: GL_EXT_memory_object_fd. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,24 @@ static int check_uuids(const struct gl_procs *gl, const struct stile_opaque_imag
 		report_append(why, "; a dma-buf may do");
 	}
 	return ret;
+}
+
+/* Of what a driver needs at least. Who describes an image may be another process, and GL does not look. */
+static int check_bounds(const struct stile_opaque_image *image, struct stile_report *why) {
+	const uint64_t pixel = stile_format_get(image->fourcc)->planes[0].bytes;
+	const uint64_t left = image->offset > image->bytes ? 0 : image->bytes - image->offset;
+	if (image->width == 0 || image->height == 0) {
+		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, 1, 0,
+			"%u x %u pixels is no picture", image->width, image->height);
+	}
+	if (left / pixel / image->width >= image->height) {
+		return 0;
+	}
+	return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, image->height,
+		left / pixel / image->width,
+		"%u x %u pixels of %" PRIu64 " bytes are more than the %" PRIu64
+		" bytes of memory that are left from offset %" PRIu64 " on",
+		image->width, image->height, pixel, left, image->offset);
 }
 
 /*
@@ -111,6 +130,9 @@ static int import_opaque(struct stile_egl *egl, const struct stile_opaque_image 
 			"GL does not promise where %s has red and blue in memory: take one that "
 			"begins with red, such as ABGR8888",
 			stile_format_get(image->fourcc)->name);
+	}
+	if (ret == 0) {
+		ret = check_bounds(image, why);
 	}
 	if (ret == 0) {
 		ret = gl_need_extension(&gl, format.extension, why);
