@@ -509,17 +509,28 @@ static VKAPI_ATTR VkResult VKAPI_CALL have_nothing(void) {
 	return VK_ERROR_FEATURE_NOT_PRESENT;
 }
 
-static PFN_vkVoidFunction find_memory(const struct fake_vulkan *fake, const char *name) {
-	PFN_vkVoidFunction proc =
-		fake->traits.memory == NULL ? NULL : fake_vulkan_memory_find(name);
+PFN_vkVoidFunction fake_proc_find(const struct fake_proc *known, size_t count, const char *name) {
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, known[i].name) == 0) {
+			return known[i].proc;
+		}
+	}
+	return NULL;
+}
+
+/* `own`: what is found for all devices. */
+static PFN_vkVoidFunction find_or_nothing(
+	PFN_vkVoidFunction own, const struct fake_vulkan *fake, const char *name) {
+	PFN_vkVoidFunction proc = own;
+	if (proc == NULL && fake->traits.memory != NULL) {
+		proc = fake_vulkan_image_find(name);
+		proc = proc == NULL ? fake_vulkan_memory_find(name) : proc;
+	}
 	return proc == NULL ? (PFN_vkVoidFunction)have_nothing : proc;
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice device, const char *name) {
-	static const struct {
-		const char *name;
-		PFN_vkVoidFunction proc;
-	} known[] = {
+	static const struct fake_proc known[] = {
 		{ "vkCreateSemaphore", (PFN_vkVoidFunction)create_semaphore },
 		{ "vkDestroySemaphore", (PFN_vkVoidFunction)destroy_semaphore },
 		{ "vkGetFenceFdKHR", (PFN_vkVoidFunction)get_fence_fd },
@@ -533,20 +544,13 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc(VkDevice device,
 		{ "vkSignalSemaphore", (PFN_vkVoidFunction)signal_semaphore },
 		{ "vkWaitSemaphores", (PFN_vkVoidFunction)wait_semaphores },
 	};
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(name, known[i].name) == 0) {
-			return known[i].proc;
-		}
-	}
-	return find_memory(fake_of(device), name);
+	return find_or_nothing(fake_proc_find(known, sizeof(known) / sizeof(known[0]), name),
+		fake_of(device), name);
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
 	VkInstance instance, const char *name) {
-	static const struct {
-		const char *name;
-		PFN_vkVoidFunction proc;
-	} known[] = {
+	static const struct fake_proc known[] = {
 		{ "vkEnumerateDeviceExtensionProperties",
 			(PFN_vkVoidFunction)enumerate_extensions },
 		{ "vkGetDeviceProcAddr", (PFN_vkVoidFunction)get_device_proc },
@@ -557,12 +561,8 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc(
 		{ "vkGetPhysicalDeviceProperties", (PFN_vkVoidFunction)get_properties },
 		{ "vkGetPhysicalDeviceProperties2", (PFN_vkVoidFunction)get_properties2 },
 	};
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(name, known[i].name) == 0) {
-			return known[i].proc;
-		}
-	}
-	return find_memory((const struct fake_vulkan *)instance, name);
+	return find_or_nothing(fake_proc_find(known, sizeof(known) / sizeof(known[0]), name),
+		(const struct fake_vulkan *)instance, name);
 }
 
 /* ---- The fake -------------------------------------------------------------------------------- */
@@ -577,7 +577,6 @@ struct fake_vulkan *fake_vulkan_create(const struct fake_vulkan_traits *traits) 
 
 void fake_vulkan_destroy(struct fake_vulkan *fake) {
 	fake_queue_destroy(fake->queue);
-	fake_vulkan_settle_fd(fake);
 	free(fake);
 }
 

@@ -35,7 +35,6 @@ struct fake_vulkan_layout {
 struct fake_vulkan_memory_traits {
 	const struct fake_vulkan_layout *layouts;
 	bool modifiers;         /* VK_EXT_image_drm_format_modifier */
-	bool closes_failed;     /* a descriptor whose import fails, as Mesa's lavapipe up to 25 */
 	uint32_t fd_types;      /* memory types of dma-bufs; objects take 1 and 2 */
 	uint32_t max_dimension; /* VkPhysicalDeviceLimits.maxImageDimension2D */
 	dev_t node;             /* for rendering; 0: none */
