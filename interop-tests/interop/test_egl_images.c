@@ -8,7 +8,7 @@
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
 
-#include "interop-tests/support/failing.h"
+#include "interop-tests/interop/tries.h"
 #include "interop-tests/support/fake_egl.h"
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/gpu_work.h"
@@ -31,7 +31,6 @@ static const struct fake_egl_traits traits = { .layouts = layouts };
 
 static struct stile_device *device;
 static struct stile_egl *egl;
-static struct stile_report why;
 
 static void start(void) {
 	fake_gpu_begin();
@@ -97,27 +96,6 @@ START_TEST(a_party_says_what_the_display_lists) {
 END_TEST
 
 /* ---- Everything fails once ------------------------------------------------------------------- */
-
-/* Which of the system's calls fails in the library's; 0: none. And which did. */
-static unsigned failing_call;
-static const char *failed_call;
-
-/* A call of the library's. */
-#define TRY(call) \
-	(why = (struct stile_report){ .size = sizeof(why) }, failing_begin(failing_call), \
-		try_end(call))
-
-/* A failure has a reason, which is the error's, and a sentence. */
-static int try_end(int ret) {
-	failed_call = failing_end();
-	failing_call = 0;
-	if (ret < 0) {
-		ck_assert_int_eq(why.error, ret);
-		ck_assert_int_ne(why.reason, STILE_REASON_NONE);
-		ck_assert_uint_gt(strlen(why.text), 0);
-	}
-	return ret;
-}
 
 /* What is tried; it undoes what it did. 0, or what the library gave. */
 static int try_create(void) {
@@ -205,14 +183,15 @@ START_TEST(any_call_of_the_system_may_fail) {
 	do {
 		restart();
 		failing_call = n;
+		failed_call = NULL;
 		int ret = tries[_i]();
-		const char *failed = failed_call;
-		ck_assert_msg(failed == NULL ? ret == 0
-					     : ret == -ENOMEM || ret == -EMFILE || ret == -EAGAIN,
-			"call %u, %s, failed: gave %d, %s", n, failed == NULL ? "none" : failed,
-			ret, why.text);
+		failing_call = 0;
+		ck_assert_msg(failed_call == NULL
+				? ret == 0
+				: ret == -ENOMEM || ret == -EMFILE || ret == -EAGAIN,
+			"call %u, %s, failed: gave %d, %s", n,
+			failed_call == NULL ? "none" : failed_call, ret, why.text);
 		ck_assert_int_eq(tries[_i](), 0);
-		failed_call = failed;
 		n++;
 	} while (failed_call != NULL);
 	ck_assert_uint_gt(n, 2);

@@ -16,7 +16,7 @@
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
 
-#include "interop-tests/support/failing.h"
+#include "interop-tests/interop/tries.h"
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_vulkan.h"
 #include "interop-tests/support/fake_vulkan_memory.h"
@@ -81,7 +81,6 @@ static struct fake_vulkan_memory_traits has;
 static struct stile_device *device;
 static struct fake_vulkan *fake;
 static struct stile_vulkan *vulkan;
-static struct stile_report why;
 
 static void start(void) {
 	static struct fake_vulkan_traits traits;
@@ -605,28 +604,6 @@ START_TEST(a_party_says_what_is_imported) {
 END_TEST
 
 /* ---- Everything fails once ------------------------------------------------------------------- */
-
-/* Which of the system's calls fails in the library's; 0: none. And which did. */
-static unsigned failing_call;
-static const char *failed_call;
-
-/* A call of the library's. */
-#define TRY(call) \
-	(why = (struct stile_report){ .size = sizeof(why) }, failing_begin(failing_call), \
-		try_end(call))
-
-/* A failure has a reason, which is the error's, and a sentence. */
-static int try_end(int ret) {
-	const char *failed = failing_end();
-	failed_call = failed != NULL ? failed : failed_call;
-	failing_call = failed != NULL ? 0 : failing_call;
-	if (ret < 0) {
-		ck_assert_int_eq(why.error, ret);
-		ck_assert_int_ne(why.reason, STILE_REASON_NONE);
-		ck_assert_uint_gt(strlen(why.text), 0);
-	}
-	return ret;
-}
 
 static int tried; /* which path, or layout */
 
