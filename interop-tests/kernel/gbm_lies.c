@@ -75,6 +75,7 @@ struct gbm_bo *__wrap_gbm_bo_create(
 struct gbm_bo *__wrap_gbm_bo_create_with_modifiers2(struct gbm_device *gbm, uint32_t width,
 	uint32_t height, uint32_t format, const uint64_t *modifiers, const unsigned count,
 	uint32_t flags) {
+	__atomic_fetch_add(&gbm_lies.asked, 1, __ATOMIC_RELAXED);
 	if (gbm_lies.no_modifiers) {
 		errno = ENOSYS;
 		return NULL;

@@ -22,11 +22,12 @@ struct gbm_lies {
 	bool dirty;            /* new gbm_bos are full of 0x5a */
 	bool short_of_rows;    /* new gbm_bos have half of those that were asked for */
 	struct gbm_bo *handle; /* all handles are this one's */
-	unsigned created;      /* how many were made: counted, not told */
-	unsigned any_layout;   /* how many of them without a word on their layout */
-	int alive;             /* how many there are */
-	unsigned inside;       /* threads that are just making one */
-	bool crowded;          /* there were two at a time */
+	unsigned asked;   /* how often a layout was asked for by its modifier: counted, not told */
+	unsigned created; /* how many were made, likewise */
+	unsigned any_layout; /* how many of them without a word on their layout */
+	int alive;           /* how many there are */
+	unsigned inside;     /* threads that are just making one */
+	bool crowded;        /* there were two at a time */
 };
 
 extern struct gbm_lies gbm_lies;
