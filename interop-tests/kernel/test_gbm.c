@@ -879,18 +879,20 @@ START_TEST(party_is_what_gbm_takes) {
 }
 END_TEST
 
+static const struct stile_want want = {
+	.size = sizeof(want),
+	.width = WIDTH,
+	.height = HEIGHT,
+	.fourccs = (const uint32_t[]){ DRM_FORMAT_XRGB8888 },
+	.fourcc_count = 1,
+};
+
 /* Wrong code: what the device allocates, GBM does not take. */
 START_TEST(what_is_agreed_on_becomes_a_gbm_bo) {
 	begin(_i);
 	struct stile_party parties[2] = { { .size = sizeof(parties[0]) } };
 	ck_assert_int_eq(stile_device_get_party(device, 0, NULL, &parties[0]), 0);
 	parties[1] = describe();
-	static const uint32_t xrgb = DRM_FORMAT_XRGB8888;
-	const struct stile_want want = { .size = sizeof(want),
-		.width = WIDTH,
-		.height = HEIGHT,
-		.fourccs = &xrgb,
-		.fourcc_count = 1 };
 	struct stile_device *const devices[] = { device, NULL };
 	struct stile_layout layout = { .size = sizeof(layout) };
 	struct stile_image *image;
@@ -918,12 +920,6 @@ static struct stile_image *make_agreed(const struct stile_party *gbm_party) {
 	struct stile_party parties[] = { others[1], *gbm_party };
 	parties[0].memory = STILE_MEMORY_DMA_BUF;
 	parties[0].sync = STILE_SYNC_IMPLICIT;
-	static const uint32_t xrgb = DRM_FORMAT_XRGB8888;
-	const struct stile_want want = { .size = sizeof(want),
-		.width = WIDTH,
-		.height = HEIGHT,
-		.fourccs = &xrgb,
-		.fourcc_count = 1 };
 	struct stile_device *const devices[] = { NULL, device };
 	struct stile_layout layout = { .size = sizeof(layout) };
 	struct stile_image *image;

@@ -115,7 +115,12 @@ static VkResult work_wait(struct stile_vulkan *vulkan, uint64_t value) {
 		.pSemaphores = &vulkan->work,
 		.pValues = &value,
 	};
-	return vulkan->vk.WaitSemaphores(vulkan->info.device, &info, UINT64_MAX);
+	VkResult result;
+	/* "For ever" is a number as well, and drivers may have less of it. */
+	do {
+		result = vulkan->vk.WaitSemaphores(vulkan->info.device, &info, UINT64_MAX);
+	} while (result == VK_TIMEOUT);
+	return result;
 }
 
 /* Of what is over, too, it is told one by one: the driver has nothing else to be asked. */
