@@ -95,6 +95,8 @@ struct stile_backend_ops {
 		struct stile_buffer **out);
 	/** A descriptor of a kind that such a buffer lacks came; borrowed. 0 or -errno. */
 	int (*buffer_adopt)(struct stile_buffer *buffer, int fd, uint32_t usage);
+	/** Of one whose file is known, and that allows everything: its descriptor that does; borrowed. */
+	int (*buffer_fd)(const struct stile_buffer *buffer);
 	/** Optional: it has a new name. */
 	void (*buffer_renamed)(struct stile_buffer *buffer, const char *name);
 	/**

@@ -289,7 +289,7 @@ static int import_new(struct stile_device *device, int fd, const struct stat *st
 	}
 	struct stile_buffer *known;
 	while ((ret = buffer_table_set_file(fresh, st)) == -EEXIST &&
-		(known = buffer_table_find(st)) == NULL) {
+		(known = buffer_table_find(fd, st)) == NULL) {
 		/* The one that was there has gone just now. */
 	}
 	if (ret < 0) {
@@ -303,11 +303,26 @@ static int import_new(struct stile_device *device, int fd, const struct stat *st
 	return ret;
 }
 
-/* Is the descriptor good for that? `known` is its buffer, or NULL. The usages it allows, or why not. */
+/* The buffer of a descriptor, or NULL: none yet; and the usages that the descriptor allows, or -EBADF. */
+static struct stile_buffer *find_by_fd(int fd, struct stat *st, int *allowed) {
+	struct stile_buffer *buffer = buffer_table_find_duplicate(fd);
+	if (buffer != NULL) {
+		*allowed = (int)USAGE_ALL;
+		return buffer;
+	}
+	if (os_fstat(fd, st) < 0) {
+		*allowed = -EBADF;
+		return NULL;
+	}
+	buffer = buffer_table_find(fd, st);
+	*allowed = buffer != NULL && buffer->seals_are_final ? buffer_fd_access(fd)
+							     : buffer_fd_usage(fd);
+	return buffer;
+}
+
+/* Is the descriptor, which allows that, good for this? `known` is its buffer, or NULL. 0, or why not. */
 static int check_fd(struct stile_device *device, const struct stile_buffer *known, int fd,
-	uint32_t usage, struct stile_report *why) {
-	int allowed = known != NULL && known->seals_are_final ? buffer_fd_access(fd)
-							      : buffer_fd_usage(fd);
+	int allowed, uint32_t usage, struct stile_report *why) {
 	if (allowed < 0) {
 		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
 			"descriptor %d is not open", fd);
@@ -323,25 +338,21 @@ static int check_fd(struct stile_device *device, const struct stile_buffer *know
 			allowed & STILE_USAGE_READ ? "read-only or sealed against writing"
 						   : "write-only");
 	}
-	ret = check_device(device, known, usage, why);
-	return ret < 0 ? ret : allowed;
+	return check_device(device, known, usage, why);
 }
 
 /* The buffer of a file. 0 or -errno, why not. */
 static int import_fd(struct stile_device *device, int fd, uint32_t usage, struct stile_report *why,
 	struct stile_buffer **out) {
 	struct stat st;
-	if (os_fstat(fd, &st) < 0) {
-		return report_refuse(why, -EBADF, STILE_REASON_FD_CLOSED, 0, 0, 0,
-			"descriptor %d is not open", fd);
-	}
-	struct stile_buffer *buffer = buffer_table_find(&st);
-	int allowed = check_fd(device, buffer, fd, usage, why);
-	if (allowed < 0) {
+	int allowed;
+	struct stile_buffer *buffer = find_by_fd(fd, &st, &allowed);
+	int ret = check_fd(device, buffer, fd, allowed, usage, why);
+	if (ret < 0) {
 		stile_buffer_unref(buffer);
-		return allowed;
+		return ret;
 	}
-	int ret = buffer != NULL ? 1 : import_new(device, fd, &st, (uint32_t)allowed, &buffer);
+	ret = buffer != NULL ? 1 : import_new(device, fd, &st, (uint32_t)allowed, &buffer);
 	/* It was known, and perhaps not by a descriptor like this one. */
 	uint32_t kind =
 		(uint32_t)allowed & STILE_USAGE_WRITE ? STILE_USAGE_WRITE : STILE_USAGE_READ;

@@ -135,8 +135,14 @@ const struct stile_backend_ops *buffer_get_backend(const struct stile_device *de
 /** Put a new buffer among all the others. */
 void buffer_table_add(struct stile_buffer *buffer);
 
-/** A reference on the buffer of this file, or NULL. */
-struct stile_buffer *buffer_table_find(const struct stat *st);
+/** A reference on the buffer of this file, of which fd is, or NULL. */
+struct stile_buffer *buffer_table_find(int fd, const struct stat *st);
+
+/**
+ * The same in one system call, or in none, of memory that allows everything for good, by a descriptor that
+ * does, too. NULL: that is not known so quickly, or not so.
+ */
+struct stile_buffer *buffer_table_find_duplicate(int fd);
 
 /** Say whose file that is. 0; -EEXIST: it is another buffer's; -ENOMEM. */
 int buffer_table_set_file(struct stile_buffer *buffer, const struct stat *st);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <search.h>
 
+#include "src/backend.h"
 #include "src/buffer.h"
 #include "src/os.h"
 
@@ -15,6 +16,17 @@ static struct stile_buffer *first;
 static void *files;        /* struct buffer_file of all, as tsearch() keeps them */
 static uint32_t forgotten; /* how many were; who waits for one sleeps on it */
 static bool has_waiters;
+
+/*
+ * Whose a descriptor of such a number was last. With who keeps descriptors it is the same buffer's each
+ * time, and then one question to the kernel, whether it is a duplicate of the buffer's own, answers two:
+ * whose file it is, and what it allows. Where numbers change hands, that is seen here, and not asked.
+ */
+enum { NUMBERS = 64 };
+static struct {
+	struct stile_buffer *buffer;
+	bool again; /* it was the same one's before */
+} numbers[NUMBERS];
 
 static int file_compare(const void *left, const void *right) {
 	const struct buffer_file *a = left, *b = right;
@@ -42,11 +54,41 @@ void buffer_table_add(struct stile_buffer *buffer) {
 	os_unlock(&lock);
 }
 
-struct stile_buffer *buffer_table_find(const struct stat *st) {
+/* With the lock. */
+static void note_number(int fd, struct stile_buffer *buffer) {
+	unsigned i = (unsigned)fd % NUMBERS;
+	numbers[i].again = numbers[i].buffer == buffer;
+	numbers[i].buffer = buffer;
+}
+
+static bool allows_all_for_good(const struct stile_buffer *buffer) {
+	return buffer->seals_are_final && buffer->backend != NULL &&
+		buffer_get_usage(buffer) == (STILE_USAGE_READ | STILE_USAGE_WRITE);
+}
+
+struct stile_buffer *buffer_table_find_duplicate(int fd) {
+	unsigned i = (unsigned)fd % NUMBERS;
+	os_lock(&lock);
+	struct stile_buffer *buffer = numbers[i].again ? numbers[i].buffer : NULL;
+	if (buffer != NULL && (!allows_all_for_good(buffer) || !buffer_try_ref(buffer))) {
+		buffer = NULL;
+	}
+	os_unlock(&lock);
+	if (buffer != NULL && !os_is_duplicate(fd, buffer->backend->buffer_fd(buffer))) {
+		stile_buffer_unref(buffer);
+		buffer = NULL;
+	}
+	return buffer;
+}
+
+struct stile_buffer *buffer_table_find(int fd, const struct stat *st) {
 	for (;;) {
 		os_lock(&lock);
 		struct stile_buffer *buffer = find(st);
 		bool found = buffer == NULL || buffer_try_ref(buffer);
+		if (found) {
+			note_number(fd, buffer);
+		}
 		uint32_t seen = forgotten;
 		if (!found) {
 			has_waiters = true;
@@ -89,6 +131,11 @@ bool buffer_table_get_inode(struct stile_buffer *buffer, ino_t *inode) {
 
 /* With the lock. */
 static void forget_files(struct stile_buffer *buffer) {
+	for (size_t i = 0; i < NUMBERS && buffer->file_count > 0; i++) {
+		if (numbers[i].buffer == buffer) {
+			numbers[i].buffer = NULL;
+		}
+	}
 	while (buffer->file_count > 0) {
 		tdelete(&buffer->files[--buffer->file_count], &files, file_compare);
 	}

@@ -65,8 +65,9 @@ bool format_align(uint64_t value, uint64_t align, uint64_t *out) {
 	return true;
 }
 
+/* Most often by one: that is not worth a division, of which a layout would have a dozen. */
 static uint64_t divide_up(uint64_t value, uint32_t by) {
-	return value / by + (value % by != 0);
+	return by == 1 ? value : value / by + (value % by != 0);
 }
 
 uint32_t format_plane_width(const struct stile_format *format, uint32_t plane, uint32_t width) {
@@ -90,7 +91,7 @@ uint32_t format_plane_count(const struct stile_format *format, const struct form
 /* None of it can overflow: extents have 32 bits, a sample and a tile have few bytes. */
 void format_get_shape(const struct stile_format *format, const struct format_tiling *tiling,
 	uint32_t plane, uint32_t width, uint32_t height, struct format_shape *out) {
-	uint32_t samples = plane % format->plane_count;
+	uint32_t samples = plane < format->plane_count ? plane : plane - format->plane_count;
 	*out = (struct format_shape){
 		.row_bytes = format_row_bytes(format, samples, width),
 		.rows = format_plane_height(format, samples, height),
@@ -117,13 +118,10 @@ void format_get_shape(const struct stile_format *format, const struct format_til
 
 bool format_rows_end(
 	uint64_t offset, uint64_t pitch, uint64_t rows, uint32_t row_align, uint64_t *out) {
-	uint64_t padded;
-	if (!format_align(rows, row_align, &padded) || pitch > UINT64_MAX / padded ||
-		offset > UINT64_MAX - pitch * padded) {
-		return false;
-	}
-	*out = offset + pitch * padded;
-	return true;
+	uint64_t padded, bytes;
+	return format_align(rows, row_align, &padded) &&
+		!__builtin_mul_overflow(pitch, padded, &bytes) &&
+		!__builtin_add_overflow(offset, bytes, out);
 }
 
 static uint32_t greater(uint32_t a, uint32_t b) {

@@ -196,12 +196,12 @@ static struct note make_note(const struct layout *layout, uint32_t i, uint32_t r
 	return note;
 }
 
-/* Is plane i, down to its last row, in memory of this size? */
-static int check_rows(const struct layout *layout, uint32_t i, uint64_t bytes,
+/* Is plane i, down to the last of its rows, in memory of this size? */
+static int check_rows(const struct layout *layout, uint32_t i, uint64_t rows, uint64_t bytes,
 	const struct stile_constraints *limits, struct stile_report *why) {
 	const struct stile_image_plane *plane = &layout->info->planes[i];
 	uint32_t row_align = get_row_align(layout, i, limits);
-	uint64_t rows = get_shape(layout, i, limits).rows, end;
+	uint64_t end;
 	if (!format_align(rows, row_align, &rows) ||
 		!format_rows_end(plane->offset, plane->pitch, rows, 1, &end)) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, UINT64_MAX, bytes,
@@ -220,11 +220,10 @@ static int check_rows(const struct layout *layout, uint32_t i, uint64_t bytes,
 }
 
 /* The same for what drivers touch below the last row. */
-static int check_touched(const struct layout *layout, uint32_t i, uint64_t bytes,
+static int check_touched(const struct layout *layout, uint32_t i, uint64_t rows, uint64_t bytes,
 	const struct device_limits *limits, struct stile_report *why) {
 	const struct stile_image_plane *plane = &layout->info->planes[i];
 	uint32_t row_group = layout->tiling == NULL ? limits->row_group : 1;
-	uint64_t rows = get_shape(layout, i, &limits->import).rows;
 	/* What is in the last page behind the end can be touched without harm. */
 	uint64_t mapped, touched = UINT64_MAX;
 	if (!format_align(bytes, os_page_size(), &mapped) ||
@@ -267,16 +266,16 @@ static int check_bounds(const struct layout *layout, uint32_t i, uint64_t bytes,
 		return check_opaque(layout, i, bytes, why);
 	}
 	uint32_t pitch = layout->info->planes[i].pitch;
-	uint64_t row = get_shape(layout, i, &limits->import).row_bytes;
-	if (pitch < row) {
-		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, row, pitch,
+	struct format_shape shape = get_shape(layout, i, &limits->import);
+	if (pitch < shape.row_bytes) {
+		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, shape.row_bytes, pitch,
 			"plane %u: pitch %u is too small for %u pixels of %s, which need %" PRIu64
 			" bytes%s",
-			i, pitch, layout->info->width, layout->format->name, row,
+			i, pitch, layout->info->width, layout->format->name, shape.row_bytes,
 			make_note(layout, i, 1).text);
 	}
-	int ret = check_rows(layout, i, bytes, &limits->import, why);
-	return ret < 0 ? ret : check_touched(layout, i, bytes, limits, why);
+	int ret = check_rows(layout, i, shape.rows, bytes, &limits->import, why);
+	return ret < 0 ? ret : check_touched(layout, i, shape.rows, bytes, limits, why);
 }
 
 static int refuse_closed(int fd, uint32_t plane, struct stile_report *why) {
@@ -285,20 +284,29 @@ static int refuse_closed(int fd, uint32_t plane, struct stile_report *why) {
 }
 
 /*
- * Memory that this backend knows, that allows everything for good, by a descriptor that does too: there is
- * nothing to be checked that was not when it became known. A reference, or NULL.
+ * That reference, if it is of memory that this backend knows and that allows everything for good: there is
+ * nothing to be checked that was not when it became known. Or NULL.
  */
-static struct stile_buffer *find_trusted(
-	struct stile_device *device, int fd, const struct stat *st) {
-	struct stile_buffer *buffer = buffer_table_find(st);
+static struct stile_buffer *keep_trusted(struct stile_device *device, struct stile_buffer *buffer) {
 	if (buffer != NULL && buffer->backend == device->ops && buffer->seals_are_final &&
 		buffer_get_usage(buffer) == USAGE_ALL &&
 		(__atomic_load_n(&buffer->lacks_fds, __ATOMIC_RELAXED) & STILE_USAGE_WRITE) == 0 &&
-		device->ops->device_check(device) == 0 && buffer_fd_access(fd) == (int)USAGE_ALL) {
+		device->ops->device_check(device) == 0) {
 		return buffer;
 	}
 	stile_buffer_unref(buffer);
 	return NULL;
+}
+
+/* The buffer of such memory, by a descriptor that allows everything, too. A reference, or NULL. */
+static struct stile_buffer *find_trusted(
+	struct stile_device *device, int fd, const struct stat *st) {
+	struct stile_buffer *buffer = keep_trusted(device, buffer_table_find(fd, st));
+	if (buffer != NULL && buffer_fd_access(fd) != (int)USAGE_ALL) {
+		stile_buffer_unref(buffer);
+		buffer = NULL;
+	}
+	return buffer;
 }
 
 /* The usages that the descriptor of memory allows that is not known so well, or why it cannot be used. */
@@ -331,10 +339,13 @@ static int check_plane(struct stile_device *device, const struct layout *layout,
 	struct stile_buffer **buffer, struct stile_report *why) {
 	int fd = layout->info->planes[i].fd;
 	struct stat st;
-	if (os_fstat(fd, &st) < 0) {
-		return refuse_closed(fd, i, why);
+	*buffer = keep_trusted(device, buffer_table_find_duplicate(fd));
+	if (*buffer == NULL) {
+		if (os_fstat(fd, &st) < 0) {
+			return refuse_closed(fd, i, why);
+		}
+		*buffer = find_trusted(device, fd, &st);
 	}
-	*buffer = find_trusted(device, fd, &st);
 	int usage = *buffer != NULL ? (int)USAGE_ALL : check_plane_fd(device, layout, i, why);
 	if (usage < 0) {
 		return usage;
@@ -377,8 +388,8 @@ static int check_plane_count(const struct layout *layout, struct stile_report *w
  * a reference on each that is known already.
  */
 static int check_import(struct stile_device *device, const struct stile_image_info *info,
-	struct stile_buffer *buffers[STILE_MAX_PLANES], struct stile_report *why) {
-	const struct stile_format *format = stile_format_get(info->fourcc);
+	const struct stile_format *format, struct stile_buffer *buffers[STILE_MAX_PLANES],
+	struct stile_report *why) {
 	const struct device_limits *limits = &device->limits;
 	int ret = check_picture(device, info, format, &limits->import, why);
 	if (ret < 0) {
@@ -407,18 +418,21 @@ static int check_import(struct stile_device *device, const struct stile_image_in
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
-struct stile_image *image_alloc(
-	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed) {
-	struct stile_image *image = calloc(1, sizeof(*image));
+struct stile_image *image_alloc(struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_format *format, uint32_t allowed) {
+	/* Not calloc(), which does without malloc()'s quick lists in the C library of many systems. */
+	struct stile_image *image = malloc(sizeof(*image));
 	if (image == NULL) {
 		return NULL;
 	}
-	image->device = device_ref(device);
-	image->refs = 1;
-	image->format = stile_format_get(info->fourcc);
-	image->tiling = image_find_tiling(device, info->modifier);
-	image->allowed = allowed;
-	image->info = *info;
+	*image = (struct stile_image){
+		.device = device_ref(device),
+		.refs = 1,
+		.format = format,
+		.tiling = image_find_tiling(device, info->modifier),
+		.allowed = allowed,
+		.info = *info,
+	};
 	for (size_t i = 0; i < ARRAY_LENGTH(image->info.planes); i++) {
 		image->info.planes[i].fd = -1;
 	}
@@ -492,7 +506,8 @@ static int create_in_buffer(struct stile_device *device, struct stile_image_info
 	if (!lay_out(device, needs, info, &bytes)) {
 		return -ERANGE;
 	}
-	struct stile_image *image = image_alloc(device, info, USAGE_ALL);
+	struct stile_image *image =
+		image_alloc(device, info, stile_format_get(info->fourcc), USAGE_ALL);
 	if (image == NULL) {
 		return -ENOMEM;
 	}
@@ -664,9 +679,10 @@ int stile_image_import(struct stile_device *device, const struct stile_image_inf
 	struct stile_report why;
 	struct stile_buffer *buffers[STILE_MAX_PLANES] = { 0 };
 	struct stile_image *image = NULL;
-	ret = check_import(device, &known, buffers, &why);
+	const struct stile_format *format = stile_format_get(known.fourcc);
+	ret = check_import(device, &known, format, buffers, &why);
 	if (ret >= 0) {
-		image = image_alloc(device, &known, (uint32_t)ret);
+		image = image_alloc(device, &known, format, (uint32_t)ret);
 		ret = image == NULL ? report_refuse(&why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0,
 					      "out of memory")
 				    : 0;
@@ -700,7 +716,7 @@ int stile_image_check(struct stile_device *device, const struct stile_image_info
 	}
 	struct stile_report why;
 	struct stile_buffer *buffers[STILE_MAX_PLANES] = { 0 };
-	ret = check_import(device, &known, buffers, &why);
+	ret = check_import(device, &known, stile_format_get(known.fourcc), buffers, &why);
 	unref_buffers(buffers);
 	if (ret < 0) {
 		report_give(report, &why);
@@ -718,7 +734,8 @@ static int check_height(const struct stile_image *image, const struct layout *la
 	}
 	int ret = 0;
 	for (uint32_t i = 0; i < image->info.plane_count && ret == 0 && !is_opaque(layout); i++) {
-		ret = check_rows(layout, i, stile_buffer_get_bytes(image->buffers[i]), wanted, why);
+		ret = check_rows(layout, i, get_shape(layout, i, wanted).rows,
+			stile_buffer_get_bytes(image->buffers[i]), wanted, why);
 	}
 	return ret;
 }

@@ -41,8 +41,8 @@ struct image_plane {
 };
 
 /** A new reference to an image that has no buffers yet; what `info` says was checked. NULL: no memory. */
-struct stile_image *image_alloc(
-	struct stile_device *device, const struct stile_image_info *info, uint32_t allowed);
+struct stile_image *image_alloc(struct stile_device *device, const struct stile_image_info *info,
+	const struct stile_format *format, uint32_t allowed);
 
 /** The layout that a device has by this modifier; NULL: it is linear, or no layout of the device's. */
 const struct format_tiling *image_find_tiling(const struct stile_device *device, uint64_t modifier);

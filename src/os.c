@@ -113,6 +113,21 @@ int os_dup(int fd) {
 	return copy < 0 ? -errno : copy;
 }
 
+bool os_is_duplicate(int fd, int other) {
+	/* Of Linux 6.10, and in newer headers than are needed for the rest. */
+	enum { DUPFD_QUERY = 1027 };
+	static bool unknown;
+	if (__atomic_load_n(&unknown, __ATOMIC_RELAXED)) {
+		return false;
+	}
+	int before = errno, ret = fcntl(fd, DUPFD_QUERY, other);
+	if (ret < 0 && errno == EINVAL) {
+		__atomic_store_n(&unknown, true, __ATOMIC_RELAXED);
+	}
+	errno = before;
+	return ret == 1;
+}
+
 int os_fstat(int fd, struct stat *st) {
 #if defined(SYS_fstat) && defined(__LP64__)
 	/* glibc asks in the way that also takes a path, which costs a fifth more. */
@@ -240,5 +255,11 @@ bool os_is_readable(int fd) {
 }
 
 uint64_t os_page_size(void) {
-	return (uint64_t)sysconf(_SC_PAGESIZE);
+	static uint64_t bytes;
+	uint64_t known = __atomic_load_n(&bytes, __ATOMIC_RELAXED);
+	if (known == 0) {
+		known = (uint64_t)sysconf(_SC_PAGESIZE);
+		__atomic_store_n(&bytes, known, __ATOMIC_RELAXED);
+	}
+	return known;
 }

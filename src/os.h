@@ -42,6 +42,9 @@ int os_fstat(int fd, struct stat *st);
 /** A duplicate, CLOEXEC. The new descriptor, -EBADF or -EMFILE. */
 int os_dup(int fd);
 
+/** Are these duplicates of each other: of one open file? False, too, where the kernel does not say. */
+bool os_is_duplicate(int fd, int other);
+
 /** A zeroed file in memory, CLOEXEC, sealed against any change of size. Or -errno. */
 int os_memfd_create(const char *name, uint64_t bytes);
 

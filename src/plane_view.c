@@ -67,7 +67,8 @@ int stile_image_create_plane_view(struct stile_image *image, uint32_t plane,
 	info.plane_count = 1;
 	memset(info.planes, 0, sizeof(info.planes));
 	info.planes[0] = image->info.planes[plane];
-	struct stile_image *view = image_alloc(image->device, &info, image->allowed);
+	struct stile_image *view =
+		image_alloc(image->device, &info, stile_format_get(info.fourcc), image->allowed);
 	if (view == NULL) {
 		ret = report_refuse(
 			&why, -ENOMEM, STILE_REASON_RESOURCES, plane, 0, 0, "out of memory");

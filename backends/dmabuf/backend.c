@@ -327,6 +327,7 @@ const struct stile_backend_ops stile_backend_dmabuf = {
 	.device_describe = dmabuf_device_describe,
 	.buffer_create = dmabuf_buffer_create,
 	.buffer_import = dmabuf_buffer_import,
+	.buffer_fd = dma_buf_get_fd,
 	.buffer_renamed = dma_buf_renamed,
 	.image_allocate = dmabuf_image_allocate,
 	.image_takes = dmabuf_image_takes,

@@ -253,6 +253,7 @@ const struct stile_backend_ops stile_backend_swgpu = {
 	.buffer_create = memory_create_buffer,
 	.buffer_import = memory_import_buffer,
 	.buffer_adopt = memory_adopt,
+	.buffer_fd = memory_get_fd,
 	.memory_check = memory_check,
 	.sg_map = swgpu_sg_map,
 	.sg_free = swgpu_sg_free,

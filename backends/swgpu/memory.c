@@ -513,6 +513,13 @@ int memory_adopt(struct stile_buffer *buffer, int fd, uint32_t usage) {
 	return 0;
 }
 
+int memory_get_fd(const struct stile_buffer *buffer) {
+	const struct memory *memory = buffer->priv;
+	/* Without the lock: whose file is known is in that file to stay. */
+	return storage_get_fd(
+		__atomic_load_n(&memory->storage, __ATOMIC_ACQUIRE), STILE_USAGE_WRITE);
+}
+
 /* ---- What is asked of it ------------------------------------------------------------------- */
 
 enum stile_swgpu_placement stile_swgpu_get_placement(struct stile_buffer *buffer) {

@@ -52,8 +52,9 @@ static void note_fd(struct page *page, int fd) {
 	ssize_t n = readlink(path, page->target[fd], TARGET_BYTES - 1);
 	page->open[fd] = n >= 0;
 	page->target[fd][n < 0 ? 0 : n] = '\0';
-	/* Check's own file, a new one for each part of a test. */
-	if (strstr(page->target[fd], "/check_") != NULL) {
+	/* Check's own file, a new one for each part of a test; Mesa's shaders, which a thread of its opens and closes. */
+	if (strstr(page->target[fd], "/check_") != NULL ||
+		strstr(page->target[fd], "/mesa_shader_cache") != NULL) {
 		page->open[fd] = false;
 		page->target[fd][0] = '\0';
 	}

@@ -398,14 +398,78 @@ START_TEST(files_are_known_by_both_numbers) {
 	ck_assert_int_eq(buffer_table_set_file(exported, &st), 0);
 	st.st_dev = 2;
 	ck_assert_int_eq(buffer_table_set_file(second, &st), 0);
-	struct stile_buffer *found = buffer_table_find(&st);
+	struct stile_buffer *found = buffer_table_find(-1, &st);
 	ck_assert_ptr_eq(found, second);
 	stile_buffer_unref(found);
 	ck_assert_int_eq(buffer_table_set_file(third, &st), -EEXIST);
 	st.st_ino = 2;
-	ck_assert_ptr_null(buffer_table_find(&st));
+	ck_assert_ptr_null(buffer_table_find(-1, &st));
 	stile_buffer_unref(third);
 	stile_buffer_unref(second);
+}
+END_TEST
+
+/* Often enough that whose descriptor of this number was last is what is asked about first. */
+static void import_often(int fd, const struct stile_buffer *buffer) {
+	for (int i = 0; i < 3; i++) {
+		struct stile_buffer *found = import(device, fd, BOTH);
+		ck_assert_ptr_eq(found, buffer);
+		stile_buffer_unref(found);
+	}
+}
+
+static int import_error(int fd) {
+	struct stile_report report = { .size = sizeof(report) };
+	struct stile_buffer *buffer;
+	int ret = stile_buffer_import_fd(device, fd, BOTH, &report, &buffer);
+	ck_assert_ptr_null(buffer);
+	return ret;
+}
+
+/* B-5. Wrong code: a descriptor is the buffer's of which one with its number was before. */
+START_TEST(number_of_a_descriptor_says_nothing) {
+	struct stile_buffer *first = get(_i), *second = create(page);
+	int fd = export(first, BOTH), theirs = export(second, BOTH);
+	import_often(fd, first);
+	ck_assert_int_eq(dup3(theirs, fd, O_CLOEXEC), fd);
+	import_often(fd, second);
+	stile_buffer_unref(second);
+	/* Its storage goes, its file does not. */
+	second = import(device, fd, BOTH);
+	import_often(fd, second);
+	close(fd);
+	ck_assert_int_eq(import_error(fd), -EBADF);
+	close(theirs);
+	stile_buffer_unref(second);
+	stile_buffer_unref(first);
+}
+END_TEST
+
+/* B-3. Wrong code: a descriptor allows what one of the same file with its number did. */
+START_TEST(number_of_a_descriptor_grants_nothing) {
+	struct stile_buffer *buffer = get(_i);
+	int fd = export(buffer, BOTH);
+	import_often(fd, buffer);
+	int weak = memory_reopen(fd, O_RDONLY);
+	ck_assert_int_eq(dup3(weak, fd, O_CLOEXEC), fd);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(import_error(fd), -EACCES);
+	}
+	close(weak);
+	close(fd);
+	stile_buffer_unref(buffer);
+}
+END_TEST
+
+/* Section 12. Wrong code: what was writable when it was last imported is not looked at again. */
+START_TEST(seal_that_came_since_is_seen) {
+	int fd = memory_create(page, F_SEAL_SHRINK);
+	struct stile_buffer *buffer = import(device, fd, BOTH);
+	import_often(fd, buffer);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+	ck_assert_int_eq(import_error(fd), -EACCES);
+	close(fd);
+	stile_buffer_unref(buffer);
 }
 END_TEST
 
@@ -1022,6 +1086,9 @@ static Suite *suite(void) {
 	tcase_add_test(identity, file_of_another_buffer_is_eexist);
 	tcase_add_test(identity, files_are_known_by_both_numbers);
 	tcase_add_test(identity, buffer_that_is_going_is_not_found);
+	tcase_add_loop_test(identity, number_of_a_descriptor_says_nothing, 0, KINDS);
+	tcase_add_loop_test(identity, number_of_a_descriptor_grants_nothing, 0, KINDS);
+	tcase_add_test(identity, seal_that_came_since_is_seen);
 	tcase_add_test(identity, file_that_was_imported_before_is_eexist);
 	tcase_add_test(identity, exporter_that_gives_two_files_is_eexist);
 	tcase_add_test(identity, error_of_export_is_passed_on);
