@@ -279,6 +279,32 @@ START_TEST(clearing_forgets_all_and_leaves_what_is_in_use) {
 }
 END_TEST
 
+/*
+ * What is in use is forgotten, before its user drops the buffer or after. Wrong code: a buffer that goes under
+ * him, or one that stays.
+ */
+START_TEST(what_was_cleared_keeps_its_buffer_while_it_is_used) {
+	struct test_exporter exporter;
+	test_exporter_init(&exporter, 4096);
+	struct stile_buffer *buffer = test_exporter_export(&exporter);
+	const struct import_key key = key_of(buffer, 0);
+	struct import_entry *entry = import(&cache, &key);
+	if (_i == 0) {
+		stile_buffer_unref(buffer);
+	}
+	import_cache_clear(&cache);
+	if (_i == 1) {
+		stile_buffer_unref(buffer);
+	}
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
+	ck_assert_uint_eq(destroyed[0], 0);
+	import_cache_put(entry);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 1);
+	ck_assert_uint_eq(destroyed[0], 1);
+	test_exporter_finish(&exporter);
+}
+END_TEST
+
 /* Wrong code: "none" taken for the default, or for "as many as you like". */
 START_TEST(without_a_cache_each_import_is_its_own) {
 	struct import_cache none;
@@ -311,17 +337,46 @@ START_TEST(who_comes_second_gets_what_the_first_made) {
 }
 END_TEST
 
+static struct import_key key_of_three(struct stile_buffer *first, struct stile_buffer *second) {
+	struct import_key key = key_of(first, 0);
+	key.words += 2 * 3;
+	key.planes[1].buffer = second;
+	key.planes[2].buffer = first;
+	return key;
+}
+
 /* Planes of two buffers, two of them in one. Wrong code: an ear left at a buffer that goes later, or lost. */
 START_TEST(an_image_of_several_buffers_goes_with_the_first_of_them) {
 	struct stile_buffer *buffers[] = { create_buffer(), create_buffer() };
-	struct import_key key = key_of(buffers[0], 0);
-	key.words += 2 * 3;
-	key.planes[1].buffer = buffers[1];
-	key.planes[2].buffer = buffers[0];
+	const struct import_key key = key_of_three(buffers[0], buffers[1]);
 	import_cache_put(import(&cache, &key));
 	stile_buffer_unref(buffers[_i]);
 	ck_assert_uint_eq(destroyed[0], 1);
 	stile_buffer_unref(buffers[1 - _i]);
+}
+END_TEST
+
+/* Wrong code: one of its buffers goes while it is used; or one stays when it is not. */
+START_TEST(an_image_of_several_buffers_in_use_keeps_all) {
+	struct test_exporter exporters[2];
+	struct stile_buffer *buffers[2];
+	for (size_t i = 0; i < 2; i++) {
+		test_exporter_init(&exporters[i], 4096);
+		buffers[i] = test_exporter_export(&exporters[i]);
+	}
+	const struct import_key key = key_of_three(buffers[0], buffers[1]);
+	struct import_entry *entry = import(&cache, &key);
+	stile_buffer_unref(buffers[_i]);
+	stile_buffer_unref(buffers[1 - _i]);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(exporters[i].count[OP_RELEASE], 0);
+	}
+	import_cache_put(entry);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(exporters[i].count[OP_RELEASE], 1);
+		test_exporter_finish(&exporters[i]);
+	}
+	ck_assert_uint_eq(destroyed[0], 1);
 }
 END_TEST
 
@@ -368,6 +423,8 @@ static void step(uint64_t *random) {
 		struct import_key key = key_of(buffer, what / 65536 % 2);
 		struct import_entry *first = import(&shared, &key), *second = import(&shared, &key);
 		stile_buffer_unref(buffer);
+		/* It is in use. */
+		runner_require(stile_buffer_get_bytes(buffer) == 1 << 16, "the buffer is gone");
 		import_cache_put(first);
 		import_cache_put(second);
 	}
@@ -466,9 +523,11 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, an_object_in_use_keeps_its_buffer_and_an_idle_one_goes_with_it);
 	tcase_add_test(tcase, the_longest_unused_goes_when_there_are_too_many);
 	tcase_add_test(tcase, clearing_forgets_all_and_leaves_what_is_in_use);
+	tcase_add_loop_test(tcase, what_was_cleared_keeps_its_buffer_while_it_is_used, 0, 2);
 	tcase_add_test(tcase, without_a_cache_each_import_is_its_own);
 	tcase_add_test(tcase, who_comes_second_gets_what_the_first_made);
 	tcase_add_loop_test(tcase, an_image_of_several_buffers_goes_with_the_first_of_them, 0, 2);
+	tcase_add_loop_test(tcase, an_image_of_several_buffers_in_use_keeps_all, 0, 2);
 	tcase_add_test(tcase, imports_evictions_and_ends_by_chance);
 	tcase_add_test(tcase, finishing_waits_for_a_buffer_that_is_just_going);
 	suite_add_tcase(suite, tcase);
