@@ -86,6 +86,11 @@ static int check_metadata(const struct stile_format *format, const struct format
 static int check_picture(const struct stile_device *device, const struct stile_image_info *info,
 	const struct stile_format *format, const struct stile_constraints *limits,
 	struct stile_report *why) {
+	if (os_is_big_endian()) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
+			"this host is big-endian: formats are named by little-endian words, and Stile "
+			"knows none by other names yet: its colours would be wrong");
+	}
 	if (format == NULL) {
 		char text[5];
 		format_fourcc_text(info->fourcc, text);

@@ -263,3 +263,8 @@ uint64_t os_page_size(void) {
 	}
 	return known;
 }
+
+bool os_is_big_endian(void) {
+	const uint16_t word = 1;
+	return *(const uint8_t *)&word == 0;
+}

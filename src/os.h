@@ -88,6 +88,9 @@ int os_timerfd(int64_t after_ns);
 
 uint64_t os_page_size(void);
 
+/** Of words in memory, is the highest byte the first? */
+bool os_is_big_endian(void);
+
 /* ---- What is worth being inlined ---- */
 
 enum { OS_LOCK_FREE = 0, OS_LOCK_HELD = 1, OS_LOCK_CONTENDED = 2 };

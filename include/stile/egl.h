@@ -78,7 +78,8 @@ struct stile_egl_gl_format {
  * @retval 0        *out is valid
  * @retval -EINVAL  out->size is impossible
  * @retval -EOPNOTSUPP  GL ES has no such format: of many, stile_egl_import_image()
- *                  makes a texture all the same; or Stile does not know it
+ *                  makes a texture all the same; or Stile does not know it; or
+ *                  the host is big-endian
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_egl_get_gl_format(

@@ -66,7 +66,8 @@ struct stile_image_info {
  *                  know
  * @retval -ERANGE  the extent is larger than the backend's limit
  * @retval -EOPNOTSUPP  unknown format, a modifier that the backend does not have,
- *                  or one with metadata for more planes than an image has
+ *                  or one with metadata for more planes than an image has; or
+ *                  the host is big-endian
  * @retval -EIO     the device is lost
  * @retval -ENOMEM  out of memory
  * @since 0.1
@@ -101,7 +102,7 @@ STILE_API STILE_MUST_CHECK int stile_image_create(struct stile_device *device,
  *                  than the backend's limit
  * @retval -EOPNOTSUPP  unknown format, a modifier that the backend does not take
  *                  (DRM_FORMAT_MOD_INVALID always), or one with metadata
- *                  for more planes than an image has
+ *                  for more planes than an image has; or the host is big-endian
  * @retval -E2BIG   info is newer than the library and uses fields it does not
  *                  know
  * @retval -EMFILE  the process has no descriptor left

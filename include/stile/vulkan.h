@@ -128,7 +128,8 @@ struct stile_vulkan_format {
  *
  * @retval 0        *out is valid
  * @retval -EINVAL  out->size is impossible
- * @retval -EOPNOTSUPP  Vulkan has no such format, or Stile does not know it
+ * @retval -EOPNOTSUPP  Vulkan has no such format, or Stile does not know it, or the
+ *                  host is big-endian
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_vulkan_format_get(

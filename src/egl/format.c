@@ -7,6 +7,7 @@
 #include "src/egl/egl.h"
 #include "src/egl/gl.h"
 #include "src/macros.h"
+#include "src/os.h"
 
 struct entry {
 	uint32_t fourcc;
@@ -43,7 +44,9 @@ int stile_egl_get_gl_format(uint32_t fourcc, struct stile_egl_gl_format *out) {
 	while (i < ARRAY_LENGTH(entries) && entries[i].fourcc != fourcc) {
 		i++;
 	}
-	if (i == ARRAY_LENGTH(entries) || entries[i].internal_format == GL_NONE) {
+	/* Packed types of GL are of words as the host has them, fourccs of little-endian ones. */
+	if (i == ARRAY_LENGTH(entries) || entries[i].internal_format == GL_NONE ||
+		os_is_big_endian()) {
 		return -EOPNOTSUPP;
 	}
 	const struct stile_egl_gl_format all = {

@@ -4,6 +4,7 @@
 
 #include "src/abi.h"
 #include "src/macros.h"
+#include "src/os.h"
 #include "src/vulkan/vulkan.h"
 
 /* What DRM names from the highest bit, Vulkan names from the lowest byte, but for what it packs. */
@@ -63,7 +64,8 @@ int stile_vulkan_format_get(uint32_t fourcc, struct stile_vulkan_format *out) {
 		return -EINVAL;
 	}
 	const struct entry *entry = find(fourcc);
-	if (entry == NULL || entry->format == VK_FORMAT_UNDEFINED) {
+	/* Packed VkFormats are of words as the host has them, fourccs of little-endian ones. */
+	if (entry == NULL || entry->format == VK_FORMAT_UNDEFINED || os_is_big_endian()) {
 		return -EOPNOTSUPP;
 	}
 	const struct stile_vulkan_format all = {
@@ -81,7 +83,8 @@ int stile_vulkan_format_get(uint32_t fourcc, struct stile_vulkan_format *out) {
 
 /* RGB comes first in the table. */
 uint32_t stile_vulkan_format_get_fourcc(VkFormat format) {
-	for (size_t i = 0; i < ARRAY_LENGTH(entries) && format != VK_FORMAT_UNDEFINED; i++) {
+	bool is_known = format != VK_FORMAT_UNDEFINED && !os_is_big_endian();
+	for (size_t i = 0; i < ARRAY_LENGTH(entries) && is_known; i++) {
 		if (entries[i].format == format && strcmp(entries[i].order, identity) == 0) {
 			return entries[i].fourcc;
 		}
