@@ -19,11 +19,11 @@ STILE_BEGIN_DECLS
 /** Bytes of a UUID. */
 enum { STILE_UUID_BYTES = 16 };
 
-/** How an image is in its memory. */
+/** How an image or a buffer is in its memory. */
 enum {
 	/** Tiled as the driver likes it; else linear. */
 	STILE_OPAQUE_OPTIMAL = 1u << 0,
-	/** The memory was allocated for this image only. */
+	/** The memory was allocated for nothing else. */
 	STILE_OPAQUE_DEDICATED = 1u << 1,
 };
 
@@ -38,6 +38,22 @@ struct stile_opaque_image {
 	uint32_t height; /**< pixels */
 	uint32_t fourcc; /**< DRM_FORMAT_* */
 	uint32_t usage;  /**< VkImageUsageFlags that it was created with */
+	/** The memoryTypeIndex that the memory was allocated with. */
+	uint32_t memory_type;
+	/** Whose memory it is: both have to be the importer's. */
+	uint8_t device_uuid[STILE_UUID_BYTES];
+	uint8_t driver_uuid[STILE_UUID_BYTES];
+};
+
+/** Bytes in such memory: what a VkBuffer has. */
+struct stile_opaque_buffer {
+	size_t size;     /**< sizeof(struct stile_opaque_buffer) */
+	int fd;          /**< the memory */
+	uint32_t flags;  /**< STILE_OPAQUE_DEDICATED or 0 */
+	uint64_t bytes;  /**< of the memory, as it was allocated */
+	uint64_t offset; /**< of the buffer in it */
+	uint64_t length; /**< bytes of the buffer */
+	uint32_t usage;  /**< VkBufferUsageFlags that it was created with */
 	/** The memoryTypeIndex that the memory was allocated with. */
 	uint32_t memory_type;
 	/** Whose memory it is: both have to be the importer's. */

@@ -22,7 +22,7 @@ STILE_BEGIN_DECLS
  */
 
 /**
- * A VkBuffer whose memory is a stile_buffer's, without a copy.
+ * A VkBuffer whose memory is a stile_buffer's or another VkDevice's, without a copy.
  *
  * Thread-safety: immutable.
  */
@@ -80,7 +80,7 @@ STILE_API void stile_vulkan_buffer_destroy(struct stile_vulkan_buffer *buffer);
 STILE_API VkBuffer stile_vulkan_buffer_get_handle(
 	const struct stile_vulkan_buffer *buffer);
 
-/** Which way was taken: a STILE_MEMORY_*. @since 0.1 */
+/** What memory it has: a STILE_MEMORY_*. @since 0.1 */
 STILE_API uint32_t stile_vulkan_buffer_get_memory(
 	const struct stile_vulkan_buffer *buffer);
 
@@ -247,6 +247,80 @@ STILE_API STILE_MUST_CHECK int stile_vulkan_export_opaque(
 STILE_API STILE_MUST_CHECK int stile_vulkan_import_opaque(
 	struct stile_vulkan *vulkan, const struct stile_opaque_image *image,
 	struct stile_report *report, struct stile_vulkan_image **out);
+
+/** A VkBuffer of the application's own, as it was created and bound. */
+struct stile_vulkan_own_buffer {
+	size_t size; /**< sizeof(struct stile_vulkan_own_buffer) */
+	/** Created with VkExternalMemoryBufferCreateInfo for OPAQUE_FD. */
+	VkDeviceSize length;
+	VkBufferUsageFlags usage;
+
+	/** Allocated with VkExportMemoryAllocateInfo for OPAQUE_FD. */
+	VkDeviceMemory memory;
+	VkDeviceSize bytes;   /**< its allocationSize */
+	uint32_t memory_type; /**< its memoryTypeIndex */
+	VkDeviceSize offset;  /**< where the buffer is bound */
+	VkBool32 dedicated;   /**< allocated for this buffer only */
+};
+
+/**
+ * Describe a VkBuffer of the application's for another VkDevice of the same driver:
+ * for drivers that export no dma-bufs, and memory that is none. Given to others and
+ * taken back with stile_vulkan_get_peer_family(STILE_MEMORY_OPAQUE_FD). May block
+ * as a Vulkan call may.
+ *
+ * @param vulkan    borrowed
+ * @param own       borrowed; its memory has to be alive during the call only
+ * @param report    why not; may be NULL
+ * @param[out] out  filled in, the caller having set out->size; its descriptor
+ *                  is new, CLOEXEC and the caller's; -1 on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  memory, length or usage is missing, a size is impossible, or
+ *                  out has no room for all
+ * @retval -E2BIG   own is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EOPNOTSUPP  an extension is not enabled, or the driver exports no such
+ *                  buffer as OPAQUE_FD
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_export_opaque_buffer(
+	struct stile_vulkan *vulkan, const struct stile_vulkan_own_buffer *own,
+	struct stile_report *report, struct stile_opaque_buffer *out);
+
+/**
+ * Make a VkBuffer of one that another VkDevice of the same driver, perhaps in
+ * another process, has described, without a copy. It has the length and the usage
+ * that it was created with there; stile_vulkan_buffer_get_memory() says
+ * STILE_MEMORY_OPAQUE_FD. May block as a Vulkan call may.
+ *
+ * @param vulkan    borrowed
+ * @param buffer    borrowed, its descriptor too: as
+ *                  stile_vulkan_export_opaque_buffer() gave it
+ * @param report    why not; may be NULL
+ * @param[out] out  the VkBuffer, the caller's, who gives it up with
+ *                  stile_vulkan_buffer_destroy(); NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  a size is impossible; no length or usage
+ * @retval -E2BIG   buffer is newer than the library and uses fields it does not
+ *                  know
+ * @retval -EBADF   the descriptor is not open
+ * @retval -EOPNOTSUPP  an extension is not enabled; the memory is another
+ *                  device's or driver's; the driver does not take such a
+ *                  buffer, or not in this type of memory, at this offset
+ * @retval -ERANGE  it is larger than the memory
+ * @retval -EMFILE  the process has no descriptor left
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_import_opaque_buffer(
+	struct stile_vulkan *vulkan, const struct stile_opaque_buffer *buffer,
+	struct stile_report *report, struct stile_vulkan_buffer **out);
 
 STILE_END_DECLS
 

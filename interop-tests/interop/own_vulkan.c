@@ -223,22 +223,47 @@ void own_vulkan_destroy_image(struct own_vulkan *own, const struct stile_vulkan_
 	vkFreeMemory(own->device, image->memory, NULL);
 }
 
-struct own_buffer own_vulkan_create_buffer(struct own_vulkan *own, VkDeviceSize bytes) {
-	struct own_buffer buffer;
+static struct own_buffer create_buffer(
+	struct own_vulkan *own, VkDeviceSize bytes, VkExternalMemoryHandleTypeFlags handle_type) {
+	struct own_buffer buffer = {
+		.shared = {
+			.size = sizeof(buffer.shared),
+			.length = bytes,
+			.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+		},
+	};
+	VkExternalMemoryBufferCreateInfo external = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+		.handleTypes = handle_type,
+	};
 	VkBufferCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+		.pNext = handle_type != 0 ? &external : NULL,
 		.size = bytes,
-		.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+		.usage = buffer.shared.usage,
 	};
 	VkMemoryRequirements needs;
 	require(vkCreateBuffer(own->device, &info, NULL, &buffer.handle) == VK_SUCCESS);
 	vkGetBufferMemoryRequirements(own->device, buffer.handle, &needs);
+	buffer.shared.offset = handle_type != 0 ? needs.alignment : 0;
+	needs.size += buffer.shared.offset;
+	buffer.shared.bytes = needs.size;
+	buffer.shared.memory_type = choose_type(&needs);
 	/* Of a driver that draws on the CPU, the CPU sees all memory. */
-	buffer.memory = allocate(own, &needs, 0);
-	require(vkBindBufferMemory(own->device, buffer.handle, buffer.memory, 0) == VK_SUCCESS);
-	require(vkMapMemory(own->device, buffer.memory, 0, VK_WHOLE_SIZE, 0, &buffer.address) ==
-		VK_SUCCESS);
+	buffer.shared.memory = buffer.memory = allocate(own, &needs, handle_type);
+	require(vkBindBufferMemory(own->device, buffer.handle, buffer.memory,
+			buffer.shared.offset) == VK_SUCCESS);
+	require(vkMapMemory(own->device, buffer.memory, buffer.shared.offset, VK_WHOLE_SIZE, 0,
+			&buffer.address) == VK_SUCCESS);
 	return buffer;
+}
+
+struct own_buffer own_vulkan_create_buffer(struct own_vulkan *own, VkDeviceSize bytes) {
+	return create_buffer(own, bytes, 0);
+}
+
+struct own_buffer own_vulkan_create_shared_buffer(struct own_vulkan *own, VkDeviceSize bytes) {
+	return create_buffer(own, bytes, OWN_OPAQUE_FD);
 }
 
 void own_vulkan_destroy_buffer(struct own_vulkan *own, const struct own_buffer *buffer) {

@@ -64,9 +64,12 @@ struct own_buffer {
 	VkBuffer handle;
 	VkDeviceMemory memory;
 	void *address;
+	struct stile_vulkan_own_buffer shared; /* what there is to say of it */
 };
 
 struct own_buffer own_vulkan_create_buffer(struct own_vulkan *own, VkDeviceSize bytes);
+/** One that is exportable as OPAQUE_FD, behind something in its memory. */
+struct own_buffer own_vulkan_create_shared_buffer(struct own_vulkan *own, VkDeviceSize bytes);
 void own_vulkan_destroy_buffer(struct own_vulkan *own, const struct own_buffer *buffer);
 
 /** A picture to be known again, which has no two pixels alike nearby: its pixels, as ABGR8888; all, without gaps. */

@@ -128,6 +128,11 @@ START_TEST(what_needs_an_extension_is_refused_by_its_name) {
 				 VK_BUFFER_USAGE_TRANSFER_SRC_BIT, 0, &why, &buffer),
 		-EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].buffer));
+	const struct stile_opaque_buffer bytes = {
+		.size = sizeof(bytes), .fd = -1, .length = 4096, .usage = 1
+	};
+	ck_assert_int_lt(stile_vulkan_import_opaque_buffer(adapter, &bytes, &why, &buffer), 0);
+	ck_assert(cases[_i].opaque == NULL || strstr(why.text, cases[_i].opaque) != NULL);
 	ck_assert_int_eq(
 		stile_vulkan_export_image(adapter, &made, device, &why, &exported), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].image));
@@ -669,6 +674,105 @@ START_TEST(one_device_s_image_of_any_tiling_is_another_one_s) {
 }
 END_TEST
 
+/* A copy on one device of what is there to a new buffer there, which is looked at. */
+static void check_reads(struct own_vulkan *with, VkBuffer from, uint8_t expected) {
+	struct own_buffer seen = own_vulkan_create_buffer(with, BUFFER_BYTES);
+	const VkBufferCopy region = { .size = BUFFER_BYTES };
+	own_vulkan_begin(with);
+	vkCmdCopyBuffer(with->commands, from, seen.handle, 1, &region);
+	own_vulkan_submit(with);
+	for (size_t i = 0; i < BUFFER_BYTES; i++) {
+		ck_assert_uint_eq(((uint8_t *)seen.address)[i], expected);
+	}
+	own_vulkan_destroy_buffer(with, &seen);
+}
+
+static struct stile_opaque_buffer export_buffer(const struct own_buffer *buffer) {
+	struct stile_opaque_buffer opaque = { .size = sizeof(opaque) };
+	struct stile_report why = { .size = sizeof(why) };
+	int ret = stile_vulkan_export_opaque_buffer(vulkan, &buffer->shared, &why, &opaque);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	ck_assert_int_eq(fcntl(opaque.fd, F_GETFD), FD_CLOEXEC);
+	return opaque;
+}
+
+/* Wrong code: a copy, another place in the memory, or a length that is not the buffer's. */
+START_TEST(one_device_s_buffer_is_another_one_s) {
+	struct own_vulkan other;
+	own_vulkan_init(&other, VK_API_VERSION_1_2, extensions, true);
+	const struct stile_vulkan_info info = own_vulkan_describe(&other);
+	struct stile_vulkan *adapter = own_vulkan_create_adapter(&info);
+	struct own_buffer buffer = own_vulkan_create_shared_buffer(&own, BUFFER_BYTES);
+	struct stile_opaque_buffer opaque = export_buffer(&buffer);
+	struct stile_report why = { .size = sizeof(why) };
+	struct stile_vulkan_buffer *imported;
+	int ret = stile_vulkan_import_opaque_buffer(adapter, &opaque, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	close(opaque.fd);
+	ck_assert_uint_eq(stile_vulkan_buffer_get_memory(imported), STILE_MEMORY_OPAQUE_FD);
+	memset(buffer.address, 0x35, BUFFER_BYTES);
+	check_reads(&other, stile_vulkan_buffer_get_handle(imported), 0x35);
+	own_vulkan_begin(&other);
+	vkCmdFillBuffer(other.commands, stile_vulkan_buffer_get_handle(imported), 0, BUFFER_BYTES,
+		0x7c7c7c7c);
+	own_vulkan_submit(&other);
+	check_reads(&own, buffer.handle, 0x7c);
+	stile_vulkan_buffer_destroy(imported);
+	own_vulkan_destroy_buffer(&own, &buffer);
+	stile_vulkan_destroy(adapter);
+	own_vulkan_finish(&other);
+}
+END_TEST
+
+/* It may come from another process. Wrong code: what it says believed; a descriptor or a VkBuffer left. */
+START_TEST(opaque_buffers_that_cannot_be_are_refused) {
+	struct own_buffer buffer = own_vulkan_create_shared_buffer(&own, BUFFER_BYTES);
+	const struct stile_opaque_buffer opaque = export_buffer(&buffer);
+	struct {
+		struct stile_opaque_buffer said;
+		int error;
+		enum stile_reason reason;
+	} cases[] = {
+		{ opaque, -EOPNOTSUPP, STILE_REASON_DEVICE },
+		{ opaque, -EOPNOTSUPP, STILE_REASON_DEVICE },
+		{ opaque, -EBADF, STILE_REASON_FD_CLOSED },
+		{ opaque, -EINVAL, STILE_REASON_USAGE },
+		{ opaque, -EINVAL, STILE_REASON_USAGE },
+		{ opaque, -ERANGE, STILE_REASON_BOUNDS },
+		{ opaque, -ERANGE, STILE_REASON_BOUNDS },
+		{ opaque, -EOPNOTSUPP, STILE_REASON_DRIVER },
+	};
+	cases[0].said.driver_uuid[0] ^= 1;
+	cases[1].said.device_uuid[15] ^= 1;
+	cases[2].said.fd = -1;
+	cases[3].said.length = 0;
+	cases[4].said.usage = 0;
+	cases[5].said.length = opaque.bytes;
+	cases[6].said.offset = UINT64_MAX;
+	cases[7].said.memory_type = 32;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct stile_report why = { .size = sizeof(why) };
+		struct stile_vulkan_buffer *imported;
+		ck_assert_int_eq(
+			stile_vulkan_import_opaque_buffer(vulkan, &cases[i].said, &why, &imported),
+			cases[i].error);
+		ck_assert_ptr_null(imported);
+		ck_assert_int_eq(why.reason, cases[i].reason);
+		ck_assert_uint_gt(strlen(why.text), 0);
+	}
+	close(opaque.fd);
+	struct stile_vulkan_own_buffer nothing = buffer.shared;
+	struct stile_opaque_buffer out = { .size = sizeof(out) - 1, .fd = 7 };
+	ck_assert_int_eq(
+		stile_vulkan_export_opaque_buffer(vulkan, &buffer.shared, NULL, &out), -EINVAL);
+	out.size = sizeof(out);
+	nothing.memory = VK_NULL_HANDLE;
+	ck_assert_int_eq(stile_vulkan_export_opaque_buffer(vulkan, &nothing, NULL, &out), -EINVAL);
+	ck_assert_int_eq(out.fd, -1);
+	own_vulkan_destroy_buffer(&own, &buffer);
+}
+END_TEST
+
 /* Wrong code: memory of another driver believed; a descriptor or an image left after a refusal. */
 START_TEST(opaque_memory_of_others_is_refused) {
 	struct stile_vulkan_own_image image = create_opaque();
@@ -726,6 +830,8 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, memory_without_descriptors_goes_by_host_pointer);
 	tcase_add_test(tcase, one_device_s_image_of_any_tiling_is_another_one_s);
 	tcase_add_test(tcase, opaque_memory_of_others_is_refused);
+	tcase_add_test(tcase, one_device_s_buffer_is_another_one_s);
+	tcase_add_test(tcase, opaque_buffers_that_cannot_be_are_refused);
 	if (extensions == OWN_VULKAN_OLD) {
 		return suite;
 	}

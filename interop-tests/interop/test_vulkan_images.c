@@ -660,6 +660,32 @@ static int try_opaque(void) {
 	return ret;
 }
 
+/* The fake does not look what is in the memory: an image's will do. */
+static int try_opaque_buffer(void) {
+	struct stile_vulkan_own_image of = create_opaque(RGBA_OWN);
+	const struct stile_vulkan_own_buffer own = {
+		.size = sizeof(own),
+		.length = of.bytes,
+		.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT,
+		.memory = of.memory,
+		.bytes = of.bytes,
+		.memory_type = of.memory_type,
+		.dedicated = VK_TRUE,
+	};
+	struct stile_opaque_buffer opaque = { .size = sizeof(opaque) };
+	struct stile_vulkan_buffer *imported = NULL;
+	int ret = TRY(stile_vulkan_export_opaque_buffer(vulkan, &own, &why, &opaque));
+	if (ret == 0) {
+		ret = TRY(stile_vulkan_import_opaque_buffer(vulkan, &opaque, &why, &imported));
+		close(opaque.fd);
+	}
+	ck_assert((opaque.fd >= 0) || ret < 0);
+	ck_assert((imported != NULL) == (ret == 0));
+	stile_vulkan_buffer_destroy(imported);
+	fake_vulkan_destroy_image(fake, &of);
+	return ret;
+}
+
 static int try_buffer(uint32_t memory) {
 	struct stile_buffer *buffer = create_buffer();
 	struct stile_vulkan_buffer *imported;
@@ -709,8 +735,8 @@ static int try_party(void) {
 }
 
 /* The first two for each path. */
-static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque, try_dma_buf,
-	try_host_pointer, try_conversion, try_party };
+static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque,
+	try_opaque_buffer, try_dma_buf, try_host_pointer, try_conversion, try_party };
 enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
 
 /* LINEAR that is not taken as it is told is tried in another way. */

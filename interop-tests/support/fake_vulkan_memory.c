@@ -327,9 +327,11 @@ static VKAPI_ATTR void VKAPI_CALL get_buffer_properties(VkPhysicalDevice physica
 	const struct fake_vulkan *fake = (const struct fake_vulkan *)physical_device;
 	const struct fake_vulkan_memory_traits *traits = fake->traits.memory;
 	answer->externalMemoryProperties = (VkExternalMemoryProperties){
-		.externalMemoryFeatures = info->handleType == FAKE_DMA_BUF ? traits->buffers
-			: info->handleType == HOST_POINTER                 ? traits->host
-									   : 0,
+		.externalMemoryFeatures =
+			info->handleType == FAKE_DMA_BUF || info->handleType == FAKE_OPAQUE_FD
+			? traits->buffers
+			: info->handleType == HOST_POINTER ? traits->host
+							   : 0,
 	};
 }
 

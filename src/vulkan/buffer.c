@@ -189,6 +189,23 @@ static struct stile_vulkan_buffer *add(
 	return buffer_of_entry(import_cache_add(cache, key, &self->entry));
 }
 
+int vulkan_buffer_adopt(struct stile_vulkan *vulkan, VkBuffer handle, VkDeviceMemory memory,
+	struct stile_vulkan_buffer **out, struct stile_report *why) {
+	struct stile_vulkan_buffer *self = calloc(1, sizeof(*self));
+	if (self == NULL) {
+		return report_refuse(
+			why, -ENOMEM, STILE_REASON_RESOURCES, 0, 0, 0, "out of memory");
+	}
+	self->entry.destroy = destroy;
+	self->vulkan = vulkan;
+	self->kind = STILE_MEMORY_OPAQUE_FD;
+	self->handle = handle;
+	self->memory = memory;
+	import_cache_hold(&vulkan->imports, &self->entry);
+	*out = self;
+	return 0;
+}
+
 /* Make one that nobody knows yet. */
 static int buffer_make(struct stile_vulkan *vulkan, const struct import_key *key,
 	VkBufferUsageFlags usage, uint32_t kinds, struct stile_report *why,

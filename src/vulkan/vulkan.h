@@ -193,6 +193,7 @@ int vulkan_check_uuids(const struct stile_vulkan *vulkan, const char *what,
 	struct stile_report *why);
 
 struct stile_vulkan_own_image;
+struct stile_vulkan_buffer;
 
 /* image.c */
 /** Would an image of this format mean the same to Vulkan? 0, or what report_refuse() gave. */
@@ -205,6 +206,11 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 /** Take image and memory over, of OPAQUE_FD: it is found by nobody else. 0 or -ENOMEM. */
 int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why);
+
+/* buffer.c */
+/** The same of a buffer. */
+int vulkan_buffer_adopt(struct stile_vulkan *vulkan, VkBuffer handle, VkDeviceMemory memory,
+	struct stile_vulkan_buffer **out, struct stile_report *why);
 
 /* export.c */
 int vulkan_check_fourcc(uint32_t fourcc, VkFormat *format, struct stile_report *why);
