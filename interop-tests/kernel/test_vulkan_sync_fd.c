@@ -13,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <stile/drm_syncobj.h>
 #include <stile/stile.h>
+#include <stile/timeline.h>
 #include <stile/vulkan_sync.h>
 
 #include "demos/job.h"
@@ -385,6 +387,120 @@ START_TEST(what_is_put_into_the_applications_form_comes_out_again) {
 }
 END_TEST
 
+/* ---- A syncobj's points and a timeline semaphore's values ------------------------------------ */
+
+/* Of a driver that has syncobjs; NULL: none here has, or may be opened. */
+static struct stile_timeline *create_syncobj(void) {
+	struct stile_drm_identity identity = { .size = sizeof(identity) };
+	struct stile_drm_info info = { .size = sizeof(info), .fd = -1 };
+	struct stile_timeline *made = NULL;
+	struct stile_drm *drm;
+	if (stile_drm_find_driver("virtio_gpu", &identity) == 0) {
+		info.fd = open(identity.primary, O_RDWR | O_CLOEXEC);
+	}
+	if (info.fd < 0 || stile_drm_create(&info, NULL, &drm) < 0) {
+		printf("there is no virtio_gpu that may be opened, which has syncobjs\n");
+	} else {
+		ck_assert_int_eq(stile_drm_syncobj_create(drm, "points", 0, NULL, &made), 0);
+		stile_drm_destroy(drm);
+	}
+	if (info.fd >= 0) {
+		close(info.fd);
+	}
+	return made;
+}
+
+static VkSemaphore create_timeline(void) {
+	VkSemaphoreTypeCreateInfo type = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+	};
+	VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &type,
+	};
+	VkSemaphore semaphore;
+	ck_assert_int_eq(vkCreateSemaphore(drawer.device, &info, NULL, &semaphore), VK_SUCCESS);
+	return semaphore;
+}
+
+/*
+ * A value that stands for a point, of which the fence is there (0) or is not even submitted (1) when the device is told
+ * to wait. Wrong code: work that goes on without what the point stands for, or never.
+ */
+START_TEST(a_value_is_reached_when_a_point_is) {
+	struct stile_timeline *points = create_syncobj(), *values;
+	if (points == NULL) {
+		return;
+	}
+	VkSemaphore semaphore = create_timeline();
+	const struct stile_vulkan_wait wait = {
+		.size = sizeof(wait), .semaphore = semaphore, .value = 5
+	};
+	struct stile_point point = { .timeline = points, .value = 3 };
+	struct producer producer;
+	struct stile_fence *of_point;
+	ck_assert_int_eq(
+		stile_vulkan_timeline_create(drawer.stile, "values", semaphore, &values), 0);
+	producer_begin(&producer);
+	if (_i == 0) {
+		ck_assert_int_eq(stile_timeline_submit(points, point.value, producer.fence), 0);
+		ck_assert_int_eq(stile_point_get_fence(&point, &of_point), 0);
+	} else {
+		ck_assert_int_eq(stile_timeline_create_fence(points, point.value, &of_point), 0);
+	}
+	ck_assert_int_eq(stile_timeline_submit(values, wait.value, of_point), 0);
+	if (_i == 1) {
+		runner_sleep_ms(20);
+		ck_assert_int_eq(stile_timeline_submit(points, point.value, producer.fence), 0);
+	}
+	check_held(drawer.stile, &wait, &producer);
+	ck_assert_uint_eq(stile_timeline_get_value(values), wait.value);
+	stile_fence_unref(of_point);
+	producer_finish(&producer);
+	stile_timeline_unref(values);
+	stile_timeline_unref(points);
+	vkDestroySemaphore(drawer.device, semaphore, NULL);
+}
+END_TEST
+
+/*
+ * X-2: a value is a program's, a submission is the device's. Wrong code: a point that waits for a program; one that is
+ * over before the work.
+ */
+START_TEST(a_point_stands_for_a_submission_and_not_for_a_value) {
+	struct stile_timeline *points = create_syncobj(), *values;
+	if (points == NULL) {
+		return;
+	}
+	VkSemaphore semaphore = create_timeline();
+	struct stile_point point = { .timeline = points, .value = 4 };
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *of_value, *work;
+	ck_assert_int_eq(
+		stile_vulkan_timeline_create(drawer.stile, "values", semaphore, &values), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(values, 1, &of_value), 0);
+	ck_assert_int_eq(stile_timeline_submit(points, point.value, of_value), -EOPNOTSUPP);
+	ck_assert_int_eq(stile_point_get_state(&point), STILE_POINT_UNSUBMITTED);
+	ck_assert_int_eq(stile_timeline_signal(values, 1), 0);
+	const struct stile_vulkan_wait wait = {
+		.size = sizeof(wait), .semaphore = semaphore, .value = 1
+	};
+	submit_behind(&wait);
+	ck_assert_int_eq(stile_vulkan_fence_create_sync_file(
+				 drawer.stile, device, STILE_USER_FENCES_REFUSE, &path, &work),
+		0);
+	ck_assert_int_eq(stile_timeline_submit(points, point.value, work), 0);
+	ck_assert_int_eq(stile_point_wait(&point, STILE_POINT_SIGNALED, job_deadline(), NULL), 0);
+	assert_ends(work);
+	stile_fence_unref(work);
+	stile_fence_unref(of_value);
+	stile_timeline_unref(values);
+	stile_timeline_unref(points);
+	vkDestroySemaphore(drawer.device, semaphore, NULL);
+}
+END_TEST
+
 /* ---- The validation layer ------------------------------------------------------------------- */
 
 static bool has_layer(void) {
@@ -529,6 +645,8 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, behind_a_programs_fence_there_is_no_kernels_fence);
 	tcase_add_test(tcase, behind_a_programs_fence_that_was_waited_for_there_is_one);
 	tcase_add_loop_test(tcase, what_is_put_into_the_applications_form_comes_out_again, 0, 2);
+	tcase_add_loop_test(tcase, a_value_is_reached_when_a_point_is, 0, 2);
+	tcase_add_test(tcase, a_point_stands_for_a_submission_and_not_for_a_value);
 	tcase_add_loop_test(tcase, a_picture_of_somebody_outside_is_drawn_when_it_is_there, 0, 4);
 	suite_add_tcase(suite, tcase);
 	if (has_layer()) {
