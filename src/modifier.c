@@ -9,39 +9,50 @@
 
 #include <stile/swgpu_modifier.h>
 
-/* The topmost byte, as drm_fourcc.h gives it out. NULL: nobody we know. */
-static const char *get_vendor(uint64_t modifier) {
-	switch (modifier >> 56) {
-	case DRM_FORMAT_MOD_VENDOR_INTEL:
-		return "Intel";
-	case DRM_FORMAT_MOD_VENDOR_AMD:
-		return "AMD";
-	case DRM_FORMAT_MOD_VENDOR_NVIDIA:
-		return "NVIDIA";
-	case DRM_FORMAT_MOD_VENDOR_SAMSUNG:
-		return "Samsung";
-	case DRM_FORMAT_MOD_VENDOR_QCOM:
-		return "Qualcomm";
-	case DRM_FORMAT_MOD_VENDOR_VIVANTE:
-		return "Vivante";
-	case DRM_FORMAT_MOD_VENDOR_BROADCOM:
-		return "Broadcom";
-	case DRM_FORMAT_MOD_VENDOR_ARM:
-		return "Arm";
-	case DRM_FORMAT_MOD_VENDOR_ALLWINNER:
-		return "Allwinner";
-	case DRM_FORMAT_MOD_VENDOR_AMLOGIC:
-		return "Amlogic";
-	case STILE_SWGPU_MOD_VENDOR:
-		return "swgpu";
-	default:
-		return NULL;
+#include "src/macros.h"
+
+/* What a vendor calls its layouts of these numbers; those with parameters are left to who decodes them (libdrm). */
+enum { NAMES = 16 };
+
+static const struct vendor {
+	uint8_t code; /* the topmost byte, as drm_fourcc.h gives it out */
+	const char *name;
+	const char *layouts[NAMES];
+} vendors[] = {
+	{ DRM_FORMAT_MOD_VENDOR_INTEL, "Intel",
+		{ NULL, "X_TILED", "Y_TILED", "Yf_TILED", "Y_TILED_CCS", "Yf_TILED_CCS",
+			"Y_TILED_GEN12_RC_CCS", "Y_TILED_GEN12_MC_CCS", "Y_TILED_GEN12_RC_CCS_CC",
+			"4_TILED", "4_TILED_DG2_RC_CCS", "4_TILED_DG2_MC_CCS",
+			"4_TILED_DG2_RC_CCS_CC", "4_TILED_MTL_RC_CCS", "4_TILED_MTL_MC_CCS",
+			"4_TILED_MTL_RC_CCS_CC" } },
+	{ DRM_FORMAT_MOD_VENDOR_AMD, "AMD", { NULL } },
+	{ DRM_FORMAT_MOD_VENDOR_NVIDIA, "NVIDIA", { NULL, "TEGRA_TILED" } },
+	{ DRM_FORMAT_MOD_VENDOR_SAMSUNG, "Samsung", { NULL, "64_32_TILE", "16_16_TILE" } },
+	{ DRM_FORMAT_MOD_VENDOR_QCOM, "Qualcomm", { NULL, "COMPRESSED", "TILED2", "TILED3" } },
+	{ DRM_FORMAT_MOD_VENDOR_VIVANTE, "Vivante",
+		{ NULL, "TILED", "SUPER_TILED", "SPLIT_TILED", "SPLIT_SUPER_TILED" } },
+	{ DRM_FORMAT_MOD_VENDOR_BROADCOM, "Broadcom",
+		{ NULL, "VC4_T_TILED", "SAND32", "SAND64", "SAND128", "SAND256", "UIF" } },
+	{ DRM_FORMAT_MOD_VENDOR_ARM, "Arm", { NULL } },
+	{ DRM_FORMAT_MOD_VENDOR_ALLWINNER, "Allwinner", { NULL, "TILED" } },
+	{ DRM_FORMAT_MOD_VENDOR_AMLOGIC, "Amlogic", { NULL } },
+	{ STILE_SWGPU_MOD_VENDOR, "swgpu", { NULL } },
+};
+
+/* NULL: nobody we know. */
+static const struct vendor *find_vendor(uint64_t modifier) {
+	for (size_t i = 0; i < ARRAY_LENGTH(vendors); i++) {
+		if (vendors[i].code == modifier >> 56) {
+			return &vendors[i];
+		}
 	}
+	return NULL;
 }
 
 struct modifier_label modifier_describe(uint64_t modifier, char *(*get_name)(uint64_t modifier)) {
 	struct modifier_label label;
-	const char *vendor = get_vendor(modifier), *name = NULL;
+	const struct vendor *by = find_vendor(modifier);
+	const char *vendor = by == NULL ? NULL : by->name, *name = NULL;
 	char *own = NULL;
 	if (modifier == DRM_FORMAT_MOD_LINEAR) {
 		name = "LINEAR";
@@ -49,6 +60,10 @@ struct modifier_label modifier_describe(uint64_t modifier, char *(*get_name)(uin
 		name = "INVALID";
 	} else if (get_name != NULL) {
 		name = own = get_name(modifier);
+	}
+	uint64_t number = modifier & (UINT64_MAX >> 8);
+	if (name == NULL && by != NULL && number < NAMES) {
+		name = by->layouts[number];
 	}
 	if (vendor == NULL && name == NULL) {
 		snprintf(label.text, sizeof(label.text), "0x%" PRIx64, modifier);

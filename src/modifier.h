@@ -10,8 +10,9 @@ struct modifier_label {
 };
 
 /**
- * Whose it is, is known here; how they call it, says `get_name`: a new string that is given to free(), or
- * NULL. As drmGetFormatModifierName(), which adapters have that link libdrm. NULL: nobody says.
+ * Whose it is, is known here, and how they call those without parameters; of the others `get_name` says it: a new
+ * string that is given to free(), or NULL. As drmGetFormatModifierName(), which adapters have that link libdrm. NULL:
+ * nobody says.
  */
 struct modifier_label modifier_describe(uint64_t modifier, char *(*get_name)(uint64_t modifier));
 

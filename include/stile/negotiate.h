@@ -33,8 +33,9 @@ struct stile_want {
 	size_t fourcc_count;
 	/**
 	 * Optional: the name of a modifier for texts, as a new string that is
-	 * given to free(), or NULL. As drmGetFormatModifierName() does it. Also
-	 * called by the functions that describe a layout.
+	 * given to free(), or NULL. As drmGetFormatModifierName() does it, also
+	 * of those with parameters, whose names Stile does not know. Also called
+	 * by the functions that describe a layout.
 	 */
 	char *(*modifier_name)(uint64_t modifier);
 };

@@ -205,13 +205,15 @@ START_TEST(next_choice_is_taken) {
 	ck_assert_uint_eq(pick.choice, 2);
 	ck_assert_int_eq(report.reason, STILE_REASON_NONE);
 	ck_assert_int_eq(report.error, 0);
-	const char text[] = "XRGB8888 with 0x0 (LINEAR) of tranche 0; XRGB8888 with "
-			    "0x100000000000001 (Intel) of tranche 0: modifier 0x100000000000001 "
-			    "(Intel) is not taken here";
+	const char text[] =
+		"XRGB8888 with 0x0 (LINEAR) of tranche 0; XRGB8888 with "
+		"0x100000000000001 (Intel X_TILED) of tranche 0: modifier 0x100000000000001 "
+		"(Intel X_TILED) is not taken here";
 	ck_assert_msg(strncmp(report.text, text, strlen(text)) == 0, "%s", report.text);
-	ck_assert_msg(strstr(heard,
-			      "3 image '' not as XRGB8888 with 0x100000000000002 (Intel) of "
-			      "tranche 0: modifier 0x1") != NULL,
+	ck_assert_msg(
+		strstr(heard,
+			"3 image '' not as XRGB8888 with 0x100000000000002 (Intel Y_TILED) of "
+			"tranche 0: modifier 0x1") != NULL,
 		"%s", heard);
 	ck_assert_ptr_null(strstr(heard, "1 image"));
 

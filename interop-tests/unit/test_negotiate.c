@@ -811,7 +811,7 @@ START_TEST(names_may_be_missing) {
 	expect_refusal(NEGOTIATE(PARTY(NULL, xrgb_y), PARTY(NULL, xrgb_tiled),
 			       PARTY(NULL, xrgb_x_and_linear)),
 		STILE_REASON_MODIFIER, X_TILED, Y_TILED,
-		"party 2 takes XRGB8888 only with 0x100000000000001 (Intel) and 1 other; party 0 offered 0x100000000000002 (Intel)");
+		"party 2 takes XRGB8888 only with 0x100000000000001 (Intel X_TILED) and 1 other; party 0 offered 0x100000000000002 (Intel Y_TILED)");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear), PARTY("b", xrgb_x)), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(report.text, "b does not take 4321;"));
 	expect_refusal(NEGOTIATE(((struct stile_party){ .size = sizeof(struct stile_party) })),
