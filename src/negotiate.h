@@ -74,6 +74,8 @@ struct terms {
 	struct stile_constraints needs;
 };
 
+enum { NAMED_BITS = 1024, NAMED_WORD = 64 };
+
 struct negotiation {
 	struct stile_want want;
 	uint32_t party_count, required_count;
@@ -83,6 +85,8 @@ struct negotiation {
 	struct wanted *wanted;
 	size_t offer_count, offer_room;
 	struct offer *offers; /* one format after another */
+	/* Of the format at hand: hashes of what was named; without its bit, a modifier was not. */
+	uint64_t named[NAMED_BITS / NAMED_WORD];
 	/* What a party says of a format: its struct stile_party_format, or NULL. Rows are formats. */
 	const struct stile_party_format **said;
 };

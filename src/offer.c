@@ -2,6 +2,7 @@
 /* Which formats are wanted, in which layouts the parties name them, and who takes which. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/format.h"
 #include "src/negotiate.h"
@@ -107,6 +108,13 @@ static void collect_wanted(struct negotiation *n) {
 
 /* ---- What is offered ----------------------------------------------------------------------- */
 
+/* Its word in `named`, and the bit in that. */
+static uint64_t *find_named(struct negotiation *n, uint64_t modifier, uint64_t *bit) {
+	const uint64_t hash = modifier * 0x9e3779b97f4a7c15 >> 32;
+	*bit = UINT64_C(1) << hash % NAMED_WORD;
+	return &n->named[hash / NAMED_WORD % (NAMED_BITS / NAMED_WORD)];
+}
+
 /* NULL: out of memory. */
 static struct offer *add_offer(struct negotiation *n, uint32_t wanted, uint64_t modifier) {
 	if (n->offer_count == n->offer_room) {
@@ -117,6 +125,8 @@ static struct offer *add_offer(struct negotiation *n, uint32_t wanted, uint64_t 
 		n->offers = more;
 		n->offer_room *= 2;
 	}
+	uint64_t bit;
+	*find_named(n, modifier, &bit) |= bit;
 	struct offer *offer = &n->offers[n->offer_count++];
 	*offer = (struct offer){ .modifier = modifier, .wanted = wanted, .level = -1 };
 	return offer;
@@ -124,9 +134,16 @@ static struct offer *add_offer(struct negotiation *n, uint32_t wanted, uint64_t 
 
 /* Of those from `first` on. Parties often name the same in the same order: begins at `likely`. */
 static struct offer *find_offer(
-	const struct negotiation *n, size_t first, uint64_t modifier, size_t likely) {
+	struct negotiation *n, size_t first, uint64_t modifier, size_t likely) {
 	struct offer *const offers = n->offers;
 	const size_t count = n->offer_count;
+	uint64_t bit;
+	if (likely < count && offers[likely].modifier == modifier) {
+		return &offers[likely];
+	}
+	if ((*find_named(n, modifier, &bit) & bit) == 0) {
+		return NULL;
+	}
 	for (size_t i = likely; i < count; i++) {
 		if (offers[i].modifier == modifier) {
 			return &offers[i];
@@ -224,6 +241,7 @@ static void move_to_end(struct negotiation *n, const struct wanted *wanted, uint
 static int collect_offers(struct negotiation *n, uint32_t index) {
 	struct wanted *wanted = &n->wanted[index];
 	wanted->first_offer = n->offer_count;
+	memset(n->named, 0, sizeof(n->named));
 	for (uint32_t p = 0; p < n->party_count; p++) {
 		const struct stile_party_format *format = n->said[index * n->party_count + p];
 		if (format != NULL && collect_said(n, index, p, format) < 0) {
