@@ -218,15 +218,19 @@ static struct refusal refuse_layout(const struct negotiation *n, uint32_t index,
 	if (count == 0) {
 		return (struct refusal){
 			.reason = STILE_REASON_MODIFIER_UNSAID,
+			.party = index,
 			.actual = offer->modifier,
 		};
 	}
 	if ((offer->has & party_bit(index)) != 0) {
-		return refuse_modifier(
+		struct refusal refusal = refuse_modifier(
 			n, find_modifier(modifiers, offer->modifier), offer->plane_count);
+		refusal.party = index;
+		return refusal;
 	}
 	return (struct refusal){
 		.reason = STILE_REASON_MODIFIER,
+		.party = index,
 		.taken = (uint32_t)count,
 		.needed = modifiers[0].modifier,
 		.actual = offer->modifier,
@@ -237,15 +241,20 @@ struct refusal party_refuse(
 	const struct negotiation *n, uint32_t index, const struct offer *offer) {
 	const struct party *party = &n->parties[index];
 	const struct stile_party_format *format = n->said[offer->wanted * n->party_count + index];
-	struct refusal refusal = party->refusal;
-	if (refusal.reason == STILE_REASON_NONE && format != NULL) {
-		refusal = refuse_layout(n, index, format, offer);
-	} else if (refusal.reason == STILE_REASON_NONE) {
-		refusal.reason = STILE_REASON_FORMAT;
-		refusal.actual = n->wanted[offer->wanted].fourcc;
+	if (party->refusal.reason != STILE_REASON_NONE) {
+		struct refusal refusal = party->refusal;
+		refusal.party = index;
+		return refusal;
 	}
-	refusal.party = index;
-	return refusal;
+	/* There may be thousands of these: each is written once, where the caller has it. */
+	if (format != NULL) {
+		return refuse_layout(n, index, format, offer);
+	}
+	return (struct refusal){
+		.reason = STILE_REASON_FORMAT,
+		.party = index,
+		.actual = n->wanted[offer->wanted].fourcc,
+	};
 }
 
 /* ---- What an adapter has said -------------------------------------------------------------- */
