@@ -117,7 +117,6 @@ static void set_up(void) {
 		.max_dimension = MOST,
 		.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
 		.buffers = SHARES,
-		.host = IMPORTS,
 	};
 	device = gpu_open(NULL);
 	start();
@@ -461,30 +460,6 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 }
 END_TEST
 
-static struct stile_buffer *create_buffer(void) {
-	const struct stile_buffer_info info = { .size = sizeof(info), .bytes = 3 * 4096 };
-	struct stile_buffer *buffer;
-	ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), 0);
-	return buffer;
-}
-
-/* Wrong code: the second way not tried where the first one fails, or what is left of that. */
-START_TEST(a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken) {
-	has.buffers = _i == 0 ? SHARES : EXPORTS;
-	restart();
-	struct stile_buffer *buffer = create_buffer();
-	struct stile_vulkan_buffer *imported;
-	int ret = stile_vulkan_import_buffer(
-		vulkan, buffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, 0, &why, &imported);
-	ck_assert_msg(ret == 0, "%s", why.text);
-	ck_assert_uint_eq(stile_vulkan_buffer_get_memory(imported),
-		_i == 0 ? STILE_MEMORY_DMA_BUF : STILE_MEMORY_HOST_POINTER);
-	ck_assert_int_eq(fake_gpu_objects(), 4);
-	stile_vulkan_buffer_destroy(imported);
-	stile_buffer_unref(buffer);
-}
-END_TEST
-
 /* Wrong code: a place of chroma, or a filter, that the device has not (its complaints); a place that was said, moved. */
 START_TEST(a_conversion_is_one_that_the_device_has) {
 	static const VkFormatFeatureFlags places[] = {
@@ -633,14 +608,9 @@ static int try_check(void) {
 static int try_export(void) {
 	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, &layouts[RGBA_COLUMNS],
 		DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
-	struct stile_image *image = NULL;
-	struct stile_buffer *buffer = NULL;
+	struct stile_image *image;
 	int ret = TRY(stile_vulkan_export_image(vulkan, &own, device, &why, &image));
-	if (ret == 0) {
-		ret = TRY(stile_vulkan_export_memory(vulkan, own.memory, device, &why, &buffer));
-	}
 	stile_image_unref(image);
-	stile_buffer_unref(buffer);
 	fake_vulkan_destroy_image(fake, &own);
 	return ret;
 }
@@ -686,24 +656,6 @@ static int try_opaque_buffer(void) {
 	return ret;
 }
 
-static int try_buffer(uint32_t memory) {
-	struct stile_buffer *buffer = create_buffer();
-	struct stile_vulkan_buffer *imported;
-	int ret = TRY(stile_vulkan_import_buffer(
-		vulkan, buffer, VK_BUFFER_USAGE_TRANSFER_SRC_BIT, memory, &why, &imported));
-	stile_vulkan_buffer_destroy(imported);
-	stile_buffer_unref(buffer);
-	return ret;
-}
-
-static int try_dma_buf(void) {
-	return try_buffer(STILE_MEMORY_DMA_BUF);
-}
-
-static int try_host_pointer(void) {
-	return try_buffer(STILE_MEMORY_HOST_POINTER);
-}
-
 static int try_conversion(void) {
 	const struct stile_colour colour = { .matrix = STILE_MATRIX_BT709 };
 	VkSamplerYcbcrConversion conversion;
@@ -736,7 +688,7 @@ static int try_party(void) {
 
 /* The first two for each path. */
 static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque,
-	try_opaque_buffer, try_dma_buf, try_host_pointer, try_conversion, try_party };
+	try_opaque_buffer, try_conversion, try_party };
 enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
 
 /* LINEAR that is not taken as it is told is tried in another way. */
@@ -759,7 +711,8 @@ static void begin_nth(int n) {
 /*
  * Each call of the driver's in turn gives each of these, and a driver that closes descriptors that it does not take is
  * like one that does not. Wrong code: an object or a descriptor left, or closed twice; a failure that nobody hears of,
- * a wrong errno, no reason; an adapter that is of no use afterwards.
+ * another
+ * call's name, a wrong errno; an adapter that is of no use afterwards.
  */
 START_TEST(any_call_of_the_driver_may_fail) {
 	static const VkResult results[] = { VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_TOO_MANY_OBJECTS,
@@ -779,7 +732,10 @@ START_TEST(any_call_of_the_driver_may_fail) {
 		int others = fake_gpu_take_reused_fd();
 		ck_assert_msg(
 			others < 0 || close(others) == 0, "%s: somebody else's is closed", failed);
-		ck_assert_msg(ret == 0 || (failed != NULL && ret == errors[_i / 2 % 3]),
+		ck_assert_msg(ret == 0 ||
+				(failed != NULL && ret == errors[_i / 2 % 3] &&
+					(has_another_way(_i / 6) ||
+						strstr(why.text, failed) != NULL)),
 			"call %u, %s, failed: gave %d, %s", n, failed == NULL ? "none" : failed,
 			ret, why.text);
 		ck_assert_msg(ret < 0 || failed == NULL || has_another_way(_i / 6),
@@ -836,7 +792,6 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);
 	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 2);
 	tcase_add_test(tcase, a_description_that_does_not_fit_the_memory_is_refused);
-	tcase_add_loop_test(tcase, a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken, 0, 2);
 	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);
 	tcase_add_test(tcase, a_party_says_what_the_device_announces);
 	tcase_add_test(tcase, a_party_says_what_is_imported);

@@ -14,14 +14,16 @@
 #define HOST_POINTER VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
 
 enum {
-	HOST_TYPES = 2, /* memory types for host pointers: 1 */
 	OPAQUE_MAGIC = 0x0fa3e000,
 };
 
 struct buffer {
 	VkDeviceSize size;
+	VkDeviceSize needed; /* of memory */
+	VkBufferUsageFlags usage;
 	VkExternalMemoryHandleTypeFlags handle_types;
 	const struct fake_memory *memory;
+	VkDeviceSize offset;
 };
 
 struct fake_memory {
@@ -29,6 +31,7 @@ struct fake_memory {
 	uint32_t type;
 	VkExternalMemoryHandleTypeFlags imported, exportable;
 	int fd; /* -1: a host pointer */
+	const void *address;
 	const struct fake_image *image;
 	const struct buffer *buffer;
 };
@@ -75,7 +78,7 @@ static void check_fd(const struct fake_vulkan_memory_traits *traits,
 		"VUID-VkMemoryDedicatedAllocateInfo-image-01878");
 }
 
-static void check_host(
+static void check_host(const struct fake_vulkan_memory_traits *traits,
 	const VkMemoryAllocateInfo *info, const VkImportMemoryHostPointerInfoEXT *host) {
 	static const char call[] = "vkAllocateMemory";
 	fake_require_rule(host->handleType == HOST_POINTER, call,
@@ -84,7 +87,7 @@ static void check_host(
 		"VUID-VkImportMemoryHostPointerInfoEXT-pHostPointer-01749");
 	fake_require_rule(info->allocationSize % FAKE_VULKAN_HOST_ALIGN == 0, call,
 		"VUID-VkMemoryAllocateInfo-allocationSize-01745");
-	fake_require_rule((HOST_TYPES >> info->memoryTypeIndex & 1) != 0, call,
+	fake_require_rule((traits->host_types >> info->memoryTypeIndex & 1) != 0, call,
 		"VUID-VkMemoryAllocateInfo-memoryTypeIndex-01744");
 	/* msync() says whether all of it is mapped: VUID-VkImportMemoryHostPointerInfoEXT-handleType-01750. */
 	fake_require_rule(msync(host->pHostPointer, info->allocationSize, MS_ASYNC) == 0, call,
@@ -105,7 +108,7 @@ static void check_dedicated(
 			info->allocationSize == fake_image_get_needs(image, FAKE_PLANES).size, call,
 			"VUID-VkMemoryDedicatedAllocateInfo-image-02964");
 	} else if (buffer != NULL) {
-		fake_require_rule(info->allocationSize == buffer->size, call,
+		fake_require_rule(info->allocationSize == buffer->needed, call,
 			"VUID-VkMemoryDedicatedAllocateInfo-buffer-02965");
 	}
 }
@@ -122,7 +125,7 @@ static void check_allocation(const struct fake_vulkan_memory_traits *traits,
 	if (import != NULL) {
 		check_fd(traits, info, import->fd, dedicated, import->handleType == FAKE_OPAQUE_FD);
 	} else if (host != NULL) {
-		check_host(info, host);
+		check_host(traits, info, host);
 	}
 }
 
@@ -180,6 +183,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device,
 		.exportable = exported == NULL ? 0 : exported->handleTypes,
 		.image = dedicated == NULL ? NULL : (const struct fake_image *)dedicated->image,
 		.buffer = dedicated == NULL ? NULL : (const struct buffer *)dedicated->buffer,
+		.address = host == NULL ? NULL : host->pHostPointer,
 	};
 	memory->fd = import != NULL ? import->fd : host != NULL ? -1 : create_file(memory);
 	fake_gpu_count(1);
@@ -234,7 +238,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_host_properties(VkDevice device,
 		"VUID-vkGetMemoryHostPointerPropertiesEXT-handleType-01752");
 	fake_require_rule((uintptr_t)address % FAKE_VULKAN_HOST_ALIGN == 0, call,
 		"VUID-vkGetMemoryHostPointerPropertiesEXT-pHostPointer-01753");
-	properties->memoryTypeBits = HOST_TYPES;
+	properties->memoryTypeBits = fake_of(device)->traits.memory->host_types;
 	return fake_vulkan_leave(result);
 }
 
@@ -352,8 +356,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_buffer(VkDevice device, const VkBuf
 		return fake_vulkan_leave(
 			result == VK_SUCCESS ? VK_ERROR_OUT_OF_HOST_MEMORY : result);
 	}
+	uint32_t align = fake_of(device)->traits.memory->buffer_align;
 	*buffer = (struct buffer){
 		.size = info->size,
+		.needed = fake_align_up(info->size, align),
+		.usage = info->usage,
 		.handle_types = external == NULL ? 0 : external->handleTypes,
 	};
 	fake_gpu_count(1);
@@ -370,7 +377,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_buffer(
 
 static VkMemoryRequirements get_buffer_size(const struct buffer *buffer) {
 	return (VkMemoryRequirements){
-		.size = buffer->size,
+		.size = buffer->needed,
 		.alignment = 64,
 		.memoryTypeBits = FAKE_OBJECT_TYPES,
 	};
@@ -390,14 +397,21 @@ static VKAPI_ATTR VkResult VKAPI_CALL bind_buffer(
 	struct buffer *buffer = (struct buffer *)handle;
 	const struct fake_memory *memory = (const struct fake_memory *)memory_handle;
 	const VkMemoryRequirements needs = get_buffer_size(buffer);
+	bool is_alone = (fake_of(device)->traits.memory->buffers &
+				VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
 	VkResult result = fake_vulkan_enter(fake_of(device), call);
 	if (result == VK_SUCCESS) {
 		check_binding(call, memory, offset, &needs, buffer->handle_types);
 		fake_require_rule(
 			buffer->memory == NULL, call, "VUID-vkBindBufferMemory-buffer-07459");
-		fake_require_rule(memory->buffer == NULL || memory->buffer == buffer, call,
+		fake_require_rule(
+			memory->buffer == NULL || (memory->buffer == buffer && offset == 0), call,
 			"VUID-vkBindBufferMemory-memory-01508");
+		fake_require_rule(buffer->handle_types != FAKE_DMA_BUF || !is_alone ||
+				memory->buffer == buffer,
+			call, "VUID-vkBindBufferMemory-buffer-01444");
 		buffer->memory = memory;
+		buffer->offset = offset;
 	}
 	return fake_vulkan_leave(result);
 }
@@ -439,6 +453,18 @@ struct fake_vulkan_seen fake_vulkan_look(VkImage handle) {
 		seen.planes[i].offset = binding->offset + image->planes[i].offset;
 		seen.planes[i].file = binding->file;
 	}
+	return seen;
+}
+
+struct fake_vulkan_seen_buffer fake_vulkan_look_at_buffer(VkBuffer handle) {
+	const struct buffer *buffer = (const struct buffer *)handle;
+	struct fake_vulkan_seen_buffer seen = {
+		.bytes = buffer->size,
+		.usage = buffer->usage,
+		.address = buffer->memory->address,
+		.offset = buffer->offset,
+	};
+	get_file_size(buffer->memory->fd, &seen.file);
 	return seen;
 }
 

@@ -10,8 +10,7 @@
 
 /*
  * Images, buffers and memory of the fake Vulkan device. It draws nothing: it keeps books of what it is told, and
- * complains of what does not fit what it has announced. Formats: R8G8B8A8_UNORM, B8G8R8A8_UNORM, R8_UNORM and
- * G8_B8R8_2PLANE_420_UNORM.
+ * complains of what does not fit what it has announced. Formats: those that Stile knows.
  */
 
 /** minImportedHostPointerAlignment */
@@ -41,6 +40,8 @@ struct fake_vulkan_memory_traits {
 	VkPhysicalDeviceType type;
 	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
 	VkExternalMemoryFeatureFlags host;    /* of host pointers, for buffers */
+	uint32_t host_types;                  /* memory types of host pointers */
+	uint32_t buffer_align;                /* of what a buffer needs; 0: any */
 };
 
 /** What an image is, by all that the device was told. */
@@ -57,6 +58,20 @@ struct fake_vulkan_seen {
 };
 
 struct fake_vulkan_seen fake_vulkan_look(VkImage image);
+
+/** The same of a buffer. */
+struct fake_vulkan_seen_buffer {
+	uint64_t bytes;
+	VkBufferUsageFlags usage;
+	ino_t file;          /* 0: its memory is at an address */
+	const void *address; /* NULL: it is in a file */
+	uint64_t offset;
+};
+
+struct fake_vulkan_seen_buffer fake_vulkan_look_at_buffer(VkBuffer buffer);
+
+/** How many planes the specification gives a format. */
+uint32_t fake_vulkan_plane_count(VkFormat format);
 
 /**
  * An image of the application's own in memory of its own, which can be exported as this kind. `layout` is one of the

@@ -21,7 +21,7 @@ struct description {
 	struct stile_vulkan *vulkan;
 	VkImageUsageFlags usage;
 	struct party_layouts layouts;
-	int error; /* what no party comes of; `why` says it */
+	int error; /* the first that no party comes of; `why` says it */
 	struct stile_report why;
 	bool exports;  /* all layouts so far */
 	VkFormat wide; /* the first one that is linear and of four bytes; or UNDEFINED */
@@ -35,8 +35,11 @@ static bool fails(struct description *self, int ret, const struct stile_report *
 	if (ret != -ENOMEM && ret != -EIO) {
 		return false;
 	}
-	self->error = ret;
-	self->why = *why;
+	/* A device that is lost fails all that comes after. */
+	if (self->error == 0) {
+		self->error = ret;
+		self->why = *why;
+	}
 	return true;
 }
 
