@@ -386,6 +386,94 @@ START_TEST(an_exported_image_is_as_the_driver_has_it) {
 }
 END_TEST
 
+/* ---- Every format ---------------------------------------------------------------------------- */
+
+/* Rows in groups of four, as images ask of what they are made of. */
+enum { MANY = 256, EVEN_HEIGHT = 48 };
+static struct fake_vulkan_layout every[MANY];
+
+/* A device that has every VkFormat that Stile knows, with the planes that the specification gives it. */
+static void announce_all(void) {
+	const struct stile_format *format;
+	size_t n = 0;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		struct stile_vulkan_format vk = { .size = sizeof(vk) };
+		if (stile_vulkan_format_get(format->fourcc, &vk) < 0) {
+			continue;
+		}
+		uint32_t planes = fake_vulkan_plane_count(vk.format);
+		VkFormatFeatureFlags apart = planes > 1 ? VK_FORMAT_FEATURE_DISJOINT_BIT : 0u,
+				     chroma = VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT;
+		ck_assert_uint_lt(n + 2, MANY);
+		every[n] = (struct fake_vulkan_layout){ vk.format, VK_IMAGE_TILING_LINEAR, LINEAR,
+			planes, COLOURS | apart | chroma, SHARES, 0, MOST, MOST, 64, 64, 0, 0 };
+		every[n + 1] = every[n];
+		every[n + 1].tiling = EXPLICIT;
+		n += 2;
+	}
+	has.layouts = every;
+	restart();
+}
+
+static void check_import(uint32_t fourcc, bool apart) {
+	struct stile_image *image = make_image(fourcc, LINEAR, apart);
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
+	ck_assert_msg(ret == 0, "%s: %s", stile_format_get(fourcc)->name, why.text);
+	struct fake_vulkan_seen seen = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+	ck_assert_int_eq(seen.is_disjoint, apart);
+	check_planes(image, &seen);
+	for (uint32_t i = 0; i < seen.plane_count; i++) {
+		uint32_t rows = HEIGHT / stile_format_get(fourcc)->planes[i].vsub;
+		ck_assert_uint_eq(seen.planes[i].bytes, rows * seen.planes[i].pitch);
+	}
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+
+static void check_export(uint32_t fourcc, const struct fake_vulkan_layout *layout) {
+	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, layout, fourcc, WIDTH,
+		EVEN_HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_image *image;
+	int ret = stile_vulkan_export_image(vulkan, &own, device, &why, &image);
+	ck_assert_msg(ret == 0, "%s: %s", stile_format_get(fourcc)->name, why.text);
+	struct fake_vulkan_seen seen = fake_vulkan_look(own.image);
+	check_planes(image, &seen);
+	stile_image_unref(image);
+	fake_vulkan_destroy_image(fake, &own);
+}
+
+/*
+ * Wrong code: a VkFormat of another size, or with other planes; a third plane named or placed as the second; an order
+ * of components that Vulkan's conversions cannot have (the device's complaints).
+ */
+START_TEST(every_format_has_the_planes_of_its_vkformat) {
+	const struct stile_colour colour = { .matrix = STILE_MATRIX_BT709 };
+	const struct stile_format *format;
+	size_t n = 0;
+	announce_all();
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		struct stile_vulkan_format vk = { .size = sizeof(vk) };
+		VkSamplerYcbcrConversion conversion;
+		if (stile_vulkan_format_get(format->fourcc, &vk) < 0) {
+			continue;
+		}
+		check_import(format->fourcc, false);
+		if (format->plane_count > 1) {
+			check_import(format->fourcc, true);
+		}
+		check_export(format->fourcc, &every[n++]);
+		check_export(format->fourcc, &every[n++]);
+		ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, format->fourcc, &colour,
+					 VK_FILTER_NEAREST, &why, &conversion),
+			format->is_yuv ? 0 : -EOPNOTSUPP);
+	}
+	ck_assert_uint_gt(n, 0);
+}
+END_TEST
+
+/* ---- OPAQUE_FD ------------------------------------------------------------------------------- */
+
 static struct stile_opaque_image export_opaque(const struct stile_vulkan_own_image *own) {
 	struct stile_opaque_image opaque = { .size = sizeof(opaque) };
 	int ret = stile_vulkan_export_opaque(vulkan, own, &why, &opaque);
@@ -425,7 +513,7 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 	struct stile_vulkan_own_image own = create_opaque(RGBA_OPTIMAL);
 	const struct stile_opaque_image opaque = export_opaque(&own);
 	struct stile_opaque_image lies[] = { opaque, opaque, opaque, opaque, opaque, opaque, opaque,
-		opaque };
+		opaque, opaque };
 	lies[0].width = MOST + 1;
 	lies[1].height = MOST;
 	lies[2].bytes = 4096;
@@ -434,6 +522,8 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 	lies[5].memory_type = 3;
 	lies[6].usage = 0;
 	lies[7].height = 0;
+	lies[8].fourcc = DRM_FORMAT_NV12;
+	lies[8].width--;
 	static const struct {
 		int error;
 		enum stile_reason reason;
@@ -445,6 +535,7 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 		{ -ERANGE, STILE_REASON_BOUNDS },
 		{ -EOPNOTSUPP, STILE_REASON_DRIVER },
 		{ -EINVAL, STILE_REASON_USAGE },
+		{ -EINVAL, STILE_REASON_EXTENT },
 		{ -EINVAL, STILE_REASON_EXTENT },
 	};
 	for (size_t i = 0; i < LENGTH(lies); i++) {
@@ -790,6 +881,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(
 		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);
+	tcase_add_test(tcase, every_format_has_the_planes_of_its_vkformat);
 	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 2);
 	tcase_add_test(tcase, a_description_that_does_not_fit_the_memory_is_refused);
 	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);

@@ -4,19 +4,52 @@
 
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_vulkan_device.h"
+#include "interop-tests/support/runner.h"
 
 /* What the specification says of formats. */
 static const struct shape {
 	VkFormat format;
 	uint32_t plane_count;
-	struct {
-		uint32_t bytes, hsub, vsub;
-	} planes[2];
+	uint32_t bytes[3];   /* of a block */
+	uint32_t hsub, vsub; /* of all but the first plane; of one plane, the block's */
 } shapes[] = {
-	{ VK_FORMAT_R8G8B8A8_UNORM, 1, { { 4, 1, 1 } } },
-	{ VK_FORMAT_B8G8R8A8_UNORM, 1, { { 4, 1, 1 } } },
-	{ VK_FORMAT_R8_UNORM, 1, { { 1, 1, 1 } } },
-	{ VK_FORMAT_G8_B8R8_2PLANE_420_UNORM, 2, { { 1, 1, 1 }, { 2, 2, 2 } } },
+	{ VK_FORMAT_R8_UNORM, 1, { 1 }, 1, 1 },
+	{ VK_FORMAT_R16_UNORM, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R8G8_UNORM, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R16G16_UNORM, 1, { 4 }, 1, 1 },
+	{ VK_FORMAT_A4R4G4B4_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_A4B4G4R4_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R4G4B4A4_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_B4G4R4A4_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_A1R5G5B5_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R5G5B5A1_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_B5G5R5A1_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R5G6B5_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_B5G6R5_UNORM_PACK16, 1, { 2 }, 1, 1 },
+	{ VK_FORMAT_R8G8B8_UNORM, 1, { 3 }, 1, 1 },
+	{ VK_FORMAT_B8G8R8_UNORM, 1, { 3 }, 1, 1 },
+	{ VK_FORMAT_R8G8B8A8_UNORM, 1, { 4 }, 1, 1 },
+	{ VK_FORMAT_B8G8R8A8_UNORM, 1, { 4 }, 1, 1 },
+	{ VK_FORMAT_A2R10G10B10_UNORM_PACK32, 1, { 4 }, 1, 1 },
+	{ VK_FORMAT_A2B10G10R10_UNORM_PACK32, 1, { 4 }, 1, 1 },
+	{ VK_FORMAT_R16G16B16A16_UNORM, 1, { 8 }, 1, 1 },
+	{ VK_FORMAT_R16G16B16A16_SFLOAT, 1, { 8 }, 1, 1 },
+	{ VK_FORMAT_R12X4G12X4B12X4A12X4_UNORM_4PACK16, 1, { 8 }, 1, 1 },
+	{ VK_FORMAT_G8B8G8R8_422_UNORM, 1, { 4 }, 2, 1 },
+	{ VK_FORMAT_B8G8R8G8_422_UNORM, 1, { 4 }, 2, 1 },
+	{ VK_FORMAT_G10X6B10X6G10X6R10X6_422_UNORM_4PACK16, 1, { 8 }, 2, 1 },
+	{ VK_FORMAT_G12X4B12X4G12X4R12X4_422_UNORM_4PACK16, 1, { 8 }, 2, 1 },
+	{ VK_FORMAT_G16B16G16R16_422_UNORM, 1, { 8 }, 2, 1 },
+	{ VK_FORMAT_G8_B8R8_2PLANE_420_UNORM, 2, { 1, 2 }, 2, 2 },
+	{ VK_FORMAT_G8_B8R8_2PLANE_422_UNORM, 2, { 1, 2 }, 2, 1 },
+	{ VK_FORMAT_G8_B8R8_2PLANE_444_UNORM, 2, { 1, 2 }, 1, 1 },
+	{ VK_FORMAT_G10X6_B10X6R10X6_2PLANE_420_UNORM_3PACK16, 2, { 2, 4 }, 2, 2 },
+	{ VK_FORMAT_G10X6_B10X6R10X6_2PLANE_422_UNORM_3PACK16, 2, { 2, 4 }, 2, 1 },
+	{ VK_FORMAT_G12X4_B12X4R12X4_2PLANE_420_UNORM_3PACK16, 2, { 2, 4 }, 2, 2 },
+	{ VK_FORMAT_G16_B16R16_2PLANE_420_UNORM, 2, { 2, 4 }, 2, 2 },
+	{ VK_FORMAT_G8_B8_R8_3PLANE_420_UNORM, 3, { 1, 1, 1 }, 2, 2 },
+	{ VK_FORMAT_G8_B8_R8_3PLANE_422_UNORM, 3, { 1, 1, 1 }, 2, 1 },
+	{ VK_FORMAT_G8_B8_R8_3PLANE_444_UNORM, 3, { 1, 1, 1 }, 1, 1 },
 };
 
 static struct fake_vulkan *fake_of(VkDevice device) {
@@ -64,10 +97,21 @@ void fake_require_rule(bool kept, const char *call, const char *rule) {
 
 static const struct shape *find_shape(VkFormat format) {
 	const struct shape *shape = shapes;
-	while (shape->format != format) {
+	while (shape < &shapes[sizeof(shapes) / sizeof(shapes[0])] && shape->format != format) {
 		shape++;
 	}
+	runner_require(shape < &shapes[sizeof(shapes) / sizeof(shapes[0])],
+		"the fake does not know format %d", format);
 	return shape;
+}
+
+uint32_t fake_vulkan_plane_count(VkFormat format) {
+	return find_shape(format)->plane_count;
+}
+
+/* Are there fewer samples in it than pixels? Of what is in one plane, that is the block. */
+static bool is_sampled_less(const struct shape *shape, uint32_t k) {
+	return k > 0 || shape->plane_count == 1;
 }
 
 static const struct fake_vulkan_layout *find_layout(const struct fake_vulkan_memory_traits *traits,
@@ -95,7 +139,8 @@ static uint64_t get_pitch(const struct fake_image *image, uint32_t i) {
 	const struct fake_vulkan_layout *layout = image->layout;
 	const struct shape *shape = find_shape(layout->format);
 	uint32_t k = i % shape->plane_count;
-	uint64_t row = div_up(image->extent.width, shape->planes[k].hsub) * shape->planes[k].bytes;
+	uint64_t row = div_up(image->extent.width, is_sampled_less(shape, k) ? shape->hsub : 1) *
+		shape->bytes[k];
 	uint64_t tiled = fake_align_up(row, layout->tile_bytes);
 	return fake_align_up(i < shape->plane_count ? tiled : tiled / layout->tile_bytes * 8,
 		layout->pitch_align);
@@ -103,7 +148,8 @@ static uint64_t get_pitch(const struct fake_image *image, uint32_t i) {
 
 static uint64_t get_rows(const struct fake_image *image, uint32_t i) {
 	const struct shape *shape = find_shape(image->layout->format);
-	uint64_t rows = div_up(image->extent.height, shape->planes[i % shape->plane_count].vsub);
+	bool is_less = is_sampled_less(shape, i % shape->plane_count);
+	uint64_t rows = div_up(image->extent.height, is_less ? shape->vsub : 1);
 	uint64_t tile_rows = image->layout->tile_rows;
 	return i < shape->plane_count ? fake_align_up(rows, tile_rows) : div_up(rows, tile_rows);
 }
@@ -249,13 +295,18 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_image_format_properties(VkPhysicalDevi
 static void check_image(
 	const struct fake_vulkan_layout *layout, const VkImageCreateInfo *info, VkFlags handles) {
 	static const char call[] = "vkCreateImage";
+	const struct shape *shape = find_shape(info->format);
 	bool is_disjoint = (info->flags & VK_IMAGE_CREATE_DISJOINT_BIT) != 0;
 	fake_require_rule(info->usage != 0, call, "VUID-VkImageCreateInfo-usage-requiredbitmask");
 	fake_require_rule(info->extent.width <= layout->max_width, call,
 		"VUID-VkImageCreateInfo-extent-02252");
 	fake_require_rule(info->extent.height <= layout->max_height, call,
 		"VUID-VkImageCreateInfo-extent-02253");
-	fake_require_rule(!is_disjoint || find_shape(info->format)->plane_count > 1, call,
+	fake_require_rule(
+		info->extent.width % shape->hsub == 0, call, "VUID-VkImageCreateInfo-format-04712");
+	fake_require_rule(info->extent.height % shape->vsub == 0, call,
+		"VUID-VkImageCreateInfo-format-04713");
+	fake_require_rule(!is_disjoint || shape->plane_count > 1, call,
 		"VUID-VkImageCreateInfo-format-01577");
 	fake_require_rule((get_needed_features(info->usage, info->flags) & ~layout->features) == 0,
 		call, "VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260");
@@ -437,6 +488,37 @@ static void check_offset(VkChromaLocation offset, VkFormatFeatureFlags features)
 		"VUID-VkSamplerYcbcrConversionCreateInfo-xChromaOffset-01651 or 01652");
 }
 
+static bool is_identity(VkComponentSwizzle swizzle, VkComponentSwizzle same) {
+	return swizzle == VK_COMPONENT_SWIZZLE_IDENTITY || swizzle == same;
+}
+
+/* Where chroma is sampled less, only red and blue may change places. */
+static void check_components(const struct shape *shape, const VkComponentMapping *order) {
+	static const char call[] = "vkCreateSamplerYcbcrConversion";
+	bool r = is_identity(order->r, VK_COMPONENT_SWIZZLE_R),
+	     b = is_identity(order->b, VK_COMPONENT_SWIZZLE_B);
+	const VkComponentSwizzle colours[] = { order->r, order->g, order->b };
+	for (size_t i = 0; i < 3; i++) {
+		fake_require_rule(colours[i] != VK_COMPONENT_SWIZZLE_ZERO &&
+				colours[i] != VK_COMPONENT_SWIZZLE_ONE,
+			call, "VUID-VkSamplerYcbcrConversionCreateInfo-ycbcrModel-01655");
+	}
+	if (shape->hsub == 1) {
+		return;
+	}
+	fake_require_rule(is_identity(order->g, VK_COMPONENT_SWIZZLE_G), call,
+		"VUID-VkSamplerYcbcrConversionCreateInfo-components-02581");
+	fake_require_rule(order->a == VK_COMPONENT_SWIZZLE_IDENTITY ||
+			order->a == VK_COMPONENT_SWIZZLE_ONE ||
+			order->a == VK_COMPONENT_SWIZZLE_ZERO,
+		call, "VUID-VkSamplerYcbcrConversionCreateInfo-components-02582");
+	fake_require_rule(r || order->r == VK_COMPONENT_SWIZZLE_B, call,
+		"VUID-VkSamplerYcbcrConversionCreateInfo-components-02583");
+	fake_require_rule(b || order->b == VK_COMPONENT_SWIZZLE_R, call,
+		"VUID-VkSamplerYcbcrConversionCreateInfo-components-02584");
+	fake_require_rule(r == b, call, "VUID-VkSamplerYcbcrConversionCreateInfo-components-02585");
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL create_conversion(VkDevice device,
 	const VkSamplerYcbcrConversionCreateInfo *info, const VkAllocationCallbacks *allocator,
 	VkSamplerYcbcrConversion *out) {
@@ -450,9 +532,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_conversion(VkDevice device,
 	VkResult result = fake_vulkan_enter(fake_of(device), call);
 	check_offset(info->xChromaOffset, features);
 	check_offset(info->yChromaOffset, features);
-	fake_require_rule(info->components.g == VK_COMPONENT_SWIZZLE_IDENTITY ||
-			info->components.g == VK_COMPONENT_SWIZZLE_G,
-		call, "VUID-VkSamplerYcbcrConversionCreateInfo-components-02581");
+	check_components(find_shape(info->format), &info->components);
 	fake_require_rule(info->chromaFilter == VK_FILTER_NEAREST ||
 			(features &
 				VK_FORMAT_FEATURE_SAMPLED_IMAGE_YCBCR_CONVERSION_LINEAR_FILTER_BIT) !=

@@ -450,6 +450,7 @@ struct fake_vulkan_seen fake_vulkan_look(VkImage handle) {
 	for (uint32_t i = 0; i < seen.plane_count; i++) {
 		const struct fake_binding *binding = &image->bindings[image->is_disjoint ? i : 0];
 		seen.planes[i].pitch = image->planes[i].rowPitch;
+		seen.planes[i].bytes = image->planes[i].size;
 		seen.planes[i].offset = binding->offset + image->planes[i].offset;
 		seen.planes[i].file = binding->file;
 	}

@@ -53,6 +53,7 @@ struct fake_vulkan_seen {
 	uint32_t plane_count;
 	struct {
 		uint64_t pitch, offset; /* offset in the file */
+		uint64_t bytes;
 		ino_t file;
 	} planes[4];
 };

@@ -188,6 +188,14 @@ static int check_description(const struct stile_opaque_image *image, struct stil
 		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, 1, 0,
 			"%u x %u pixels is no picture", image->width, image->height);
 	}
+	/* As of any other image; Vulkan has no others either (VUID-VkImageCreateInfo-format-04712, 04713). */
+	const struct stile_format *format = stile_format_get(image->fourcc);
+	if (format != NULL &&
+		(image->width % format->hsub != 0 || image->height % format->vsub != 0)) {
+		return report_refuse(why, -EINVAL, STILE_REASON_EXTENT, 0, format->hsub,
+			image->width, "%u x %u pixels: the sides of %s are multiples of %u and %u",
+			image->width, image->height, format->name, format->hsub, format->vsub);
+	}
 	return image->usage != 0
 		? 0
 		: report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
