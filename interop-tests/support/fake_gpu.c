@@ -230,7 +230,8 @@ static ino_t get_inode(int fd) {
 }
 
 int fake_payload_export(struct fake_payload *payload) {
-	int fd = memfd_create("opaque", MFD_CLOEXEC);
+	/* As lavapipe 25: not CLOEXEC. */
+	int fd = memfd_create("opaque", 0);
 	runner_require(opaque_count < OPAQUE_MAX, "too many opaque descriptors");
 	if (fd < 0) {
 		return -1;

@@ -15,6 +15,7 @@
 /* A VkSemaphore, or a VkFence: that is one of value 1. */
 struct object {
 	struct fake_payload *payload;
+	struct fake_payload *own; /* what comes back after one wait; NULL: `payload` is for good */
 	bool timeline;
 	VkFlags exportable;
 	int fd; /* imported for once */
@@ -72,6 +73,15 @@ static struct object *object_create(bool timeline, VkFlags exportable) {
 	return object;
 }
 
+/* What was imported for once, was waited for. */
+static void object_restore(struct object *object) {
+	if (object->own != NULL) {
+		fake_payload_unref(object->payload);
+		object->payload = object->own;
+		object->own = NULL;
+	}
+}
+
 static void object_drop_import(struct object *object) {
 	if (object->fd >= 0) {
 		close(object->fd);
@@ -87,6 +97,7 @@ static void object_destroy(struct object *object, const char *call) {
 		fake_gpu_complain("%s of what is in use", call);
 	}
 	object_drop_import(object);
+	object_restore(object);
 	fake_payload_unref(object->payload);
 	free(object);
 	fake_gpu_count(-1);
@@ -286,6 +297,10 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(
 			(struct fake_op){ .payload = object->payload, .value = 1 };
 	}
 	fake_queue_submit(fake->queue, &batch);
+	/* It has references of its own. */
+	for (uint32_t i = 0; i < infos->waitSemaphoreCount; i++) {
+		object_restore(object_of(infos->pWaitSemaphores[i]));
+	}
 	return fake_vulkan_leave(VK_SUCCESS);
 }
 
@@ -325,12 +340,20 @@ static VkResult import_sync_file(struct object *object, bool temporary, int fd) 
 	return VK_SUCCESS;
 }
 
-static VkResult import_opaque(struct object *object, int fd) {
+static VkResult import_opaque(struct object *object, bool temporary, int fd) {
 	struct fake_payload *payload = fake_payload_import(fd);
 	if (payload == NULL) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
-	fake_payload_unref(object->payload);
+	if (temporary && object->timeline) {
+		fake_gpu_complain("a timeline imported for once (VUID 03323)");
+	}
+	object_restore(object);
+	if (temporary) {
+		object->own = object->payload;
+	} else {
+		fake_payload_unref(object->payload);
+	}
 	object->payload = payload;
 	close(fd);
 	return VK_SUCCESS;
@@ -339,13 +362,13 @@ static VkResult import_opaque(struct object *object, int fd) {
 static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(
 	VkDevice device, const VkImportSemaphoreFdInfoKHR *info) {
 	struct object *object = object_of(info->semaphore);
+	bool temporary = (info->flags & VK_SEMAPHORE_IMPORT_TEMPORARY_BIT) != 0;
 	VkResult result = fake_vulkan_enter(fake_of(device), "vkImportSemaphoreFdKHR");
 	if (result == VK_SUCCESS &&
 		info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT) {
-		result = import_opaque(object, info->fd);
+		result = import_opaque(object, temporary, info->fd);
 	} else if (result == VK_SUCCESS) {
-		result = import_sync_file(
-			object, (info->flags & VK_SEMAPHORE_IMPORT_TEMPORARY_BIT) != 0, info->fd);
+		result = import_sync_file(object, temporary, info->fd);
 	}
 	if (result != VK_SUCCESS) {
 		fake_gpu_import_failed(info->fd);
@@ -492,6 +515,7 @@ static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties(VkPhysicalDevice phys
 	out->externalSemaphoreFeatures = can ? VK_EXTERNAL_SEMAPHORE_FEATURE_IMPORTABLE_BIT |
 			VK_EXTERNAL_SEMAPHORE_FEATURE_EXPORTABLE_BIT
 					     : 0;
+	out->externalSemaphoreFeatures &= ~fake->traits.lacks;
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_fence_properties(VkPhysicalDevice physical_device,

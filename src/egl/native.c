@@ -24,7 +24,10 @@ void egl_native_find(struct stile_egl *egl) {
 	}
 }
 
-/* Of a descriptor, which is taken over on success; -1: of the work up to here. 0 or -errno. */
+/*
+ * Of a descriptor, which is taken over on success; -1: of the work up to here. 0 or -errno. The sync object owns the
+ * descriptor (EGL_ANDROID_native_fence_sync, 3.8.1): without one it is still ours, and Mesa has it so.
+ */
 static int native_create(struct stile_egl *egl, int fd, EGLSync *sync) {
 	const EGLint attributes[] = { EGL_SYNC_NATIVE_FENCE_FD_ANDROID, fd, EGL_NONE };
 	*sync = egl->egl.CreateSyncKHR(
