@@ -3,7 +3,11 @@
  * What a display lists, and images, on a display that is not there and may list anything: support/fake_egl.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
@@ -13,10 +17,12 @@
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 
 #define LINEAR DRM_FORMAT_MOD_LINEAR
 #define ROWS STILE_SWGPU_MOD_TILED_ROWS
+#define COLUMNS STILE_SWGPU_MOD_TILED_COLUMNS
 
 /* Of NV12 a layout that images here have not: they go plane by plane. */
 static const struct fake_egl_layout layouts[] = {
@@ -27,7 +33,9 @@ static const struct fake_egl_layout layouts[] = {
 	{ DRM_FORMAT_GR88, LINEAR, false },
 	{ 0, 0, false },
 };
-static const struct fake_egl_traits traits = { .layouts = layouts };
+
+/* What a test may change before it starts the display again. */
+static struct fake_egl_traits traits;
 
 static struct stile_device *device;
 static struct stile_egl *egl;
@@ -50,7 +58,14 @@ static void stop(void) {
 	}
 }
 
+/* A new display: what is left of the one before shows. */
+static void restart(void) {
+	stop();
+	start();
+}
+
 static void set_up(void) {
+	traits = (struct fake_egl_traits){ .layouts = layouts };
 	device = gpu_open(NULL);
 	start();
 }
@@ -60,20 +75,255 @@ static void tear_down(void) {
 	stile_device_destroy(device);
 }
 
-static struct stile_image *make_image(uint32_t fourcc, uint64_t modifier) {
+enum { WIDTH = 68, HEIGHT = 48 };
+
+static struct stile_image *make_coloured(
+	uint32_t fourcc, uint64_t modifier, struct stile_colour colour) {
 	const struct stile_image_info info = {
 		.size = sizeof(info),
-		.width = 64,
-		.height = 64,
+		.width = WIDTH,
+		.height = HEIGHT,
 		.fourcc = fourcc,
 		.modifier = modifier,
 		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.colour = colour,
 		.name = "test",
 	};
 	struct stile_image *image;
 	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
 	return image;
 }
+
+static struct stile_image *make_image(uint32_t fourcc, uint64_t modifier) {
+	return make_coloured(fourcc, modifier, (struct stile_colour){ 0 });
+}
+
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+static struct fake_egl_seen import(struct stile_image *image) {
+	struct stile_egl_image *imported;
+	int ret = stile_egl_import_image(egl, image, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	struct fake_egl_seen seen = fake_egl_look(stile_egl_image_get_handle(imported));
+	stile_egl_image_destroy(imported);
+	return seen;
+}
+
+/* Is each plane where the image has it, for all that the display knows? */
+static void check_image(struct stile_image *image) {
+	struct stile_image_info info = { .size = sizeof(info) };
+	const struct fake_egl_seen seen = import(image);
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	ck_assert(seen.width == WIDTH && seen.height == HEIGHT);
+	ck_assert_uint_eq(seen.fourcc, info.fourcc);
+	ck_assert_uint_eq(seen.modifier, info.modifier);
+	ck_assert_uint_eq(seen.plane_count, info.plane_count);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		struct stat file;
+		ck_assert_int_eq(fstat(info.planes[i].fd, &file), 0);
+		ck_assert_msg(seen.planes[i].pitch == info.planes[i].pitch &&
+				seen.planes[i].offset == info.planes[i].offset &&
+				seen.planes[i].file == file.st_ino,
+			"%s, plane %u", stile_format_get(info.fourcc)->name, i);
+		close(info.planes[i].fd);
+	}
+}
+
+/* The same planes, each in a file of its own. */
+static struct stile_image *take_apart(struct stile_image *image) {
+	struct stile_image_info info = { .size = sizeof(info) };
+	struct stile_image *apart;
+	ck_assert_int_eq(stile_image_export(image, &info), 0);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		uint64_t bytes = stile_buffer_get_bytes(stile_image_get_buffer(image, i));
+		close(info.planes[i].fd);
+		info.planes[i].fd = memfd_create("plane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		ck_assert_int_eq(ftruncate(info.planes[i].fd, (off_t)bytes), 0);
+		ck_assert_int_eq(fcntl(info.planes[i].fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	}
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &apart), 0);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		close(info.planes[i].fd);
+	}
+	return apart;
+}
+
+/* Wrong code: a plane left out, or at another's place or in its file; another extent, format or modifier. */
+START_TEST(the_display_is_told_where_each_plane_is_of_every_format) {
+	static const uint64_t modifiers[] = { LINEAR, ROWS, COLUMNS };
+	static struct fake_egl_layout all[512];
+	const struct stile_format *format;
+	size_t n = 0;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		for (size_t k = 0; k < 3; k++) {
+			ck_assert_uint_lt(n + 1, sizeof(all) / sizeof(all[0]));
+			all[n++] = (struct fake_egl_layout){ format->fourcc, modifiers[k], false };
+		}
+	}
+	traits.layouts = all;
+	restart();
+	for (size_t i = 0; i < n; i++) {
+		const struct stile_image_info wanted = {
+			.size = sizeof(wanted),
+			.width = WIDTH,
+			.height = HEIGHT,
+			.fourcc = all[i].fourcc,
+			.modifier = all[i].modifier,
+			.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		};
+		struct stile_image *image, *apart;
+		if (stile_image_create(device, &wanted, &image) < 0) {
+			/* The software GPU tiles some formats only. */
+			ck_assert_uint_ne(all[i].modifier, LINEAR);
+			continue;
+		}
+		apart = take_apart(image);
+		check_image(image);
+		check_image(apart);
+		stile_image_unref(apart);
+		stile_image_unref(image);
+	}
+}
+END_TEST
+
+/* Wrong code: a hint of other colours; of what is not said, or has no luma; colours that EGL cannot say shown as others. */
+START_TEST(the_display_is_told_what_is_said_of_colours) {
+	static const struct {
+		uint32_t fourcc;
+		struct stile_colour colour;
+		EGLAttrib space, range, horizontal, vertical; /* -1: refused */
+	} cases[] = {
+		{ DRM_FORMAT_YUYV, { 0 }, 0, 0, 0, 0 },
+		{ DRM_FORMAT_YUYV, { .matrix = STILE_MATRIX_BT709, .range = STILE_RANGE_FULL },
+			EGL_ITU_REC709_EXT, EGL_YUV_FULL_RANGE_EXT, 0, 0 },
+		{ DRM_FORMAT_YUYV,
+			{ .matrix = STILE_MATRIX_BT601,
+				.range = STILE_RANGE_LIMITED,
+				.horizontal = STILE_SITING_COSITED },
+			EGL_ITU_REC601_EXT, EGL_YUV_NARROW_RANGE_EXT, EGL_YUV_CHROMA_SITING_0_EXT,
+			0 },
+		{ DRM_FORMAT_YUYV,
+			{ .matrix = STILE_MATRIX_BT2020, .vertical = STILE_SITING_MIDPOINT },
+			EGL_ITU_REC2020_EXT, 0, 0, EGL_YUV_CHROMA_SITING_0_5_EXT },
+		{ DRM_FORMAT_ABGR8888, { .range = STILE_RANGE_FULL }, 0, 0, 0, 0 },
+		{ DRM_FORMAT_YUYV, { .matrix = 7 }, -1, 0, 0, 0 },
+	};
+	static const struct fake_egl_layout listed[] = { { DRM_FORMAT_YUYV, LINEAR, false },
+		{ DRM_FORMAT_ABGR8888, LINEAR, false }, { 0, 0, false } };
+	traits.layouts = listed;
+	restart();
+	struct stile_image *image = make_coloured(cases[_i].fourcc, LINEAR, cases[_i].colour);
+	if (cases[_i].space < 0) {
+		ck_assert_int_eq(stile_egl_check_image(egl, image, &why), -EOPNOTSUPP);
+		ck_assert_int_eq(why.reason, STILE_REASON_COLOUR);
+	} else {
+		struct fake_egl_seen seen = import(image);
+		ck_assert_int_eq(seen.space, cases[_i].space);
+		ck_assert_int_eq(seen.range, cases[_i].range);
+		ck_assert_int_eq(seen.horizontal, cases[_i].horizontal);
+		ck_assert_int_eq(seen.vertical, cases[_i].vertical);
+	}
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: LINEAR refused where nothing has a name; another layout taken for it; what is not told taken for LINEAR. */
+START_TEST(what_is_not_listed_is_linear_or_nothing) {
+	static const struct fake_egl_layout unnamed[] = {
+		{ DRM_FORMAT_ABGR8888, DRM_FORMAT_MOD_INVALID, false },
+		{ 0, 0, false },
+	}, tiled[] = { { DRM_FORMAT_ABGR8888, ROWS, false }, { 0, 0, false } };
+	struct stile_image *linear = make_image(DRM_FORMAT_ABGR8888, LINEAR),
+			   *rows = make_image(DRM_FORMAT_ABGR8888, ROWS);
+	struct stile_party party = { .size = sizeof(party) };
+	traits.layouts = unnamed;
+	restart();
+	check_image(linear);
+	ck_assert_int_eq(stile_egl_check_image(egl, rows, &why), -EOPNOTSUPP);
+	ck_assert_int_eq(why.reason, STILE_REASON_MODIFIER);
+	ck_assert_int_eq(stile_egl_get_party(egl, STILE_USAGE_READ, &why, &party), 0);
+	ck_assert_uint_eq(party.format_count, 1);
+	ck_assert_uint_eq(party.formats[0].modifier_count, 0);
+	stile_party_fini(&party);
+
+	traits.layouts = tiled;
+	traits.overcounts = true;
+	restart();
+	check_image(rows);
+	ck_assert_int_eq(stile_egl_check_image(egl, linear, &why), -EOPNOTSUPP);
+	party = (struct stile_party){ .size = sizeof(party) };
+	ck_assert_int_eq(stile_egl_get_party(egl, STILE_USAGE_WRITE, &why, &party), 0);
+	ck_assert_uint_eq(party.formats[0].modifier_count, 1);
+	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_WRITE);
+	stile_party_fini(&party);
+	stile_image_unref(rows);
+	stile_image_unref(linear);
+}
+END_TEST
+
+/* ---- Displays -------------------------------------------------------------------------------- */
+
+/* Wrong code: an entry point of nothing called; a display that is too old, or an extension whose name begins like ours. */
+START_TEST(a_display_that_cannot_is_refused_with_the_reason) {
+	static const struct {
+		const char *lacks, *version, *extensions;
+		int create, check;
+		const char *text;
+	} cases[] = {
+		{ "eglWaitSync", NULL, NULL, -EOPNOTSUPP, 0, "no eglWaitSync" },
+		{ "glFlush", NULL, NULL, -EOPNOTSUPP, 0, "no glFlush" },
+		{ NULL, "1.4 fake", NULL, -EOPNOTSUPP, 0, "1.5 is needed" },
+		{ "eglQueryDmaBufModifiersEXT", NULL, NULL, 0, -EOPNOTSUPP,
+			"eglQueryDmaBufModifiersEXT" },
+		{ NULL, NULL, "EGL_EXT_image_dma_buf_import", 0, -EOPNOTSUPP,
+			"no EGL_EXT_image_dma_buf_import_modifiers" },
+		{ NULL, NULL, "EGL_EXT_image_dma_buf_import_modifiers", 0, -EOPNOTSUPP,
+			"no EGL_EXT_image_dma_buf_import " },
+	};
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR);
+	stop();
+	traits.lacks = cases[_i].lacks;
+	traits.version = cases[_i].version;
+	traits.extensions = cases[_i].extensions;
+	fake_gpu_begin();
+	fake_egl_create(&traits);
+	const struct stile_egl_info info = fake_egl_describe();
+	int ret = stile_egl_create(&info, &why, &egl);
+	ck_assert_int_eq(ret, cases[_i].create);
+	ck_assert(ret < 0 || stile_egl_check_image(egl, image, &why) == cases[_i].check);
+	ck_assert_msg(strstr(why.text, cases[_i].text) != NULL, "%s", why.text);
+	stile_egl_destroy(egl);
+	egl = NULL;
+	fake_egl_destroy();
+	fake_gpu_end();
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: what was made of a context that is lost given again, or kept. */
+START_TEST(a_lost_context_drops_what_is_kept) {
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR),
+			   *other = make_image(DRM_FORMAT_ABGR8888, ROWS);
+	struct stile_egl_image *imported;
+	struct stile_fence *fence;
+	import(image);
+	ck_assert_int_eq(fake_gpu_objects(), 1);
+	if (_i == 0) {
+		fake_gpu_fail("eglCreateImage", 1, EGL_CONTEXT_LOST);
+		ck_assert_int_eq(stile_egl_import_image(egl, other, &why, &imported), -EIO);
+	} else {
+		fake_gpu_fail("eglClientWaitSync", 1, EGL_CONTEXT_LOST);
+		ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+		ck_assert_int_eq(plain_fence_finish(fence), -EIO);
+		stile_fence_unref(fence);
+	}
+	ck_assert_int_eq(fake_gpu_objects(), 0);
+	stile_image_unref(other);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* ---- The display as a party ------------------------------------------------------------------ */
 
 /* Wrong code: a layout lost, or given to another format; what is external only promised to who draws. */
 START_TEST(a_party_says_what_the_display_lists) {
@@ -149,12 +399,6 @@ static int try_yuv(void) {
 static int (*const tries[])(void) = { try_create, try_party, try_import, try_check, try_yuv };
 enum { TRIES = sizeof(tries) / sizeof(tries[0]) };
 
-/* A new display for each: what one attempt has left shows at its end. */
-static void restart(void) {
-	stop();
-	start();
-}
-
 /*
  * Each call of the display's in turn. eglCreateImage() says BAD_ALLOC of whatever drivers cannot take. Wrong code: an
  * image or a descriptor left; a failure taken for "it does not list that"; a display that is of no use afterwards.
@@ -205,6 +449,11 @@ static Suite *make_suite(void) {
 	TCase *tcase = ledger_tcase_create("images");
 	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, the_display_is_told_where_each_plane_is_of_every_format);
+	tcase_add_loop_test(tcase, the_display_is_told_what_is_said_of_colours, 0, 6);
+	tcase_add_test(tcase, what_is_not_listed_is_linear_or_nothing);
+	tcase_add_loop_test(tcase, a_display_that_cannot_is_refused_with_the_reason, 0, 6);
+	tcase_add_loop_test(tcase, a_lost_context_drops_what_is_kept, 0, 2);
 	tcase_add_test(tcase, a_party_says_what_the_display_lists);
 	tcase_add_loop_test(tcase, any_call_of_the_display_may_fail, 0, TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, TRIES);

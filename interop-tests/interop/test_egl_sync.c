@@ -83,6 +83,12 @@ START_TEST(gl_waits_for_the_kernels_fence) {
 }
 END_TEST
 
+static void *let_go_late(void *unused) {
+	runner_sleep_ms(20);
+	fake_egl_let_go();
+	return unused;
+}
+
 static void *end_late(void *leaf) {
 	runner_sleep_ms(20);
 	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
@@ -125,6 +131,96 @@ START_TEST(other_fences_are_waited_for_by_the_calling_thread) {
 	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
 	fake_sync_file_signal(leaf, 1, 1);
 	check_ends(fence, 1);
+}
+END_TEST
+
+/* A fence that ends between two looks at it. */
+static unsigned looks;
+
+static bool has_ended(struct stile_fence *fence) {
+	(void)fence;
+	return ++looks > 1;
+}
+
+static const char *tell_name(struct stile_fence *fence) {
+	(void)fence;
+	return "quick";
+}
+
+static void make_quick(struct stile_fence *fence) {
+	static const struct stile_fence_ops ops = {
+		.size = sizeof(struct stile_fence_ops),
+		.get_driver_name = tell_name,
+		.get_timeline_name = tell_name,
+		.signaled = has_ended,
+	};
+	looks = 0;
+	ck_assert_int_eq(stile_fence_init(fence, &ops, stile_fence_context_alloc(1), 1), 0);
+}
+
+/* Wrong code: an EGLSync of -1, which stands for the work up to here; a driver asked for what is over. */
+START_TEST(what_ends_on_its_way_in_is_nothing_to_wait_for) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence fence;
+	EGLSync sync;
+	fake_egl_hold();
+	make_quick(&fence);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, &fence, 0, &path), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_NONE);
+	make_quick(&fence);
+	ck_assert_int_eq(stile_egl_export_fence(egl, &fence, &sync), 0);
+	ck_assert_ptr_null(sync);
+	fake_egl_let_go();
+	restart(&has_nothing);
+	struct stile_fence *stub = stile_fence_get_stub();
+	ck_assert_int_eq(stile_egl_wait_fence(egl, stub, 0, &path), 0);
+	ck_assert_int_eq(path.kind, STILE_PATH_NONE);
+	stile_fence_unref(stub);
+}
+END_TEST
+
+/* Wrong code: a wait that was not made taken for one; an entry point of nothing called; an extension taken for another. */
+START_TEST(where_the_driver_does_not_wait_the_calling_thread_does) {
+	static const struct {
+		const char *fails, *lacks, *extensions;
+	} cases[] = {
+		{ "eglWaitSync", NULL, NULL },
+		{ "eglCreateSyncKHR", NULL, NULL },
+		{ NULL, "eglDupNativeFenceFDANDROID", NULL },
+		{ NULL, NULL,
+			"EGL_ANDROID_native_fence_sync_not EGL_not_ANDROID_native_fence_sync" },
+	};
+	struct fake_egl_traits traits = has_native;
+	traits.lacks = cases[_i].lacks;
+	traits.extensions = cases[_i].extensions;
+	restart(&traits);
+	struct stile_path path = { .size = sizeof(path) };
+	size_t leaf;
+	struct stile_fence *fence = kernels_fence(device, &leaf);
+	if (cases[_i].fails != NULL) {
+		fake_gpu_fail(cases[_i].fails, 1, EGL_BAD_ALLOC);
+	}
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(fence, 1);
+}
+END_TEST
+
+/* Wrong code: another adapter's EGLSync used, which that one destroys when it likes. */
+START_TEST(the_fence_of_another_adapter_is_anybodys) {
+	const struct stile_egl_info info = fake_egl_describe();
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_egl *other;
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &other), 0);
+	fake_egl_hold();
+	ck_assert_int_eq(stile_egl_fence_create(other, &fence), 0);
+	ck_assert_int_eq(stile_egl_wait_fence(egl, fence, 0, &path), -ETIME);
+	ck_assert_int_eq(path.kind, STILE_PATH_CPU_WAIT);
+	fake_egl_let_go();
+	check_ends(fence, 1);
+	stile_egl_destroy(other);
 }
 END_TEST
 
@@ -192,6 +288,75 @@ START_TEST(work_becomes_the_kernels_fence_where_the_driver_can) {
 }
 END_TEST
 
+/* Wrong code: a native fence of what is over taken for a lie; a driver that waits, of which the path says nothing. */
+START_TEST(work_that_is_over_has_a_native_fence_too) {
+	struct stile_path path = { .size = sizeof(path) };
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_egl_fence_create_sync_file(
+				 egl, device, STILE_USER_FENCES_REFUSE, &path, &fence),
+		0);
+	ck_assert_int_eq(path.kind, STILE_PATH_KERNEL);
+	check_ends(fence, 1);
+	struct fake_egl_traits traits = has_native;
+	traits.dups_block = true;
+	restart(&traits);
+	pthread_t helper;
+	fake_egl_hold();
+	ck_assert_int_eq(pthread_create(&helper, NULL, let_go_late, NULL), 0);
+	ck_assert_int_eq(stile_egl_fence_create_sync_file(
+				 egl, device, STILE_USER_FENCES_REFUSE, &path, &fence),
+		0);
+	pthread_join(helper, NULL);
+	ck_assert_int_gt(path.blocked_ns, 0);
+	check_ends(fence, 1);
+}
+END_TEST
+
+/* ---- The thread that waits ------------------------------------------------------------------- */
+
+/* Wrong code: what ends later waited for before what ends first. */
+START_TEST(fences_end_in_any_order) {
+	size_t leaf;
+	EGLSync sync;
+	struct stile_fence *work, *kernels = kernels_fence(device, &leaf), *fence;
+	fake_egl_hold();
+	ck_assert_int_eq(stile_egl_fence_create(egl, &work), 0);
+	ck_assert_int_eq(stile_egl_export_fence(egl, kernels, &sync), 0);
+	ck_assert_int_eq(stile_egl_import_fence(egl, sync, &fence), 0);
+	fake_sync_file_signal(leaf, 1, 1);
+	check_ends(fence, 1);
+	ck_assert_int_eq(stile_fence_get_status(work), 0);
+	fake_egl_let_go();
+	check_ends(work, 1);
+	check_ends(kernels, 1);
+	fake_egl_destroy_sync(sync);
+}
+END_TEST
+
+/* Wrong code: want of memory taken for the end of the work; a lost context for success; fences that pend for ever. */
+START_TEST(only_a_lost_context_ends_a_fence_before_its_work) {
+	struct stile_fence *fence;
+	fake_egl_hold();
+	ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+	fake_gpu_fail("eglClientWaitSync", 1, EGL_BAD_ALLOC);
+	check_pending(fence);
+	ck_assert_ptr_nonnull(fake_gpu_failed());
+	fake_gpu_fail("eglClientWaitSync", 1, EGL_CONTEXT_LOST);
+	check_ends(fence, -EIO);
+	fake_egl_let_go();
+	restart(&has_native);
+	fake_egl_hold();
+	ck_assert_int_eq(stile_egl_fence_create(egl, &fence), 0);
+	stile_egl_destroy(egl);
+	ck_assert_int_eq(plain_fence_finish(fence), -ECANCELED);
+	stile_fence_unref(fence);
+	fake_egl_let_go();
+	ck_assert(fake_egl_becomes_idle());
+	const struct stile_egl_info info = fake_egl_describe();
+	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
+}
+END_TEST
+
 /* Wrong code: the application's EGLSync destroyed; GL has a thread wait where it has the sync itself. */
 START_TEST(egl_sync_of_the_application_becomes_a_fence) {
 	struct stile_path path = { .size = sizeof(path) };
@@ -230,6 +395,9 @@ START_TEST(sync_file_of_nonsense_is_einval) {
 	ck_assert_int_eq(stile_egl_fence_create_sync_file(
 				 egl, device, (enum stile_user_fences)3, NULL, &fence),
 		-EINVAL);
+	struct stile_fence *stub = stile_fence_get_stub();
+	ck_assert_int_eq(stile_egl_wait_fence(egl, stub, -1, NULL), -EINVAL);
+	stile_fence_unref(stub);
 }
 END_TEST
 
@@ -258,16 +426,30 @@ static void check_not_imported(
 	ck_assert_uint_gt(strlen(why.text), 0);
 }
 
-/* Wrong code: what was signalled does not hold up who waits; a name of GL's left. */
+static void check_textures(uint32_t count, const uint32_t *textures, const uint32_t *layouts) {
+	const struct fake_egl_textures seen = fake_egl_get_textures();
+	ck_assert_uint_eq(seen.count, count);
+	ck_assert(seen.textures == textures && seen.layouts == layouts);
+}
+
+/*
+ * Wrong code: what was signalled does not hold up who waits, or is not flushed (the display complains); a name of GL's
+ * left; textures left out; an error that was there before taken for the import's.
+ */
 START_TEST(gl_signals_and_waits_for_a_semaphore) {
+	static const uint32_t textures[] = { 3, 4 }, layouts[] = { 5, 6 };
 	restart(&has_semaphores);
 	struct stile_egl_semaphore_info info = shared_semaphore();
 	struct stile_egl_semaphore *semaphore;
+	fake_egl_set_gl_error(0x0501);
 	ck_assert_int_eq(stile_egl_semaphore_import(egl, &info, NULL, &semaphore), 0);
+	ck_assert_ptr_nonnull(strstr(logged, "0x501"));
 	for (int i = 0; i < 3; i++) {
 		fake_egl_hold();
-		ck_assert_int_eq(stile_egl_semaphore_signal(semaphore, 0, NULL, NULL), 0);
-		ck_assert_int_eq(stile_egl_semaphore_wait(semaphore, 0, NULL, NULL), 0);
+		ck_assert_int_eq(stile_egl_semaphore_signal(semaphore, 2, textures, layouts), 0);
+		check_textures(2, textures, layouts);
+		ck_assert_int_eq(stile_egl_semaphore_wait(semaphore, 1, layouts, textures), 0);
+		check_textures(1, layouts, textures);
 		ck_assert(!fake_egl_is_idle());
 		fake_egl_let_go();
 		ck_assert(fake_egl_becomes_idle());
@@ -297,8 +479,21 @@ START_TEST(semaphore_that_gl_cannot_have_is_refused) {
 	check_not_imported(&lied, -EINVAL, STILE_REASON_USAGE);
 	fake_gpu_fail("glImportSemaphoreFdEXT", 1, 0x0505);
 	check_not_imported(&info, -ENOMEM, STILE_REASON_DRIVER);
+	fake_gpu_fail("glImportSemaphoreFdEXT", 1, 0x0507);
+	check_not_imported(&info, -EIO, STILE_REASON_DRIVER);
 	close(info.fd);
 	check_not_imported(&info, -EBADF, STILE_REASON_FD_CLOSED);
+}
+END_TEST
+
+/* Wrong code: an entry point of nothing called. */
+START_TEST(gl_without_the_entry_points_is_refused) {
+	struct fake_egl_traits traits = has_semaphores;
+	traits.lacks = "glWaitSemaphoreEXT";
+	restart(&traits);
+	struct stile_egl_semaphore_info info = shared_semaphore();
+	check_not_imported(&info, -EOPNOTSUPP, STILE_REASON_DRIVER);
+	close(info.fd);
 }
 END_TEST
 
@@ -548,6 +743,13 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, gl_waits_for_the_kernels_fence);
 	tcase_add_test(tcase, driver_whose_waits_block_is_asked_once);
 	tcase_add_test(tcase, other_fences_are_waited_for_by_the_calling_thread);
+	tcase_add_test(tcase, what_ends_on_its_way_in_is_nothing_to_wait_for);
+	tcase_add_loop_test(tcase, where_the_driver_does_not_wait_the_calling_thread_does, 0, 4);
+	tcase_add_test(tcase, the_fence_of_another_adapter_is_anybodys);
+	tcase_add_test(tcase, work_that_is_over_has_a_native_fence_too);
+	tcase_add_test(tcase, fences_end_in_any_order);
+	tcase_add_test(tcase, only_a_lost_context_ends_a_fence_before_its_work);
+	tcase_add_test(tcase, gl_without_the_entry_points_is_refused);
 	tcase_add_test(tcase, kernels_fence_becomes_an_egl_sync);
 	tcase_add_loop_test(tcase, work_becomes_the_kernels_fence_where_the_driver_can, 0, 3);
 	tcase_add_test(tcase, egl_sync_of_the_application_becomes_a_fence);

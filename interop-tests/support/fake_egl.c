@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <drm_fourcc.h>
+
 #include "interop-tests/support/fake_sync_file.h"
 #include "interop-tests/support/runner.h"
 
@@ -25,6 +27,8 @@ static struct fake_queue *queue;
 static struct fake_payload *hold;
 static bool lost;
 static struct sync *unflushed; /* the last one */
+static bool is_signal_unflushed;
+static struct fake_egl_textures last_textures;
 static _Thread_local EGLint last_error = EGL_SUCCESS;
 static _Thread_local bool is_current;
 static _Thread_local bool has_others; /* a context of another display is */
@@ -67,7 +71,10 @@ static EGLDisplay get_display(void) {
 static const char *query(EGLDisplay of, EGLint name) {
 	(void)of;
 	if (name == EGL_VERSION) {
-		return "1.5 fake";
+		return traits.version != NULL ? traits.version : "1.5 fake";
+	}
+	if (traits.extensions != NULL) {
+		return traits.extensions;
 	}
 	return traits.native_fences ? "EGL_EXT_image_dma_buf_import EGL_ANDROID_native_fence_sync "
 				      "EGL_EXT_image_dma_buf_import_modifiers"
@@ -199,6 +206,9 @@ static EGLint dup_native(EGLDisplay of, EGLSync handle) {
 	const struct sync *sync = sync_of(handle);
 	int fd = -1;
 	bool fails = enter("eglDupNativeFenceFDANDROID");
+	while (!fails && traits.dups_block && !sync_is_over(sync)) {
+		fake_gpu_sleep(forever);
+	}
 	if (!fails && (sync->type != EGL_SYNC_NATIVE_FENCE_ANDROID || !sync->flushed)) {
 		last_error = EGL_BAD_PARAMETER;
 	} else if (!fails && sync->payload == NULL) {
@@ -224,6 +234,7 @@ static void flush(void) {
 	if (unflushed != NULL) {
 		unflushed->flushed = true;
 	}
+	is_signal_unflushed = false;
 	fake_gpu_unlock();
 }
 
@@ -241,7 +252,7 @@ static unsigned tell_gl_error(void) {
 	return error;
 }
 
-enum { VERSION = 0x1F02, NUM_EXTENSIONS = 0x821D, NUM_DEVICE_UUIDS = 0x9596 };
+enum { VERSION = 0x1F02, NUM_EXTENSIONS = 0x821D, OPAQUE_FD = 0x9586, NUM_DEVICE_UUIDS = 0x9596 };
 
 static void get_integer(unsigned name, int *data) {
 	*data = name == NUM_EXTENSIONS     ? 1 + traits.semaphores
@@ -296,9 +307,11 @@ static void delete_semaphores(int count, const unsigned *given) {
 }
 
 static void import_semaphore(unsigned name, unsigned type, int fd) {
-	(void)type;
 	struct fake_payload *payload = NULL;
 	check_current("glImportSemaphoreFdEXT");
+	if (type != OPAQUE_FD) {
+		fake_gpu_complain("glImportSemaphoreFdEXT of type 0x%x", type);
+	}
 	int code = 0x0502;
 	fake_gpu_lock();
 	if (!fake_gpu_fails("glImportSemaphoreFdEXT", &code)) {
@@ -318,11 +331,9 @@ static void wait_semaphore(unsigned name, unsigned buffer_count, const unsigned 
 	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
 	(void)buffer_count;
 	(void)buffers;
-	(void)texture_count;
-	(void)textures;
-	(void)layouts;
 	check_current("glWaitSemaphoreEXT");
 	fake_gpu_lock();
+	last_textures = (struct fake_egl_textures){ texture_count, textures, layouts };
 	struct fake_payload *payload = semaphores[name];
 	if (payload->signals <= payload->waits) {
 		fake_gpu_complain("GL waits for a semaphore that nothing signals");
@@ -339,11 +350,10 @@ static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigne
 	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
 	(void)buffer_count;
 	(void)buffers;
-	(void)texture_count;
-	(void)textures;
-	(void)layouts;
 	check_current("glSignalSemaphoreEXT");
 	fake_gpu_lock();
+	last_textures = (struct fake_egl_textures){ texture_count, textures, layouts };
+	is_signal_unflushed = true;
 	struct fake_payload *payload = semaphores[name];
 	if (payload->signals > payload->waits) {
 		fake_gpu_complain("GL signals a semaphore twice");
@@ -358,6 +368,10 @@ static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigne
 }
 
 /* ---- Images ---------------------------------------------------------------------------------- */
+
+/* As memory that the display has already: what it finds none for, it says of whatever it cannot take. */
+enum { IMAGES = 64 };
+static struct fake_egl_seen images[IMAGES]; /* of no planes: there is none */
 
 static EGLBoolean list_formats(EGLDisplay of, EGLint room, EGLint *formats, EGLint *count) {
 	EGLint n = 0;
@@ -390,7 +404,7 @@ static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLu
 	}
 	for (const struct fake_egl_layout *at = traits.layouts; at != NULL && at->fourcc != 0;
 		at++) {
-		if (at->fourcc != (uint32_t)fourcc) {
+		if (at->fourcc != (uint32_t)fourcc || at->modifier == DRM_FORMAT_MOD_INVALID) {
 			continue;
 		}
 		if (n < room) {
@@ -399,7 +413,7 @@ static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLu
 		}
 		n += room == 0 || n < room;
 	}
-	*count = n;
+	*count = n + (room == 0 && n > 0 && traits.overcounts);
 	fake_gpu_unlock();
 	return EGL_TRUE;
 }
@@ -414,36 +428,99 @@ static EGLAttrib find_attribute(const EGLAttrib *attributes, EGLAttrib name) {
 static bool is_listed(uint32_t fourcc, uint64_t modifier) {
 	const struct fake_egl_layout *at = traits.layouts;
 	while (at != NULL && at->fourcc != 0 &&
-		(at->fourcc != fourcc || at->modifier != modifier)) {
+		(at->fourcc != fourcc ||
+			(at->modifier != modifier &&
+				(at->modifier != DRM_FORMAT_MOD_INVALID ||
+					modifier != DRM_FORMAT_MOD_LINEAR)))) {
 		at++;
 	}
 	return at != NULL && at->fourcc != 0;
 }
 
+/* The attributes of a plane follow each other, but for those of the modifiers: those of the fourth are elsewhere. */
+static const struct {
+	EGLAttrib fd, offset, pitch, low, high;
+} names_of_planes[] = {
+	{ 0x3272, 0x3273, 0x3274, 0x3443, 0x3444 },
+	{ 0x3275, 0x3276, 0x3277, 0x3445, 0x3446 },
+	{ 0x3278, 0x3279, 0x327A, 0x3447, 0x3448 },
+	{ 0x3440, 0x3441, 0x3442, 0x3449, 0x344A },
+};
+
+static uint64_t find_modifier(const EGLAttrib *attributes, uint32_t plane) {
+	uint64_t low = (uint32_t)find_attribute(attributes, names_of_planes[plane].low),
+		 high = (uint32_t)find_attribute(attributes, names_of_planes[plane].high);
+	return high << 32 | low;
+}
+
+/* False: there is no such plane. */
+static bool see_plane(struct fake_egl_seen *seen, const EGLAttrib *attributes, uint32_t plane) {
+	EGLAttrib fd = find_attribute(attributes, names_of_planes[plane].fd);
+	struct stat at;
+	if (fd < 0) {
+		return false;
+	}
+	if (fstat((int)fd, &at) < 0 || find_modifier(attributes, plane) != seen->modifier) {
+		fake_gpu_complain(
+			"eglCreateImage: plane %u of no descriptor, or of another modifier", plane);
+	}
+	seen->planes[plane].file = at.st_ino;
+	seen->planes[plane].offset =
+		(uint64_t)find_attribute(attributes, names_of_planes[plane].offset);
+	seen->planes[plane].pitch =
+		(uint64_t)find_attribute(attributes, names_of_planes[plane].pitch);
+	return true;
+}
+
+static EGLAttrib find_hint(const EGLAttrib *attributes, EGLAttrib name) {
+	EGLAttrib hint = find_attribute(attributes, name);
+	return hint < 0 ? 0 : hint;
+}
+
+static struct fake_egl_seen see(const EGLAttrib *attributes) {
+	struct fake_egl_seen seen = {
+		.width = (uint32_t)find_attribute(attributes, EGL_WIDTH),
+		.height = (uint32_t)find_attribute(attributes, EGL_HEIGHT),
+		.fourcc = (uint32_t)find_attribute(attributes, EGL_LINUX_DRM_FOURCC_EXT),
+		.modifier = find_modifier(attributes, 0),
+		.space = find_hint(attributes, EGL_YUV_COLOR_SPACE_HINT_EXT),
+		.range = find_hint(attributes, EGL_SAMPLE_RANGE_HINT_EXT),
+		.horizontal = find_hint(attributes, EGL_YUV_CHROMA_HORIZONTAL_SITING_HINT_EXT),
+		.vertical = find_hint(attributes, EGL_YUV_CHROMA_VERTICAL_SITING_HINT_EXT),
+	};
+	while (seen.plane_count < 4 && see_plane(&seen, attributes, seen.plane_count)) {
+		seen.plane_count++;
+	}
+	return seen;
+}
+
 static EGLImage create_image(EGLDisplay of, EGLContext with, EGLenum target, EGLClientBuffer buffer,
 	const EGLAttrib *attributes) {
-	uint64_t low = (uint32_t)find_attribute(attributes, EGL_DMA_BUF_PLANE0_MODIFIER_LO_EXT),
-		 high = (uint32_t)find_attribute(attributes, EGL_DMA_BUF_PLANE0_MODIFIER_HI_EXT);
-	uint32_t fourcc = (uint32_t)find_attribute(attributes, EGL_LINUX_DRM_FOURCC_EXT);
-	struct stat at;
 	(void)of;
 	bool fails = enter("eglCreateImage");
+	const struct fake_egl_seen seen = see(attributes);
 	if (with != EGL_NO_CONTEXT || target != EGL_LINUX_DMA_BUF_EXT || buffer != NULL ||
-		!is_listed(fourcc, high << 32 | low) ||
-		fstat((int)find_attribute(attributes, EGL_DMA_BUF_PLANE0_FD_EXT), &at) < 0) {
+		!is_listed(seen.fourcc, seen.modifier) || seen.plane_count == 0) {
 		fake_gpu_complain("eglCreateImage of what it does not list, or of no descriptor");
 	}
-	fake_gpu_count(!fails);
+	struct fake_egl_seen *image = fails ? NULL : images;
+	if (!fails) {
+		while (image->plane_count > 0) {
+			image++;
+			runner_require(image < &images[IMAGES], "too many images");
+		}
+		*image = seen;
+		fake_gpu_count(1);
+	}
 	fake_gpu_unlock();
-	/* All are alike. */
-	return fails ? EGL_NO_IMAGE : (EGLImage)&traits;
+	return image;
 }
 
 static EGLBoolean destroy_image(EGLDisplay of, EGLImage image) {
 	(void)of;
-	(void)image;
 	fake_gpu_lock();
 	fake_gpu_count(-1);
+	((struct fake_egl_seen *)image)->plane_count = 0;
 	fake_gpu_unlock();
 	return EGL_TRUE;
 }
@@ -486,6 +563,9 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "glSignalSemaphoreEXT", (stile_egl_proc)signal_semaphore },
 		{ "glWaitSemaphoreEXT", (stile_egl_proc)wait_semaphore },
 	};
+	if (traits.lacks != NULL && strcmp(name, traits.lacks) == 0) {
+		return NULL;
+	}
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(name, known[i].name) == 0) {
 			return known[i].proc;
@@ -501,6 +581,8 @@ void fake_egl_create(const struct fake_egl_traits *has) {
 	lost = false;
 	hold = NULL;
 	unflushed = NULL;
+	is_signal_unflushed = false;
+	memset(images, 0, sizeof(images));
 	names = 0;
 	gl_error = 0;
 	is_current = true;
@@ -509,6 +591,9 @@ void fake_egl_create(const struct fake_egl_traits *has) {
 }
 
 void fake_egl_destroy(void) {
+	if (is_signal_unflushed) {
+		fake_gpu_complain("a signal that was not flushed");
+	}
 	fake_queue_destroy(queue);
 	queue = NULL;
 	is_current = false;
@@ -564,6 +649,18 @@ bool fake_egl_becomes_idle(void) {
 		runner_sleep_ms(1);
 	}
 	return fake_egl_is_idle();
+}
+
+struct fake_egl_seen fake_egl_look(EGLImage image) {
+	return *(const struct fake_egl_seen *)image;
+}
+
+struct fake_egl_textures fake_egl_get_textures(void) {
+	return last_textures;
+}
+
+void fake_egl_set_gl_error(uint32_t error) {
+	gl_error = error;
 }
 
 EGLSync fake_egl_sync(bool reusable) {

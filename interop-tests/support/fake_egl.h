@@ -3,6 +3,7 @@
 #define SUPPORT_FAKE_EGL_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <EGL/egl.h>
 #include <EGL/eglext.h>
@@ -18,8 +19,8 @@
 
 /** A layout of dma-bufs that it lists. */
 struct fake_egl_layout {
-	uint32_t fourcc; /* 0: the end of the list; those of one format follow each other */
-	uint64_t modifier;
+	uint32_t fourcc;   /* 0: the end of the list; those of one format follow each other */
+	uint64_t modifier; /* INVALID: none of this format, which may be LINEAR only */
 	bool external_only;
 };
 
@@ -27,11 +28,15 @@ struct fake_egl_traits {
 	bool native_fences;
 	bool native_lies; /* they are over before the work is */
 	bool waits_block; /* eglWaitSync() holds up the calling thread, as llvmpipe's */
+	bool dups_block;  /* eglDupNativeFenceFDANDROID() does */
+	bool overcounts;  /* it counts more layouts of a format than it tells, as Mesa's */
 	bool semaphores;  /* GL_EXT_semaphore_fd */
 	bool is_old;      /* GL ES 2 */
 	uint8_t uuid;     /* of device and driver, as fake_vulkan.h has it */
 	uint8_t others;   /* devices that come before that one */
 	const struct fake_egl_layout *layouts; /* NULL: none */
+	const char *version, *extensions;      /* NULL: as the others say */
+	const char *lacks;                     /* an entry point; NULL: none */
 };
 
 /** With a context that is current for the calling thread. */
@@ -51,6 +56,30 @@ void fake_egl_let_go(void);
 /** Is everything done that GL was given? Waits a minute at most. */
 bool fake_egl_is_idle(void);
 bool fake_egl_becomes_idle(void);
+
+/** What an image is, by all that the display was told. */
+struct fake_egl_seen {
+	uint32_t width, height, fourcc;
+	uint64_t modifier;
+	EGLAttrib space, range, horizontal, vertical; /* hints; 0: none */
+	uint32_t plane_count;
+	struct {
+		ino_t file;
+		uint64_t offset, pitch;
+	} planes[4];
+};
+
+struct fake_egl_seen fake_egl_look(EGLImage image);
+
+/** What the last wait or signal of a GL semaphore was for. */
+struct fake_egl_textures {
+	uint32_t count;
+	const uint32_t *textures, *layouts;
+};
+
+struct fake_egl_textures fake_egl_get_textures(void);
+/** An error of the application's is pending in GL. */
+void fake_egl_set_gl_error(uint32_t error);
 
 /** An EGLSync of the application's: of what GL was given up to here. */
 EGLSync fake_egl_sync(bool reusable);
