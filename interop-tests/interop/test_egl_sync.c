@@ -84,13 +84,13 @@ START_TEST(gl_waits_for_the_kernels_fence) {
 END_TEST
 
 static void *let_go_late(void *unused) {
-	runner_sleep_ms(20);
+	fake_gpu_await_blocked();
 	fake_egl_let_go();
 	return unused;
 }
 
 static void *end_late(void *leaf) {
-	runner_sleep_ms(20);
+	fake_gpu_await_blocked();
 	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
 	return NULL;
 }

@@ -138,7 +138,7 @@ static void *end_leaf_late(void *leaf) {
 }
 
 static void *let_go_late(void *hold) {
-	runner_sleep_ms(20);
+	fake_gpu_await_blocked();
 	let_go((VkSemaphore)hold);
 	return NULL;
 }

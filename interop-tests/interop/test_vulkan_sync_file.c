@@ -106,12 +106,6 @@ static void open_gate(struct stile_fence *gate) {
 	stile_fence_unref(gate);
 }
 
-static void *open_gate_late(void *gate) {
-	runner_sleep_ms(20);
-	open_gate(gate);
-	return NULL;
-}
-
 static VkSemaphore held; /* by hold_queue() */
 
 /* Work that does not end before it is let go; somebody has submitted that. */
@@ -128,7 +122,7 @@ static void let_go(void) {
 }
 
 static void *let_go_late(void *unused) {
-	runner_sleep_ms(20);
+	fake_gpu_await_blocked();
 	let_go();
 	return unused;
 }
@@ -329,14 +323,34 @@ static int create_sync_file(
 	return stile_vulkan_fence_create_sync_file(vulkan, device, user_fences, path, out);
 }
 
+/* A program's fence that ends a while after somebody waits for it. */
+static int wait_and_end(struct stile_fence *fence, int64_t deadline_ns) {
+	(void)deadline_ns;
+	runner_sleep_ms(2);
+	stile_fence_signal(fence);
+	return 0;
+}
+
+static const struct stile_fence_ops patient_ops = {
+	.size = sizeof(struct stile_fence_ops),
+	.get_driver_name = tell_name,
+	.get_timeline_name = tell_name,
+	.wait = wait_and_end,
+};
+
 /*
  * Behind a program's fence a driver's export would wait for the program, or must not be made. Wrong code: it is made
  * (the device complains); a refusal that leaves something; a caller that is not held up, and gets what nobody can wait
  * for; one that is held up for nothing.
  */
 START_TEST(behind_a_programs_fence_the_kernel_gets_none) {
-	struct stile_fence *gate = hold_device(), *fence;
+	/* The adapter lets go of it when it likes. */
+	static struct stile_fence gate;
+	struct stile_fence *fence;
 	struct stile_path path;
+	ck_assert_int_eq(stile_fence_init(&gate, &patient_ops, stile_fence_context_alloc(1), 1), 0);
+	struct stile_vulkan_wait wait = wait_for(&gate, VK_NULL_HANDLE, STILE_PATH_BRIDGE);
+	submit_behind(&wait);
 	ck_assert_int_eq(create_sync_file(STILE_USER_FENCES_REFUSE, &path, &fence), -EOPNOTSUPP);
 	ck_assert_ptr_null(fence);
 	ck_assert_int_eq(create_sync_file(STILE_USER_FENCES_HOLD, &path, &fence), 0);
@@ -344,13 +358,10 @@ START_TEST(behind_a_programs_fence_the_kernel_gets_none) {
 	ck_assert_int_eq(path.blocked_ns, 0);
 	ck_assert(!has_sync_file(fence));
 	check_pending(fence);
-	pthread_t helper;
 	struct stile_fence *kernels;
-	ck_assert_int_eq(pthread_create(&helper, NULL, open_gate_late, gate), 0);
 	ck_assert_int_eq(create_sync_file(STILE_USER_FENCES_WAIT, &path, &kernels), 0);
 	ck_assert_int_ne(path.kind, STILE_PATH_HANDLE);
 	ck_assert_int_gt(path.blocked_ns, 0);
-	pthread_join(helper, NULL);
 	check_ends(kernels, 1);
 	check_ends(fence, 1);
 }
@@ -446,7 +457,8 @@ START_TEST(only_fences_that_end_in_order_share_a_semaphore) {
 		int shared_with; /* itself: it is the first */
 	} made[COUNT] = { { context, 5, 0 }, { context, 6, 0 }, { context + 1, 9, 2 },
 		{ context, 3, 3 } };
-	struct stile_fence fences[COUNT];
+	/* The adapter lets go of them when it likes. */
+	static struct stile_fence fences[COUNT];
 	struct stile_vulkan_wait waits[COUNT];
 	VkSemaphore theirs = fake_vulkan_timeline(fake);
 	struct stile_timeline *timeline;
@@ -488,29 +500,23 @@ END_TEST
 
 /* ---- Values and VkFences that are looked at -------------------------------------------------- */
 
-static void *signal_late(void *semaphore) {
-	runner_sleep_ms(20);
-	fake_vulkan_signal(fake, (VkSemaphore)semaphore, 1);
-	return NULL;
-}
-
 /* Wrong code: a driver that is early, or short of memory, taken for the end of the time; its error for the value's. */
 START_TEST(a_wait_for_a_value_outlasts_a_driver_that_is_early) {
 	static const VkResult results[] = { VK_TIMEOUT, VK_ERROR_OUT_OF_HOST_MEMORY };
 	VkSemaphore semaphore = fake_vulkan_timeline(fake);
 	struct stile_timeline *timeline;
 	ck_assert_int_eq(stile_vulkan_timeline_create(vulkan, "theirs", semaphore, &timeline), 0);
-	const struct stile_point first = { .timeline = timeline, .value = 1 },
-				 second = { .timeline = timeline, .value = 2 };
-	pthread_t helper;
-	fake_gpu_fail(NULL, 1, results[_i]);
-	ck_assert_int_eq(pthread_create(&helper, NULL, signal_late, (void *)semaphore), 0);
-	ck_assert_int_eq(stile_point_wait(&first, STILE_POINT_SIGNALED, INT64_MAX, NULL), 0);
-	ck_assert_ptr_nonnull(fake_gpu_failed());
-	pthread_join(helper, NULL);
-	fake_gpu_fail("vkWaitSemaphores", 1, results[_i]);
-	ck_assert_int_eq(stile_point_wait(&second, STILE_POINT_SIGNALED, 0, NULL), -ETIME);
-	fake_gpu_failed();
+	const struct stile_point point = { .timeline = timeline, .value = 1 };
+	const int64_t deadlines_ns[] = { runner_clock_ns() + 20 * INT64_C(1000000), 1 };
+	for (int i = 0; i < 2; i++) {
+		/* The second call of this thread's: the first one asks for the value. */
+		fake_gpu_fail(NULL, 2, results[_i]);
+		ck_assert_int_eq(
+			stile_point_wait(&point, STILE_POINT_SIGNALED, deadlines_ns[i], NULL),
+			-ETIME);
+		ck_assert_int_ge(runner_clock_ns(), deadlines_ns[i]);
+		ck_assert_str_eq(fake_gpu_failed(), "vkWaitSemaphores");
+	}
 	stile_timeline_unref(timeline);
 	fake_vulkan_destroy_semaphore(fake, semaphore);
 }

@@ -190,8 +190,10 @@ static EGLBoolean server_wait(EGLDisplay of, EGLSync handle, EGLint flags) {
 		return EGL_FALSE;
 	}
 	while (traits.waits_block && !sync_is_over(sync)) {
+		fake_gpu_set_blocked(true);
 		fake_gpu_sleep(forever);
 	}
+	fake_gpu_set_blocked(false);
 	struct fake_batch batch = { .wait_count = 1 };
 	batch.waits[0] = sync->payload != NULL
 		? (struct fake_op){ .payload = sync->payload, .value = 1 }
@@ -207,8 +209,10 @@ static EGLint dup_native(EGLDisplay of, EGLSync handle) {
 	int fd = -1;
 	bool fails = enter("eglDupNativeFenceFDANDROID");
 	while (!fails && traits.dups_block && !sync_is_over(sync)) {
+		fake_gpu_set_blocked(true);
 		fake_gpu_sleep(forever);
 	}
+	fake_gpu_set_blocked(false);
 	if (!fails && (sync->type != EGL_SYNC_NATIVE_FENCE_ANDROID || !sync->flushed)) {
 		last_error = EGL_BAD_PARAMETER;
 	} else if (!fails && sync->payload == NULL) {

@@ -22,6 +22,7 @@ static pthread_cond_t changed;
 
 /* All below is under the lock. */
 static int objects;
+static bool is_blocked;
 static char complaint[256]; /* the first one */
 static const char *failing_call;
 static unsigned failing_left; /* 0: nothing fails */
@@ -56,6 +57,7 @@ void fake_gpu_begin(void) {
 	pthread_condattr_destroy(&clock);
 	complaint[0] = '\0';
 	objects = 0;
+	is_blocked = false;
 	opaque_count = 0;
 	closes_failed_imports = false;
 	reused_fd = -1;
@@ -91,6 +93,21 @@ int fake_gpu_objects(void) {
 	int count = objects;
 	fake_gpu_unlock();
 	return count;
+}
+
+void fake_gpu_set_blocked(bool blocked) {
+	is_blocked = blocked;
+}
+
+void fake_gpu_await_blocked(void) {
+	bool blocked;
+	do {
+		runner_sleep_ms(2);
+		fake_gpu_lock();
+		blocked = is_blocked;
+		fake_gpu_unlock();
+	} while (!blocked);
+	runner_sleep_ms(2);
 }
 
 /* ---- Calls that fail ----------------------------------------------------------------------- */

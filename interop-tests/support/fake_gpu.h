@@ -20,6 +20,9 @@ void fake_gpu_end(void);
 /** How many objects there are. */
 int fake_gpu_objects(void);
 
+/** Wait until a call of the driver's holds up who made it, and a moment longer. */
+void fake_gpu_await_blocked(void);
+
 /* ---- Calls that fail ----------------------------------------------------------------------- */
 
 /**
@@ -52,6 +55,8 @@ void fake_gpu_count(int change);
 /** Around all that follows. */
 void fake_gpu_lock(void);
 void fake_gpu_unlock(void);
+/** A call of the driver's holds up who made it, or does so no more. */
+void fake_gpu_set_blocked(bool blocked);
 /** Sleep until something may have changed. False: the deadline (CLOCK_MONOTONIC) is over. */
 bool fake_gpu_sleep(int64_t deadline_ns);
 

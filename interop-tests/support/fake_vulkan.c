@@ -399,8 +399,10 @@ static int export_sync_file(struct fake_vulkan *fake, struct object *object, uin
 	}
 	struct fake_payload *payload = fake_payload_ref(object->payload);
 	while (fake->traits.export_blocks && payload->value < value && !fake->lost) {
+		fake_gpu_set_blocked(true);
 		fake_gpu_sleep(forever);
 	}
+	fake_gpu_set_blocked(false);
 	int fd = fake_payload_get_sync_file(payload, value);
 	fake_payload_unref(payload);
 	return fd;
