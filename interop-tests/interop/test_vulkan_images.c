@@ -261,6 +261,107 @@ START_TEST(linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own) {
 }
 END_TEST
 
+/* Wrong code: a plane that the driver says too much of refused; or another one believed to be smaller than it is. */
+START_TEST(planes_of_which_the_driver_says_too_much_are_imported) {
+	has.modifiers = false;
+	has.says_all = true;
+	restart();
+	struct stile_image *image = make_image(DRM_FORMAT_NV12, LINEAR, _i == 1);
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	struct fake_vulkan_seen seen = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+	check_planes(image, &seen);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* One plane at an offset of memory of so many bytes. */
+static struct stile_image *make_at(uint64_t offset, uint64_t bytes) {
+	struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = WIDTH,
+		.height = HEIGHT,
+		.fourcc = DRM_FORMAT_ABGR8888,
+		.modifier = LINEAR,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+		.plane_count = 1,
+	};
+	struct stile_image *image;
+	info.planes[0] = (struct stile_image_plane){ .pitch = 320, .offset = offset };
+	info.planes[0].fd = open_memory(bytes);
+	ck_assert_int_eq(stile_image_import(device, &info, NULL, &image), 0);
+	close(info.planes[0].fd);
+	return image;
+}
+
+/*
+ * A driver that has its first plane `lead` bytes behind where it is bound. Wrong code: a plane elsewhere than the image
+ * has it; an offset that the driver does not take (its complaints), or refused though it takes it; memory that is the
+ * image's alone bound at an offset, or memory of which the driver needs more than there is.
+ */
+START_TEST(an_image_begins_where_the_driver_can_have_it) {
+	enum { ROWS_BYTES = 320 * 48 };
+	static const struct {
+		uint32_t lead;
+		uint64_t offset, bytes;
+		bool alone;               /* it takes dedicated memory only */
+		enum stile_reason reason; /* NONE: it is imported */
+	} cases[] = {
+		{ 0, 0, ROWS_BYTES, true, STILE_REASON_NONE },
+		{ 0, 128, 128 + ROWS_BYTES, false, STILE_REASON_NONE },
+		{ 64, 64, 64 + ROWS_BYTES, true, STILE_REASON_NONE },
+		{ 64, 192, 192 + ROWS_BYTES, false, STILE_REASON_NONE },
+		{ 64, 0, 64 + ROWS_BYTES, false, STILE_REASON_OFFSET },
+		{ 0, 128, 128 + ROWS_BYTES, true, STILE_REASON_OFFSET },
+		{ 0, 32, 128 + ROWS_BYTES, false, STILE_REASON_OFFSET },
+	};
+	has.modifiers = false;
+	has.lead = cases[_i].lead;
+	layouts[RGBA_OWN].dma_buf |=
+		cases[_i].alone ? VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT : 0u;
+	restart();
+	struct stile_image *image = make_at(cases[_i].offset, cases[_i].bytes);
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
+	ck_assert_msg(why.reason == cases[_i].reason, "%d, %s", ret, why.text);
+	ck_assert_int_eq(stile_vulkan_check_image(vulkan, image, USAGE, &why), ret);
+	if (ret == 0) {
+		struct fake_vulkan_seen seen =
+			fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+		check_planes(image, &seen);
+		ck_assert(seen.is_dedicated == (cases[_i].offset == cases[_i].lead));
+		stile_vulkan_image_destroy(imported);
+	}
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: an image for another use given for one; what was made of a device that is lost given again, or kept. */
+START_TEST(an_image_is_kept_for_its_use_until_the_device_is_lost) {
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, ROWS, false);
+	struct stile_vulkan_image *first, *again, *other;
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &first), 0);
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &again), 0);
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 vulkan, image, VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, &why, &other),
+		0);
+	ck_assert_ptr_eq(first, again);
+	ck_assert_ptr_ne(first, other);
+	stile_vulkan_image_destroy(other);
+	stile_vulkan_image_destroy(again);
+	stile_vulkan_image_destroy(first);
+	ck_assert_int_eq(fake_gpu_objects(), 6);
+	fake_gpu_fail("vkCreateImage", 1, VK_ERROR_DEVICE_LOST);
+	ck_assert_int_eq(stile_vulkan_import_image(
+				 vulkan, image, VK_IMAGE_USAGE_TRANSFER_SRC_BIT, &why, &other),
+		-EIO);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	stile_image_unref(image);
+}
+END_TEST
+
 /* ---- Refusals -------------------------------------------------------------------------------- */
 
 enum {
@@ -374,7 +475,7 @@ START_TEST(an_exported_image_is_as_the_driver_has_it) {
 	};
 	const struct fake_vulkan_layout *layout = &layouts[cases[_i].layout];
 	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, layout, cases[_i].fourcc,
-		WIDTH, HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+		WIDTH, HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
 	struct stile_image *image;
 	int ret = stile_vulkan_export_image(vulkan, &own, device, &why, &image);
 	ck_assert_msg(ret == 0, "%s", why.text);
@@ -433,7 +534,7 @@ static void check_import(uint32_t fourcc, bool apart) {
 
 static void check_export(uint32_t fourcc, const struct fake_vulkan_layout *layout) {
 	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, layout, fourcc, WIDTH,
-		EVEN_HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+		EVEN_HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
 	struct stile_image *image;
 	int ret = stile_vulkan_export_image(vulkan, &own, device, &why, &image);
 	ck_assert_msg(ret == 0, "%s: %s", stile_format_get(fourcc)->name, why.text);
@@ -482,14 +583,20 @@ static struct stile_opaque_image export_opaque(const struct stile_vulkan_own_ima
 	return opaque;
 }
 
-static struct stile_vulkan_own_image create_opaque(int layout) {
+static struct stile_vulkan_own_image create_opaque_at(int layout, uint64_t offset) {
 	return fake_vulkan_create_image(fake, &layouts[layout], DRM_FORMAT_ABGR8888, WIDTH, HEIGHT,
-		VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT);
+		offset, VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT);
+}
+
+static struct stile_vulkan_own_image create_opaque(int layout) {
+	return create_opaque_at(layout, 0);
 }
 
 /* Wrong code: another size, type or tiling than it was made with, or the wrong owner. */
 START_TEST(opaque_memory_is_the_same_image_again) {
-	struct stile_vulkan_own_image own = create_opaque(_i == 0 ? RGBA_OWN : RGBA_OPTIMAL);
+	static const uint64_t offsets[] = { 0, 0, 8192 };
+	struct stile_vulkan_own_image own =
+		create_opaque_at(_i == 0 ? RGBA_OWN : RGBA_OPTIMAL, offsets[_i]);
 	struct stile_opaque_image opaque = export_opaque(&own);
 	struct stile_vulkan_image *imported;
 	int ret = stile_vulkan_import_opaque(vulkan, &opaque, &why, &imported);
@@ -499,7 +606,8 @@ START_TEST(opaque_memory_is_the_same_image_again) {
 				here = fake_vulkan_look(stile_vulkan_image_get_handle(imported));
 	ck_assert_int_eq(here.tiling, there.tiling);
 	ck_assert_uint_eq(here.planes[0].file, there.planes[0].file);
-	ck_assert(here.is_dedicated);
+	ck_assert_uint_eq(here.planes[0].offset, there.planes[0].offset);
+	ck_assert(here.is_dedicated == (offsets[_i] == 0));
 	ck_assert_uint_eq(
 		stile_vulkan_acquire(imported, VK_IMAGE_LAYOUT_GENERAL, 0).srcQueueFamilyIndex,
 		VK_QUEUE_FAMILY_EXTERNAL);
@@ -513,7 +621,7 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 	struct stile_vulkan_own_image own = create_opaque(RGBA_OPTIMAL);
 	const struct stile_opaque_image opaque = export_opaque(&own);
 	struct stile_opaque_image lies[] = { opaque, opaque, opaque, opaque, opaque, opaque, opaque,
-		opaque, opaque };
+		opaque, opaque, opaque, opaque, opaque, opaque };
 	lies[0].width = MOST + 1;
 	lies[1].height = MOST;
 	lies[2].bytes = 4096;
@@ -524,6 +632,11 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 	lies[7].height = 0;
 	lies[8].fourcc = DRM_FORMAT_NV12;
 	lies[8].width--;
+	lies[9].width = 0;
+	lies[10].memory_type = 32;
+	lies[11].bytes += 8192;
+	lies[11].offset = 64;
+	lies[12].device_uuid[0]++;
 	static const struct {
 		int error;
 		enum stile_reason reason;
@@ -537,6 +650,10 @@ START_TEST(a_description_that_does_not_fit_the_memory_is_refused) {
 		{ -EINVAL, STILE_REASON_USAGE },
 		{ -EINVAL, STILE_REASON_EXTENT },
 		{ -EINVAL, STILE_REASON_EXTENT },
+		{ -EINVAL, STILE_REASON_EXTENT },
+		{ -EOPNOTSUPP, STILE_REASON_DRIVER },
+		{ -EOPNOTSUPP, STILE_REASON_OFFSET },
+		{ -EOPNOTSUPP, STILE_REASON_DEVICE },
 	};
 	for (size_t i = 0; i < LENGTH(lies); i++) {
 		struct stile_vulkan_image *imported;
@@ -697,8 +814,9 @@ static int try_check(void) {
 }
 
 static int try_export(void) {
-	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, &layouts[RGBA_COLUMNS],
-		DRM_FORMAT_ABGR8888, WIDTH, HEIGHT, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_vulkan_own_image own =
+		fake_vulkan_create_image(fake, &layouts[RGBA_COLUMNS], DRM_FORMAT_ABGR8888, WIDTH,
+			HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
 	struct stile_image *image;
 	int ret = TRY(stile_vulkan_export_image(vulkan, &own, device, &why, &image));
 	stile_image_unref(image);
@@ -878,11 +996,14 @@ static Suite *make_suite(void) {
 	TCase *tcase = add_case(suite, "images");
 	tcase_add_loop_test(tcase, the_driver_is_told_where_each_plane_is, 0, PATHS);
 	tcase_add_test(tcase, linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own);
+	tcase_add_loop_test(tcase, planes_of_which_the_driver_says_too_much_are_imported, 0, 2);
+	tcase_add_loop_test(tcase, an_image_begins_where_the_driver_can_have_it, 0, 7);
+	tcase_add_test(tcase, an_image_is_kept_for_its_use_until_the_device_is_lost);
 	tcase_add_loop_test(
 		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);
 	tcase_add_test(tcase, every_format_has_the_planes_of_its_vkformat);
-	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 2);
+	tcase_add_loop_test(tcase, opaque_memory_is_the_same_image_again, 0, 3);
 	tcase_add_test(tcase, a_description_that_does_not_fit_the_memory_is_refused);
 	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);
 	tcase_add_test(tcase, a_party_says_what_the_device_announces);

@@ -155,7 +155,7 @@ static uint64_t get_rows(const struct fake_image *image, uint32_t i) {
 }
 
 /* As the device itself likes it. */
-static void lay_out(struct fake_image *image) {
+static void lay_out(struct fake_image *image, uint32_t lead) {
 	VkDeviceSize end = 0;
 	for (uint32_t i = 0; i < image->layout->plane_count; i++) {
 		VkSubresourceLayout *plane = &image->planes[i];
@@ -163,6 +163,7 @@ static void lay_out(struct fake_image *image) {
 		plane->size = plane->rowPitch * get_rows(image, i);
 		plane->offset =
 			image->is_disjoint ? 0 : fake_align_up(end, image->layout->offset_align);
+		plane->offset += i == 0 ? lead : 0;
 		end = plane->offset + plane->size;
 	}
 }
@@ -380,7 +381,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_image(VkDevice device, const VkImag
 		.handle_types = handles,
 	};
 	if (explicit == NULL) {
-		lay_out(image);
+		lay_out(image, fake_of(device)->traits.memory->lead);
 	} else if (!take_layout(image, explicit)) {
 		free(image);
 		return fake_vulkan_leave(VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT);
@@ -461,7 +462,6 @@ static VKAPI_ATTR void VKAPI_CALL get_image_needs(VkDevice device,
 	static const char call[] = "vkGetImageMemoryRequirements2";
 	const struct fake_image *image = (const struct fake_image *)info->image;
 	uint32_t i = FAKE_PLANES;
-	(void)device;
 	FAKE_CHAIN_CHECK(call, info, VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
 		VK_STRUCTURE_TYPE_IMAGE_PLANE_MEMORY_REQUIREMENTS_INFO);
 	const VkImagePlaneMemoryRequirementsInfo *plane = fake_chain_find(
@@ -475,6 +475,11 @@ static VKAPI_ATTR void VKAPI_CALL get_image_needs(VkDevice device,
 			"VUID-VkImagePlaneMemoryRequirementsInfo-planeAspect-02281 or 02282");
 	}
 	answer->memoryRequirements = fake_image_get_needs(image, i);
+	for (uint32_t k = 0; fake_of(device)->traits.memory->says_all && i < FAKE_PLANES &&
+		k < image->layout->plane_count;
+		k++) {
+		answer->memoryRequirements.size += k == i ? 0 : image->planes[k].size;
+	}
 }
 
 /* ---- Conversions ----------------------------------------------------------------------------- */

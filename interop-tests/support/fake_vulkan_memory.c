@@ -471,7 +471,7 @@ struct fake_vulkan_seen_buffer fake_vulkan_look_at_buffer(VkBuffer handle) {
 
 struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
 	const struct fake_vulkan_layout *layout, uint32_t fourcc, uint32_t width, uint32_t height,
-	VkExternalMemoryHandleTypeFlags handle_type) {
+	uint64_t offset, VkExternalMemoryHandleTypeFlags handle_type) {
 	struct stile_vulkan_own_image own = {
 		.size = sizeof(own),
 		.fourcc = fourcc,
@@ -481,7 +481,8 @@ struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
 		.usage = VK_IMAGE_USAGE_SAMPLED_BIT,
 		.plane_count = layout->plane_count,
 		.memory_type = 1,
-		.dedicated = VK_TRUE,
+		.offset = offset,
+		.dedicated = offset == 0,
 		.name = "own",
 	};
 	const VkImageDrmFormatModifierListCreateInfoEXT list = {
@@ -509,14 +510,15 @@ struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
 	fake_gpu_exempt(true);
 	((PFN_vkCreateImage)fake_vulkan_image_find("vkCreateImage"))(
 		(VkDevice)fake, &info, NULL, &own.image);
-	own.bytes = fake_image_get_needs((const struct fake_image *)own.image, FAKE_PLANES).size;
+	own.bytes = offset +
+		fake_image_get_needs((const struct fake_image *)own.image, FAKE_PLANES).size;
 	const VkMemoryDedicatedAllocateInfo dedicated = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
 		.image = own.image,
 	};
 	const VkExportMemoryAllocateInfo exported = {
 		.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-		.pNext = &dedicated,
+		.pNext = own.dedicated ? &dedicated : NULL,
 		.handleTypes = handle_type,
 	};
 	const VkMemoryAllocateInfo allocate = {
@@ -526,7 +528,7 @@ struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
 		.memoryTypeIndex = own.memory_type,
 	};
 	allocate_memory((VkDevice)fake, &allocate, NULL, &own.memory);
-	bind_image((VkDevice)fake, own.image, own.memory, 0);
+	bind_image((VkDevice)fake, own.image, own.memory, offset);
 	fake_gpu_exempt(false);
 	return own;
 }

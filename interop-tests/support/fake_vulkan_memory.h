@@ -41,7 +41,9 @@ struct fake_vulkan_memory_traits {
 	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
 	VkExternalMemoryFeatureFlags host;    /* of host pointers, for buffers */
 	uint32_t host_types;                  /* memory types of host pointers */
-	uint32_t buffer_align;                /* of what a buffer needs; 0: any */
+	uint32_t lead;                        /* bytes before the first plane, in its own layout */
+	bool says_all; /* of each plane that is bound by itself, what all need, as lavapipe 25 */
+	uint32_t buffer_align; /* of what a buffer needs; 0: any */
 };
 
 /** What an image is, by all that the device was told. */
@@ -75,12 +77,12 @@ struct fake_vulkan_seen_buffer fake_vulkan_look_at_buffer(VkBuffer buffer);
 uint32_t fake_vulkan_plane_count(VkFormat format);
 
 /**
- * An image of the application's own in memory of its own, which can be exported as this kind. `layout` is one of the
- * traits'.
+ * An image of the application's own, at an offset of memory which can be exported as this kind. At 0 it has that to
+ * itself. `layout` is one of the traits'.
  */
 struct stile_vulkan_own_image fake_vulkan_create_image(struct fake_vulkan *fake,
 	const struct fake_vulkan_layout *layout, uint32_t fourcc, uint32_t width, uint32_t height,
-	VkExternalMemoryHandleTypeFlags handle_type);
+	uint64_t offset, VkExternalMemoryHandleTypeFlags handle_type);
 void fake_vulkan_destroy_image(
 	struct fake_vulkan *fake, const struct stile_vulkan_own_image *image);
 
