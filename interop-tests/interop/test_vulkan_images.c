@@ -525,7 +525,7 @@ static void check_import(uint32_t fourcc, bool apart) {
 	ck_assert_int_eq(seen.is_disjoint, apart);
 	check_planes(image, &seen);
 	for (uint32_t i = 0; i < seen.plane_count; i++) {
-		uint32_t rows = HEIGHT / stile_format_get(fourcc)->planes[i].vsub;
+		uint64_t rows = (uint64_t)HEIGHT / stile_format_get(fourcc)->planes[i].vsub;
 		ck_assert_uint_eq(seen.planes[i].bytes, rows * seen.planes[i].pitch);
 	}
 	stile_vulkan_image_destroy(imported);
