@@ -42,7 +42,8 @@
 #define SHARES (IMPORTS | EXPORTS)
 #define USAGE VK_IMAGE_USAGE_SAMPLED_BIT
 
-enum { WIDTH = 66, HEIGHT = 46, MOST = 8192 };
+/* Even: rows in groups of four, as images ask of what they are made of. */
+enum { WIDTH = 66, HEIGHT = 46, EVEN_HEIGHT = 48, MOST = 8192 };
 
 /* The device's layouts, by name. */
 enum {
@@ -74,7 +75,10 @@ static const struct fake_vulkan_layout usual[LAYOUTS + 1] = {
 		32 },
 };
 
+enum { FAMILY = 3 };
+
 /* What a test may change before it starts the device again. */
+static bool has_no_foreign;
 static struct fake_vulkan_layout layouts[LAYOUTS + 1];
 static struct fake_vulkan_memory_traits has;
 
@@ -87,7 +91,10 @@ static void start(void) {
 	traits = (struct fake_vulkan_traits){ .sync_fd = true, .uuid = 5, .memory = &has };
 	fake_gpu_begin();
 	fake = fake_vulkan_create(&traits);
-	const struct stile_vulkan_info info = fake_vulkan_describe(fake);
+	struct stile_vulkan_info info = fake_vulkan_describe(fake);
+	info.queue_family = FAMILY;
+	/* It is the sixth; explicit modifiers come after it. */
+	info.extension_count = has_no_foreign ? 5 : info.extension_count;
 	why = (struct stile_report){ .size = sizeof(why) };
 	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), 0);
 }
@@ -110,6 +117,7 @@ static void restart(void) {
 
 static void set_up(void) {
 	memcpy(layouts, usual, sizeof(layouts));
+	has_no_foreign = false;
 	has = (struct fake_vulkan_memory_traits){
 		.layouts = layouts,
 		.modifiers = true,
@@ -338,6 +346,49 @@ START_TEST(an_image_begins_where_the_driver_can_have_it) {
 }
 END_TEST
 
+/*
+ * Wrong code: a layout of UNDEFINED, at which a driver may drop what others have drawn; memory taken from, or given to,
+ * another family; access of the wrong side.
+ */
+START_TEST(barriers_take_an_image_and_give_it_back) {
+	const VkImageLayout layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
+	const VkAccessFlags access = VK_ACCESS_SHADER_READ_BIT;
+	has_no_foreign = _i == 1;
+	has.modifiers = false;
+	restart();
+	const uint32_t peer = _i == 1 ? VK_QUEUE_FAMILY_EXTERNAL : VK_QUEUE_FAMILY_FOREIGN_EXT;
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), 0);
+	const VkImageMemoryBarrier taken = stile_vulkan_acquire(imported, layout, access),
+				   given = stile_vulkan_release(imported, layout, access);
+	ck_assert(taken.image == stile_vulkan_image_get_handle(imported));
+	ck_assert(taken.oldLayout == VK_IMAGE_LAYOUT_GENERAL && taken.newLayout == layout);
+	ck_assert(taken.srcAccessMask == 0 && taken.dstAccessMask == access);
+	ck_assert(taken.srcQueueFamilyIndex == peer && taken.dstQueueFamilyIndex == FAMILY);
+	ck_assert(given.image == taken.image);
+	ck_assert(given.oldLayout == layout && given.newLayout == VK_IMAGE_LAYOUT_GENERAL);
+	ck_assert(given.srcAccessMask == access && given.dstAccessMask == 0);
+	ck_assert(given.srcQueueFamilyIndex == FAMILY && given.dstQueueFamilyIndex == peer);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: a failure of one plane said of another. */
+START_TEST(the_plane_that_fails_is_named) {
+	struct stile_image *image = make_path(&paths[5]);
+	struct stile_vulkan_image *imported;
+	for (uint32_t i = 0; i < 2; i++) {
+		fake_gpu_fail("vkAllocateMemory", i + 1, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+		ck_assert_int_eq(
+			stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), -ENOMEM);
+		ck_assert_uint_eq(why.plane, i);
+	}
+	stile_image_unref(image);
+}
+END_TEST
+
 /* Wrong code: an image for another use given for one; what was made of a device that is lost given again, or kept. */
 START_TEST(an_image_is_kept_for_its_use_until_the_device_is_lost) {
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, ROWS, false);
@@ -465,17 +516,19 @@ START_TEST(an_exported_image_is_as_the_driver_has_it) {
 	static const struct {
 		int layout;
 		uint32_t fourcc;
+		uint64_t offset;
 	} cases[] = {
-		{ RGBA_OWN, DRM_FORMAT_ABGR8888 },
-		{ RGBA_LINEAR, DRM_FORMAT_ABGR8888 },
-		{ RGBA_ROWS, DRM_FORMAT_ABGR8888 },
-		{ RGBA_COLUMNS, DRM_FORMAT_ABGR8888 },
-		{ NV12_OWN, DRM_FORMAT_NV12 },
-		{ NV12_COLUMNS, DRM_FORMAT_NV12 },
+		{ RGBA_OWN, DRM_FORMAT_ABGR8888, 0 },
+		{ RGBA_LINEAR, DRM_FORMAT_ABGR8888, 64 },
+		{ RGBA_ROWS, DRM_FORMAT_ABGR8888, 0 },
+		{ RGBA_COLUMNS, DRM_FORMAT_ABGR8888, 8192 },
+		{ NV12_OWN, DRM_FORMAT_NV12, 4096 },
+		{ NV12_COLUMNS, DRM_FORMAT_NV12, 0 },
 	};
 	const struct fake_vulkan_layout *layout = &layouts[cases[_i].layout];
-	struct stile_vulkan_own_image own = fake_vulkan_create_image(fake, layout, cases[_i].fourcc,
-		WIDTH, HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_vulkan_own_image own =
+		fake_vulkan_create_image(fake, layout, cases[_i].fourcc, WIDTH, EVEN_HEIGHT,
+			cases[_i].offset, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
 	struct stile_image *image;
 	int ret = stile_vulkan_export_image(vulkan, &own, device, &why, &image);
 	ck_assert_msg(ret == 0, "%s", why.text);
@@ -487,10 +540,44 @@ START_TEST(an_exported_image_is_as_the_driver_has_it) {
 }
 END_TEST
 
+/* Wrong code: a driver asked for what it is not there, or does not announce; a layout without a name given one. */
+START_TEST(what_cannot_be_exported_is_refused_with_the_reason) {
+	static const struct {
+		int error;
+		enum stile_reason reason;
+		const char *text;
+	} expected[] = {
+		{ -EINVAL, STILE_REASON_USAGE, "both needed" },
+		{ -EINVAL, STILE_REASON_USAGE, "both needed" },
+		{ -EOPNOTSUPP, STILE_REASON_FORMAT, "no VkFormat" },
+		{ -EOPNOTSUPP, STILE_REASON_MODIFIER, "optimal tiling has no name" },
+		{ -EINVAL, STILE_REASON_PLANE_COUNT, "at most 4 planes" },
+		{ -EOPNOTSUPP, STILE_REASON_DRIVER, "exports no ABGR8888" },
+	};
+	layouts[RGBA_ROWS].dma_buf = _i == 5 ? IMPORTS : SHARES;
+	restart();
+	struct stile_vulkan_own_image made =
+		fake_vulkan_create_image(fake, &layouts[RGBA_ROWS], DRM_FORMAT_ABGR8888, WIDTH,
+			HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	struct stile_vulkan_own_image own = made;
+	struct stile_image *image;
+	own.image = _i == 0 ? VK_NULL_HANDLE : own.image;
+	own.memory = _i == 1 ? VK_NULL_HANDLE : own.memory;
+	own.fourcc = _i == 2 ? DRM_FORMAT_NV15 : own.fourcc;
+	own.tiling = _i == 3 ? VK_IMAGE_TILING_OPTIMAL : own.tiling;
+	own.plane_count = _i == 4 ? 5 : own.plane_count;
+	ck_assert_int_eq(
+		stile_vulkan_export_image(vulkan, &own, device, &why, &image), expected[_i].error);
+	ck_assert_ptr_null(image);
+	ck_assert_int_eq(why.reason, expected[_i].reason);
+	ck_assert_msg(strstr(why.text, expected[_i].text) != NULL, "%s", why.text);
+	fake_vulkan_destroy_image(fake, &made);
+}
+END_TEST
+
 /* ---- Every format ---------------------------------------------------------------------------- */
 
-/* Rows in groups of four, as images ask of what they are made of. */
-enum { MANY = 256, EVEN_HEIGHT = 48 };
+enum { MANY = 256 };
 static struct fake_vulkan_layout every[MANY];
 
 /* A device that has every VkFormat that Stile knows, with the planes that the specification gives it. */
@@ -698,6 +785,60 @@ START_TEST(a_conversion_is_one_that_the_device_has) {
 }
 END_TEST
 
+/* Wrong code: other colours, or a conversion of others' taken for the same. */
+START_TEST(each_colour_has_a_conversion_of_its_own) {
+	static const struct {
+		uint32_t fourcc;
+		struct stile_colour colour;
+		VkFilter filter;
+		VkSamplerYcbcrModelConversion model;
+		VkSamplerYcbcrRange range;
+		VkChromaLocation x;
+	} cases[] = {
+#define NARROW VK_SAMPLER_YCBCR_RANGE_ITU_NARROW
+#define EVEN VK_CHROMA_LOCATION_COSITED_EVEN
+		{ DRM_FORMAT_NV12, { .matrix = STILE_MATRIX_BT709 }, VK_FILTER_NEAREST,
+			VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_709, NARROW, EVEN },
+		{ DRM_FORMAT_NV12, { .matrix = STILE_MATRIX_BT601 }, VK_FILTER_NEAREST,
+			VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_601, NARROW, EVEN },
+		{ DRM_FORMAT_NV12, { .matrix = STILE_MATRIX_BT2020 }, VK_FILTER_NEAREST,
+			VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_2020, NARROW, EVEN },
+		{ DRM_FORMAT_NV12, { .matrix = STILE_MATRIX_BT709, .range = STILE_RANGE_FULL },
+			VK_FILTER_NEAREST, VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_709,
+			VK_SAMPLER_YCBCR_RANGE_ITU_FULL, EVEN },
+		{ DRM_FORMAT_NV12,
+			{ .matrix = STILE_MATRIX_BT709, .horizontal = STILE_SITING_MIDPOINT },
+			VK_FILTER_NEAREST, VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_709, NARROW,
+			VK_CHROMA_LOCATION_MIDPOINT },
+		{ DRM_FORMAT_NV12, { .matrix = STILE_MATRIX_BT709 }, VK_FILTER_LINEAR,
+			VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_709, NARROW, EVEN },
+		{ DRM_FORMAT_NV21, { .matrix = STILE_MATRIX_BT709 }, VK_FILTER_NEAREST,
+			VK_SAMPLER_YCBCR_MODEL_CONVERSION_YCBCR_709, NARROW, EVEN },
+	};
+	VkSamplerYcbcrConversion made[LENGTH(cases)];
+	layouts[NV12_OWN].features |= VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT |
+		VK_FORMAT_FEATURE_SAMPLED_IMAGE_YCBCR_CONVERSION_LINEAR_FILTER_BIT;
+	restart();
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, cases[i].fourcc,
+					 &cases[i].colour, cases[i].filter, &why, &made[i]),
+			0);
+		const VkSamplerYcbcrConversionCreateInfo info =
+			fake_vulkan_look_at_conversion(made[i]);
+		ck_assert_int_eq(info.format, NV12);
+		ck_assert_int_eq(info.ycbcrModel, cases[i].model);
+		ck_assert_int_eq(info.ycbcrRange, cases[i].range);
+		ck_assert_int_eq(info.xChromaOffset, cases[i].x);
+		ck_assert_int_eq(info.chromaFilter, cases[i].filter);
+		ck_assert((info.components.r == VK_COMPONENT_SWIZZLE_IDENTITY) ==
+			(cases[i].fourcc == DRM_FORMAT_NV12));
+		for (size_t k = 0; k < i; k++) {
+			ck_assert(made[k] != made[i]);
+		}
+	}
+}
+END_TEST
+
 /* ---- The device as a party ------------------------------------------------------------------- */
 
 static struct stile_party describe(VkImageUsageFlags usage) {
@@ -760,6 +901,27 @@ START_TEST(a_party_says_what_the_device_announces) {
 	ck_assert_uint_eq(party.memory, STILE_MEMORY_DMA_BUF | STILE_MEMORY_MEMFD);
 	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_WRITE);
 	ck_assert_uint_gt(party.device, UINT32_MAX);
+	stile_party_fini(&party);
+}
+END_TEST
+
+/* Wrong code: a layout of the driver's own left out, or promised though planes cannot be bound to it one by one. */
+START_TEST(a_party_has_linear_in_one_way_or_the_other) {
+	layouts[RGBA_LINEAR].dma_buf = EXPORTS;
+	restart();
+	struct stile_party party = describe(USAGE);
+	ck_assert_ptr_nonnull(find_modifier(&party, DRM_FORMAT_ABGR8888, LINEAR));
+	stile_party_fini(&party);
+	has.modifiers = false;
+	restart();
+	party = describe(USAGE);
+	ck_assert_uint_eq(find_modifier(&party, DRM_FORMAT_NV12, LINEAR)->plane_count, 2);
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_ABGR8888, ROWS));
+	stile_party_fini(&party);
+	layouts[NV12_OWN].features &= ~(VkFlags)VK_FORMAT_FEATURE_DISJOINT_BIT;
+	restart();
+	party = describe(USAGE);
+	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_NV12, LINEAR));
 	stile_party_fini(&party);
 }
 END_TEST
@@ -998,7 +1160,12 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own);
 	tcase_add_loop_test(tcase, planes_of_which_the_driver_says_too_much_are_imported, 0, 2);
 	tcase_add_loop_test(tcase, an_image_begins_where_the_driver_can_have_it, 0, 7);
+	tcase_add_loop_test(tcase, barriers_take_an_image_and_give_it_back, 0, 2);
+	tcase_add_test(tcase, the_plane_that_fails_is_named);
 	tcase_add_test(tcase, an_image_is_kept_for_its_use_until_the_device_is_lost);
+	tcase_add_loop_test(tcase, what_cannot_be_exported_is_refused_with_the_reason, 0, 6);
+	tcase_add_test(tcase, each_colour_has_a_conversion_of_its_own);
+	tcase_add_test(tcase, a_party_has_linear_in_one_way_or_the_other);
 	tcase_add_loop_test(
 		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);

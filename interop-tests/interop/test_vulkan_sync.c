@@ -801,6 +801,8 @@ START_TEST(programs_fence_into_a_binary_semaphore_is_refused_or_waited_for) {
 	struct stile_vulkan_form form = binary_form(semaphore);
 	struct stile_fence *gate = plain_fence_create();
 	check_not_exported(gate, &form, "plain timeline");
+	form.user_fences = STILE_USER_FENCES_HOLD;
+	check_not_exported(gate, &form, "plain timeline");
 	form.user_fences = STILE_USER_FENCES_WAIT;
 	later(open_gate_late, stile_fence_ref(gate));
 	export(gate, &form, STILE_PATH_CPU_WAIT);

@@ -543,11 +543,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_conversion(VkDevice device,
 				VK_FORMAT_FEATURE_SAMPLED_IMAGE_YCBCR_CONVERSION_LINEAR_FILTER_BIT) !=
 				0,
 		call, "VUID-VkSamplerYcbcrConversionCreateInfo-chromaFilter-01657");
-	void *conversion = result == VK_SUCCESS ? malloc(1) : NULL;
+	VkSamplerYcbcrConversionCreateInfo *conversion =
+		result == VK_SUCCESS ? malloc(sizeof(*conversion)) : NULL;
 	if (conversion == NULL) {
 		return fake_vulkan_leave(
 			result == VK_SUCCESS ? VK_ERROR_OUT_OF_HOST_MEMORY : result);
 	}
+	*conversion = *info;
 	fake_gpu_count(1);
 	*out = (VkSamplerYcbcrConversion)conversion;
 	return fake_vulkan_leave(VK_SUCCESS);
@@ -558,6 +560,11 @@ static VKAPI_ATTR void VKAPI_CALL destroy_conversion(VkDevice device,
 	(void)device;
 	(void)allocator;
 	fake_object_destroy((void *)conversion);
+}
+
+VkSamplerYcbcrConversionCreateInfo fake_vulkan_look_at_conversion(
+	VkSamplerYcbcrConversion conversion) {
+	return *(const VkSamplerYcbcrConversionCreateInfo *)conversion;
 }
 
 PFN_vkVoidFunction fake_vulkan_image_find(const char *name) {

@@ -73,6 +73,10 @@ struct fake_vulkan_seen_buffer {
 
 struct fake_vulkan_seen_buffer fake_vulkan_look_at_buffer(VkBuffer buffer);
 
+/** What a conversion was made of. */
+VkSamplerYcbcrConversionCreateInfo fake_vulkan_look_at_conversion(
+	VkSamplerYcbcrConversion conversion);
+
 /** How many planes the specification gives a format. */
 uint32_t fake_vulkan_plane_count(VkFormat format);
 
