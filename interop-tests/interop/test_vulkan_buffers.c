@@ -309,7 +309,7 @@ static const struct refusal {
 	[NO_ROOM] = { SOURCE, STILE_MEMORY_DMA_BUF, 0, -ERANGE, STILE_REASON_BOUNDS, BYTES + 1,
 		BYTES, "needs 5001 bytes, the memory has 5000" },
 	[NO_ROOM_MAPPED] = { SOURCE, STILE_MEMORY_HOST_POINTER, 0, -ERANGE, STILE_REASON_BOUNDS,
-		3 * 4096, 2 * 4096, "12288 bytes from a multiple of 4096 on, 8192 are mapped" },
+		12288, 8192, "12288 bytes from a multiple of 4096 on, 8192 are mapped" },
 	[NO_WRITES] = { SOURCE, STILE_MEMORY_DMA_BUF, 0, -EACCES, STILE_REASON_FD_ACCESS, 0, 0,
 		"no descriptor for the driver" },
 	[NO_WRITES_MAPPED] = { SOURCE, STILE_MEMORY_HOST_POINTER, 0, -EACCES,
