@@ -511,8 +511,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice phys
 static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties(VkPhysicalDevice physical_device,
 	const VkPhysicalDeviceExternalSemaphoreInfo *info, VkExternalSemaphoreProperties *out) {
 	const struct fake_vulkan *fake = (const struct fake_vulkan *)physical_device;
+	const VkSemaphoreTypeCreateInfo *type =
+		fake_chain_find(info->pNext, VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO);
+	bool is_timeline = type != NULL && type->semaphoreType == VK_SEMAPHORE_TYPE_TIMELINE;
 	bool can = info->handleType == VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT
-		? fake->traits.opaque_fd
+		? fake->traits.opaque_fd && !(is_timeline && fake->traits.shares_no_timelines)
 		: fake->traits.sync_fd;
 	out->externalSemaphoreFeatures = can ? VK_EXTERNAL_SEMAPHORE_FEATURE_IMPORTABLE_BIT |
 			VK_EXTERNAL_SEMAPHORE_FEATURE_EXPORTABLE_BIT
