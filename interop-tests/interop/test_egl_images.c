@@ -244,10 +244,12 @@ START_TEST(what_is_not_listed_is_linear_or_nothing) {
 	ck_assert_int_eq(stile_egl_get_party(egl, STILE_USAGE_READ, &why, &party), 0);
 	ck_assert_uint_eq(party.format_count, 1);
 	ck_assert_uint_eq(party.formats[0].modifier_count, 0);
+	ck_assert_uint_eq(party.sync, STILE_SYNC_CPU);
 	stile_party_fini(&party);
 
 	traits.layouts = tiled;
 	traits.overcounts = true;
+	traits.native_fences = true;
 	restart();
 	check_image(rows);
 	ck_assert_int_eq(stile_egl_check_image(egl, linear, &why), -EOPNOTSUPP);
@@ -255,6 +257,7 @@ START_TEST(what_is_not_listed_is_linear_or_nothing) {
 	ck_assert_int_eq(stile_egl_get_party(egl, STILE_USAGE_WRITE, &why, &party), 0);
 	ck_assert_uint_eq(party.formats[0].modifier_count, 1);
 	ck_assert_uint_eq(party.needs->usage, STILE_USAGE_WRITE);
+	ck_assert_uint_eq(party.sync, STILE_SYNC_CPU | STILE_SYNC_FILE);
 	stile_party_fini(&party);
 	stile_image_unref(rows);
 	stile_image_unref(linear);
@@ -320,6 +323,34 @@ START_TEST(a_lost_context_drops_what_is_kept) {
 	ck_assert_int_eq(fake_gpu_objects(), 0);
 	stile_image_unref(other);
 	stile_image_unref(image);
+}
+END_TEST
+
+/* Red is Cr. Wrong code: samples taken in another order than the planes have them; a reason that is said to be a failure. */
+START_TEST(samples_are_in_the_order_of_the_format) {
+	static const struct fake_egl_layout listed[] = { { DRM_FORMAT_R8, LINEAR, false },
+		{ DRM_FORMAT_GR88, LINEAR, false }, { 0, 0, false } };
+	const struct stile_colour colour = { .matrix = STILE_MATRIX_BT709 };
+	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_NV21 };
+	struct stile_egl_yuv yuvs[2] = { { .size = sizeof(yuvs[0]) }, { .size = sizeof(yuvs[0]) } };
+	traits.layouts = listed;
+	restart();
+	for (int i = 0; i < 2; i++) {
+		struct stile_image *image = make_coloured(fourccs[i], LINEAR, colour);
+		ck_assert_int_eq(stile_egl_import_yuv(egl, image, &why, &yuvs[i]), 0);
+		ck_assert_int_eq(yuvs[i].path, STILE_EGL_YUV_PLANES);
+		ck_assert_int_eq(why.error, 0);
+		stile_image_unref(image);
+	}
+	for (int i = 0; i < 3; i++) {
+		ck_assert(yuvs[0].rows[i][0] == yuvs[1].rows[i][0]);
+		ck_assert(yuvs[0].rows[i][1] == yuvs[1].rows[i][2]);
+		ck_assert(yuvs[0].rows[i][2] == yuvs[1].rows[i][1]);
+	}
+	/* Of NV12, Cb is the first sample of chroma: there is none of it in red. */
+	ck_assert(yuvs[0].rows[0][1] == 0 && yuvs[0].rows[0][2] > 0);
+	stile_egl_yuv_finish(&yuvs[0]);
+	stile_egl_yuv_finish(&yuvs[1]);
 }
 END_TEST
 
@@ -454,6 +485,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, what_is_not_listed_is_linear_or_nothing);
 	tcase_add_loop_test(tcase, a_display_that_cannot_is_refused_with_the_reason, 0, 6);
 	tcase_add_loop_test(tcase, a_lost_context_drops_what_is_kept, 0, 2);
+	tcase_add_test(tcase, samples_are_in_the_order_of_the_format);
 	tcase_add_test(tcase, a_party_says_what_the_display_lists);
 	tcase_add_loop_test(tcase, any_call_of_the_display_may_fail, 0, TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, TRIES);

@@ -246,11 +246,9 @@ START_TEST(a_lost_device_drops_what_is_kept) {
 		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fence), 0);
 		plain_fence_finish(fence);
 		stile_fence_unref(fence);
-		for (int i = 0; fake_gpu_objects() > OF_THE_ADAPTER && i < 10000; i++) {
-			runner_sleep_ms(1);
-		}
 	}
-	ck_assert_int_eq(fake_gpu_objects(), OF_THE_ADAPTER);
+	/* Both find it out, and either may be quicker. */
+	ck_assert(fake_gpu_gets_to_objects(OF_THE_ADAPTER));
 	stile_buffer_unref(buffer);
 }
 END_TEST

@@ -421,7 +421,7 @@ END_TEST
 
 /* ---- A thread between ------------------------------------------------------------------------ */
 
-/* Wrong code: another adapter's fence taken for a value of this one's semaphore. */
+/* Wrong code: another adapter's fence taken for a value of this one's semaphore, or for one that it may use. */
 START_TEST(the_fence_of_another_adapter_is_anybodys) {
 	const struct stile_vulkan_info info = fake_vulkan_describe(fake);
 	struct stile_vulkan *other;
@@ -432,7 +432,34 @@ START_TEST(the_fence_of_another_adapter_is_anybodys) {
 	wait_for(fence, VK_NULL_HANDLE, STILE_PATH_BRIDGE);
 	let_go();
 	check_ends(fence, 1);
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline;
+	ck_assert_int_eq(stile_vulkan_timeline_create(other, "theirs", semaphore, &timeline), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(timeline, 1, &fence), 0);
+	wait_for(fence, VK_NULL_HANDLE, STILE_PATH_BRIDGE);
+	fake_vulkan_signal(fake, semaphore, 1);
+	check_ends(fence, 1);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
 	stile_vulkan_destroy(other);
+}
+END_TEST
+
+/* Wrong code: half of a value, which is reached long before. */
+START_TEST(a_value_may_have_64_bits) {
+	const uint64_t value = UINT64_C(5) << 32;
+	VkSemaphore semaphore = fake_vulkan_timeline(fake);
+	struct stile_timeline *timeline;
+	struct stile_fence *fence;
+	ck_assert_int_eq(stile_vulkan_timeline_create(vulkan, "theirs", semaphore, &timeline), 0);
+	ck_assert_int_eq(stile_timeline_create_fence(timeline, value, &fence), 0);
+	ck_assert_uint_eq(wait_for(fence, VK_NULL_HANDLE, STILE_PATH_HANDLE).value, value);
+	fake_vulkan_signal(fake, semaphore, value - 1);
+	check_pending(fence);
+	fake_vulkan_signal(fake, semaphore, value);
+	check_ends(fence, 1);
+	stile_timeline_unref(timeline);
+	fake_vulkan_destroy_semaphore(fake, semaphore);
 }
 END_TEST
 
@@ -670,6 +697,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, an_export_that_waits_for_the_queue_is_reported);
 	tcase_add_test(tcase, a_submission_that_fails_leaves_the_others);
 	tcase_add_test(tcase, the_fence_of_another_adapter_is_anybodys);
+	tcase_add_test(tcase, a_value_may_have_64_bits);
 	tcase_add_test(tcase, only_fences_that_end_in_order_share_a_semaphore);
 	tcase_add_test(tcase, a_wait_without_room_is_einval);
 	tcase_add_loop_test(tcase, a_wait_for_a_value_outlasts_a_driver_that_is_early, 0, 2);

@@ -95,6 +95,13 @@ int fake_gpu_objects(void) {
 	return count;
 }
 
+bool fake_gpu_gets_to_objects(int count) {
+	for (int i = 0; fake_gpu_objects() != count && i < 60000; i++) {
+		runner_sleep_ms(1);
+	}
+	return fake_gpu_objects() == count;
+}
+
 void fake_gpu_set_blocked(bool blocked) {
 	is_blocked = blocked;
 }

@@ -19,6 +19,8 @@ void fake_gpu_end(void);
 
 /** How many objects there are. */
 int fake_gpu_objects(void);
+/** Does it get to that? Threads may just be at it: waits a minute at most. */
+bool fake_gpu_gets_to_objects(int count);
 
 /** Wait until a call of the driver's holds up who made it, and a moment longer. */
 void fake_gpu_await_blocked(void);
