@@ -554,18 +554,21 @@ START_TEST(what_cannot_be_exported_is_refused_with_the_reason) {
 		{ -EOPNOTSUPP, STILE_REASON_MODIFIER, "optimal tiling has no name" },
 		{ -EINVAL, STILE_REASON_PLANE_COUNT, "at most 4 planes" },
 		{ -EOPNOTSUPP, STILE_REASON_DRIVER, "exports no ABGR8888" },
+		{ -EOPNOTSUPP, STILE_REASON_DRIVER, "VK_EXT_image_drm_format_modifier" },
 	};
+	const int layout = _i == 6 ? RGBA_OWN : RGBA_ROWS;
 	layouts[RGBA_ROWS].dma_buf = _i == 5 ? IMPORTS : SHARES;
+	has.modifiers = _i != 6;
 	restart();
 	struct stile_vulkan_own_image made =
-		fake_vulkan_create_image(fake, &layouts[RGBA_ROWS], DRM_FORMAT_ABGR8888, WIDTH,
-			HEIGHT, 0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+		fake_vulkan_create_image(fake, &layouts[layout], DRM_FORMAT_ABGR8888, WIDTH, HEIGHT,
+			0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
 	struct stile_vulkan_own_image own = made;
 	struct stile_image *image;
 	own.image = _i == 0 ? VK_NULL_HANDLE : own.image;
 	own.memory = _i == 1 ? VK_NULL_HANDLE : own.memory;
 	own.fourcc = _i == 2 ? DRM_FORMAT_NV15 : own.fourcc;
-	own.tiling = _i == 3 ? VK_IMAGE_TILING_OPTIMAL : own.tiling;
+	own.tiling = _i == 3 ? VK_IMAGE_TILING_OPTIMAL : _i == 6 ? EXPLICIT : own.tiling;
 	own.plane_count = _i == 4 ? 5 : own.plane_count;
 	ck_assert_int_eq(
 		stile_vulkan_export_image(vulkan, &own, device, &why, &image), expected[_i].error);
@@ -698,6 +701,9 @@ START_TEST(opaque_memory_is_the_same_image_again) {
 	ck_assert(here.is_dedicated == (offsets[_i] == 0));
 	ck_assert_uint_eq(
 		stile_vulkan_acquire(imported, VK_IMAGE_LAYOUT_GENERAL, 0).srcQueueFamilyIndex,
+		VK_QUEUE_FAMILY_EXTERNAL);
+	ck_assert_uint_eq(
+		stile_vulkan_release(imported, VK_IMAGE_LAYOUT_GENERAL, 0).dstQueueFamilyIndex,
 		VK_QUEUE_FAMILY_EXTERNAL);
 	stile_vulkan_image_destroy(imported);
 	fake_vulkan_destroy_image(fake, &own);
@@ -1166,7 +1172,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, barriers_take_an_image_and_give_it_back, 0, 2);
 	tcase_add_test(tcase, the_plane_that_fails_is_named);
 	tcase_add_test(tcase, an_image_is_kept_for_its_use_until_the_device_is_lost);
-	tcase_add_loop_test(tcase, what_cannot_be_exported_is_refused_with_the_reason, 0, 6);
+	tcase_add_loop_test(tcase, what_cannot_be_exported_is_refused_with_the_reason, 0, 7);
 	tcase_add_test(tcase, each_colour_has_a_conversion_of_its_own);
 	tcase_add_test(tcase, a_party_has_linear_in_one_way_or_the_other);
 	tcase_add_loop_test(
