@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/info.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tools/guard.h"
 
 /* ---- What the parts add -------------------------------------------------------------------- */
 
@@ -47,6 +50,27 @@ bool info_has_flag(const struct info_flags *flags, const char *name) {
 		}
 	}
 	return false;
+}
+
+void info_append(char *why, const char *fmt, ...) {
+	va_list args;
+	if (why[0] != '\0') {
+		size_t length = strlen(why);
+		snprintf(why + length, INFO_WHY - length, "; ");
+	}
+	size_t length = strlen(why);
+	va_start(args, fmt);
+	vsnprintf(why + length, INFO_WHY - length, fmt, args);
+	va_end(args);
+}
+
+void info_append_variables(char *why, const char *const *names) {
+	for (; *names != NULL; names++) {
+		const char *value = getenv(*names);
+		if (value != NULL) {
+			info_append(why, "%s is set, to '%.80s'", *names, value);
+		}
+	}
 }
 
 /* ---- Fences -------------------------------------------------------------------------------- */
@@ -111,28 +135,40 @@ static void finish(struct info *info) {
 	info_finish_drm(info);
 }
 
-int info_main(int argc, char **argv) {
-	bool json = false, formats = false;
-	for (int i = 0; i < argc; i++) {
-		json = json || strcmp(argv[i], "--json") == 0;
-		formats = formats || strcmp(argv[i], "--formats") == 0;
-		if (strcmp(argv[i], "--json") != 0 && strcmp(argv[i], "--formats") != 0) {
-			fprintf(stderr, "stile info: what is '%s'?\n", argv[i]);
-			return 2;
-		}
-	}
+/* How the report is wanted. */
+struct wanted {
+	bool json, formats;
+};
+
+static int report(void *arg) {
+	const struct wanted *wanted = arg;
 	struct info *info = calloc(1, sizeof(*info));
 	if (info == NULL) {
 		perror("stile info");
 		return EXIT_FAILURE;
 	}
 	look(info);
-	if (json) {
+	if (wanted->json) {
 		info_write_json(info, stdout);
 	} else {
-		info_write_text(info, formats, stdout);
+		info_write_text(info, wanted->formats, stdout);
 	}
+	int ret = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	guard_finish();
 	finish(info);
 	free(info);
-	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return ret;
+}
+
+int info_main(int argc, char **argv) {
+	struct wanted wanted = { 0 };
+	for (int i = 0; i < argc; i++) {
+		wanted.json = wanted.json || strcmp(argv[i], "--json") == 0;
+		wanted.formats = wanted.formats || strcmp(argv[i], "--formats") == 0;
+		if (strcmp(argv[i], "--json") != 0 && strcmp(argv[i], "--formats") != 0) {
+			fprintf(stderr, "stile info: what is '%s'?\n", argv[i]);
+			return 2;
+		}
+	}
+	return guard_run(report, &wanted);
 }

@@ -16,7 +16,7 @@
 
 enum {
 	INFO_NAME = 64,
-	INFO_WHY = 256,
+	INFO_WHY = 512,
 	INFO_BACKENDS = 8,
 	INFO_NODES = 8,
 	INFO_VULKANS = 8,
@@ -67,7 +67,7 @@ struct info_backend {
 struct info_node {
 	char driver[INFO_NAME];
 	char primary[INFO_NAME], render[INFO_NAME]; /* paths; empty: it has none */
-	char why[INFO_WHY];                         /* what may not be opened */
+	char why[INFO_WHY]; /* what may not be opened, or lacks its driver */
 	struct info_flags has;
 	void *handle; /* what info_drm.c keeps */
 };
@@ -113,6 +113,7 @@ struct info {
 	struct info_node nodes[INFO_NODES];
 	size_t node_count;
 	char nodes_why[INFO_WHY]; /* why there are none */
+	char gbm_why[INFO_WHY];   /* why nothing of GBM's is looked at */
 
 	struct info_vulkan vulkans[INFO_VULKANS];
 	size_t vulkan_count;
@@ -140,6 +141,10 @@ struct info_party *info_add_party(
 void info_add_allocator(struct info *info, struct stile_device *device);
 void info_add_flag(struct info_flags *flags, const char *name, bool has);
 bool info_has_flag(const struct info_flags *flags, const char *name);
+/** One more thing to say in a `why`, of INFO_WHY bytes. */
+void info_append(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Those of these variables that are set, for they may be what is wrong. `names` ends by NULL. */
+void info_append_variables(char *why, const char *const *names);
 
 /* Each looks at its part; info_..._finish() gives up what it keeps. */
 void info_look_at_backends(struct info *info);

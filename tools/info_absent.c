@@ -16,7 +16,7 @@ void info_finish_drm(struct info *info) {
 
 #ifndef INFO_HAS_GBM
 void info_look_at_gbm(struct info *info) {
-	(void)info;
+	snprintf(info->gbm_why, sizeof(info->gbm_why), "this Stile was built without GBM");
 }
 
 void info_finish_gbm(struct info *info) {

@@ -2,6 +2,7 @@
 /* The DRM devices: their nodes, what their drivers can, planes, and memory of their own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,8 @@ static int open_node(const char *path, struct info_node *node) {
 	}
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
-		size_t length = strlen(node->why);
-		snprintf(node->why + length, sizeof(node->why) - length, "%s%s: %s",
-			length == 0 ? "" : "; ", path, strerror(errno));
+		info_append(node->why, "%s: %s%s", path, strerror(errno),
+			errno == EACCES ? ", but ls -l shows the group that may open it" : "");
 		return -1;
 	}
 	/* Who opens a display first is its master, without having asked for it. */
@@ -158,6 +158,18 @@ static void look_at_device(struct info *info, drmDevicePtr device) {
 	}
 }
 
+static void tell_of_none(struct info *info) {
+	glob_t nodes = { 0 };
+	const char *why = "there is no /dev/dri: no GPU, or a container hides it";
+	if (glob("/dev/dri/*[0-9]", 0, NULL, &nodes) == 0) {
+		why = "there are nodes in /dev/dri, but not what /sys tells of them: is it mounted?";
+	} else if (access("/dev/dri", F_OK) == 0) {
+		why = "/dev/dri has no node: the kernel has no driver for a GPU, or a container hides it";
+	}
+	globfree(&nodes);
+	snprintf(info->nodes_why, sizeof(info->nodes_why), "%s", why);
+}
+
 void info_look_at_drm(struct info *info) {
 	drmDevicePtr devices[INFO_NODES];
 	int count = drmGetDevices2(0, devices, INFO_NODES);
@@ -167,10 +179,7 @@ void info_look_at_drm(struct info *info) {
 	if (count > 0) {
 		drmFreeDevices(devices, count < INFO_NODES ? count : INFO_NODES);
 	} else {
-		snprintf(info->nodes_why, sizeof(info->nodes_why), "%s",
-			access("/dev/dri", F_OK) == 0
-				? "/dev/dri has no node"
-				: "there is no /dev/dri: no GPU, or a container that hides it");
+		tell_of_none(info);
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include <stile/egl.h>
 
+#include "tools/guard.h"
 #include "tools/info_drm.h"
 
 /* Told in this order. */
@@ -115,12 +116,21 @@ static void look_at_strings(const struct kept *kept, struct info_display *displa
 	}
 }
 
+/* By which users choose a driver of Mesa's, or one too many. */
+static const char *const driver_variables[] = { "LIBGL_ALWAYS_SOFTWARE", "LIBGL_DRIVERS_PATH",
+	"GALLIUM_DRIVER", "MESA_LOADER_DRIVER_OVERRIDE", NULL };
+
+static void tell_of_no_display(struct info_display *display, bool exists) {
+	snprintf(display->why, sizeof(display->why), "%s (EGL error 0x%x)",
+		exists ? "its driver does not start; with EGL_LOG_LEVEL=debug Mesa says why"
+		       : "there is no such display",
+		(unsigned)egl.GetError());
+	info_append_variables(display->why, driver_variables);
+}
+
 static void open_display(struct kept *kept, EGLDisplay handle, struct info_display *display) {
 	if (handle == EGL_NO_DISPLAY || !egl.Initialize(handle, NULL, NULL)) {
-		snprintf(display->why, sizeof(display->why), "%s (EGL error 0x%x)",
-			handle == EGL_NO_DISPLAY ? "there is no such display"
-						 : "its driver does not start",
-			(unsigned)egl.GetError());
+		tell_of_no_display(display, handle != EGL_NO_DISPLAY);
 		return;
 	}
 	kept->display = handle;
@@ -144,10 +154,17 @@ static void look_at_platform(struct info *info, const char *name, EGLenum platfo
 	struct info_display *display = &info->displays[info->display_count++];
 	display->handle = kept;
 	snprintf(display->name, sizeof(display->name), "%s", name);
+	char what[INFO_NAME * 2];
+	snprintf(what, sizeof(what), "EGL's display %s", name);
+	if (!guard_begin(what, display->why)) {
+		info_append_variables(display->why, driver_variables);
+		return;
+	}
 	open_display(kept, egl.GetPlatformDisplay(platform, native, NULL), display);
 	if (display->works) {
 		add_party(info, display, kept);
 	}
+	guard_end();
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
@@ -157,7 +174,8 @@ static bool open_library(struct info *info) {
 	/* It stays: drivers do not like to be unloaded. */
 	void *library = dlopen("libEGL.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
-		snprintf(info->egl_why, sizeof(info->egl_why), "no EGL: %s", dlerror());
+		snprintf(info->egl_why, sizeof(info->egl_why),
+			"no EGL: %s. Debian has it in libegl1", dlerror());
 		return false;
 	}
 	*(void **)&egl.GetProcAddress = dlsym(library, "eglGetProcAddress");
@@ -208,6 +226,21 @@ static void look_at_gbm(struct info *info) {
 	}
 }
 
+/* Without a driver EGL itself has no platform, nor any other extension. */
+static void tell_of_none(struct info *info, const char *client) {
+	static const char *const variables[] = { "__EGL_VENDOR_LIBRARY_FILENAMES",
+		"__EGL_VENDOR_LIBRARY_DIRS", NULL };
+	if (client != NULL && strstr(client, "_platform_") != NULL) {
+		snprintf(info->egl_why, sizeof(info->egl_why),
+			"it has none of the platforms that need no window: surfaceless, device, gbm");
+		return;
+	}
+	snprintf(info->egl_why, sizeof(info->egl_why),
+		"EGL finds no driver that can be loaded, as files in /usr/share/glvnd/egl_vendor.d "
+		"describe them. Debian has Mesa's, of which one needs no GPU, in libegl-mesa0");
+	info_append_variables(info->egl_why, variables);
+}
+
 void info_look_at_egl(struct info *info) {
 	/* What drivers try in vain is told here, not by them. */
 	setenv("EGL_LOG_LEVEL", "fatal", 0);
@@ -227,8 +260,7 @@ void info_look_at_egl(struct info *info) {
 		look_at_gbm(info);
 	}
 	if (info->display_count == 0) {
-		snprintf(info->egl_why, sizeof(info->egl_why),
-			"it has none of the platforms that need no window: surfaceless, device, gbm");
+		tell_of_none(info, client);
 	}
 }
 

@@ -136,6 +136,7 @@ static void write_backends(struct json *json, const struct info *info) {
 
 static void write_nodes(struct json *json, const struct info *info) {
 	write_text(json, "drm_why", info->nodes_why);
+	write_text(json, "gbm_why", info->gbm_why);
 	json_begin(json, "drm", '[');
 	for (size_t i = 0; i < info->node_count; i++) {
 		const struct info_node *node = &info->nodes[i];

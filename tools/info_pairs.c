@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/guard.h"
 #include "tools/info.h"
 
 enum { EXTENT = 64 };
@@ -92,6 +93,11 @@ static enum stage negotiate(struct attempt *attempt, struct info_pair *pair) {
 static void look_at_pair(struct info *info, const struct info_party *from,
 	const struct info_party *to, struct info_pair *pair) {
 	enum stage furthest = NEGOTIATED_NOTHING;
+	char what[sizeof(from->label) + sizeof(to->label) + sizeof(" to ")];
+	snprintf(what, sizeof(what), "%s to %s", from->label, to->label);
+	if (!guard_begin(what, pair->why)) {
+		return;
+	}
 	snprintf(pair->why, sizeof(pair->why), "nobody makes memory");
 	for (size_t i = 0; i < info->allocator_count && !pair->works; i++) {
 		struct attempt attempt = {
@@ -113,6 +119,7 @@ static void look_at_pair(struct info *info, const struct info_party *from,
 			pair->why[0] = '\0';
 		}
 	}
+	guard_end();
 }
 
 bool info_is_possible(const struct info *info, size_t from, size_t to) {

@@ -54,6 +54,9 @@ static void write_nodes(FILE *to, const struct info *info) {
 	if (info->node_count == 0) {
 		rows_write(to, "none", info->nodes_why);
 	}
+	if (info->gbm_why[0] != '\0') {
+		rows_write(to, "no GBM", info->gbm_why);
+	}
 	for (size_t i = 0; i < info->node_count; i++) {
 		const struct info_node *node = &info->nodes[i];
 		char text[INFO_WHY];
@@ -62,7 +65,7 @@ static void write_nodes(FILE *to, const struct info *info) {
 			node->render);
 		rows_write(to, node->driver[0] == '\0' ? "?" : node->driver, text);
 		if (node->why[0] != '\0') {
-			rows_write(to, "  closed", node->why);
+			rows_write(to, "  no", node->why);
 		}
 		write_flags(to, &node->has, true);
 		write_flags(to, &node->has, false);

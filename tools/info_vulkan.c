@@ -7,6 +7,7 @@
 
 #include <stile/vulkan.h>
 
+#include "tools/guard.h"
 #include "tools/info.h"
 
 /* What is enabled where it is there; told in this order. */
@@ -199,12 +200,39 @@ static void look_at_device(struct info *info, VkPhysicalDevice physical_device) 
 	kept->physical_device = physical_device;
 	look_at_driver(kept, vulkan);
 	look_at_extensions(kept, vulkan);
-	vulkan->works = create_device(kept, vulkan) && create_adapter(kept, vulkan) &&
-		add_party(info, kept, vulkan);
+	char what[INFO_NAME];
+	snprintf(what, sizeof(what), "Vulkan %zu", info->vulkan_count);
+	if (guard_begin(what, vulkan->why)) {
+		vulkan->works = create_device(kept, vulkan) && create_adapter(kept, vulkan) &&
+			add_party(info, kept, vulkan);
+		guard_end();
+	}
 	info->vulkan_count++;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
+
+/* Loaders differ in where they notice it. */
+static void tell_of_no_driver(struct info *info, const char *what) {
+	static const char *const variables[] = { "VK_DRIVER_FILES", "VK_ICD_FILENAMES",
+		"VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE", NULL };
+	snprintf(info->vulkan_why, sizeof(info->vulkan_why),
+		"%s; VK_LOADER_DEBUG=all says what the loader tries. Debian has Mesa's drivers, of "
+		"which one needs no GPU, in mesa-vulkan-drivers",
+		what);
+	info_append_variables(info->vulkan_why, variables);
+}
+
+static void tell_of_no_instance(struct info *info, VkResult result) {
+	if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+		tell_of_no_driver(info,
+			"the loader finds no driver, as files in /usr/share/vulkan/icd.d and the "
+			"like describe them");
+	} else {
+		snprintf(info->vulkan_why, sizeof(info->vulkan_why), "vkCreateInstance gave %d",
+			result);
+	}
+}
 
 static bool open_instance(struct info *info) {
 	/* It stays: drivers do not like to be unloaded. */
@@ -213,8 +241,8 @@ static bool open_instance(struct info *info) {
 		*(void **)&get_proc = dlsym(library, "vkGetInstanceProcAddr");
 	}
 	if (get_proc == NULL) {
-		snprintf(info->vulkan_why, sizeof(info->vulkan_why), "no Vulkan loader: %s",
-			dlerror());
+		snprintf(info->vulkan_why, sizeof(info->vulkan_why),
+			"no Vulkan loader: %s. Debian has it in libvulkan1", dlerror());
 		return false;
 	}
 	FIND(EnumerateInstanceVersion);
@@ -238,30 +266,36 @@ static bool open_instance(struct info *info) {
 	VkResult result = CreateInstance(&create, NULL, &instance);
 	if (result != VK_SUCCESS) {
 		instance = VK_NULL_HANDLE;
-		snprintf(info->vulkan_why, sizeof(info->vulkan_why),
-			result == VK_ERROR_INCOMPATIBLE_DRIVER
-				? "the loader finds no driver (VK_DRIVER_FILES, "
-				  "/usr/share/vulkan/icd.d)"
-				: "vkCreateInstance gave %d",
-			result);
+		tell_of_no_instance(info, result);
 	}
 	return result == VK_SUCCESS;
 }
 
-void info_look_at_vulkan(struct info *info) {
+static uint32_t find_devices(struct info *info, VkPhysicalDevice devices[INFO_VULKANS]) {
 	if (!open_instance(info)) {
-		return;
+		return 0;
 	}
 	FIND(EnumeratePhysicalDevices);
-	VkPhysicalDevice devices[INFO_VULKANS];
 	uint32_t count = INFO_VULKANS;
 	VkResult result = EnumeratePhysicalDevices(instance, &count, devices);
-	for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
-		look_at_device(info, devices[i]);
+	if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || count == 0) {
+		tell_of_no_driver(info,
+			"drivers are described, and none of them can be loaded and has a device");
+		return 0;
 	}
-	if (info->vulkan_count == 0) {
-		snprintf(info->vulkan_why, sizeof(info->vulkan_why),
-			"there are drivers, and none of them has a device");
+	return count;
+}
+
+void info_look_at_vulkan(struct info *info) {
+	VkPhysicalDevice devices[INFO_VULKANS];
+	if (!guard_begin("Vulkan's drivers", info->vulkan_why)) {
+		info_append(info->vulkan_why, "VK_LOADER_DEBUG=all says which");
+		return;
+	}
+	uint32_t count = find_devices(info, devices);
+	guard_end();
+	for (uint32_t i = 0; i < count; i++) {
+		look_at_device(info, devices[i]);
 	}
 }
 

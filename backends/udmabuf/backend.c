@@ -42,8 +42,8 @@ static int open_node(const char *options, struct stile_report *why) {
 	int fd = node_open("/dev/udmabuf", O_RDWR, why);
 	if (fd == -ENOENT) {
 		return report_refuse(why, -ENODEV, STILE_REASON_DRIVER, 0, 0, 0,
-			"there is no /dev/udmabuf here: the kernel lacks CONFIG_UDMABUF, or the module "
-			"is not loaded");
+			"there is no /dev/udmabuf here: the kernel lacks CONFIG_UDMABUF, the module is "
+			"not loaded (modprobe udmabuf), or a container hides it");
 	}
 	return fd;
 }
