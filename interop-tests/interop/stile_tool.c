@@ -24,9 +24,9 @@ static void read_all(int fd, char *text, size_t size) {
 
 void stile_tool_run(const char *const *words, void (*prepare)(const void *arg), const void *arg,
 	struct stile_tool_said *said) {
-	char *argv[8] = { TOOL };
+	char *argv[8] = { NULL };
 	for (int i = 0; words[i] != NULL; i++) {
-		argv[i + 1] = strdup(words[i]);
+		argv[i] = strdup(words[i]);
 	}
 	int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC);
 	pid_t pid = fork();
@@ -36,13 +36,13 @@ void stile_tool_run(const char *const *words, void (*prepare)(const void *arg), 
 		if (prepare != NULL) {
 			prepare(arg);
 		}
-		execv(TOOL, argv);
+		execv(argv[0], argv);
 		_exit(127);
 	}
 	said->status = runner_reap(pid);
 	read_all(out, said->out, sizeof(said->out));
 	read_all(err, said->err, sizeof(said->err));
-	for (int i = 1; argv[i] != NULL; i++) {
+	for (int i = 0; argv[i] != NULL; i++) {
 		free(argv[i]);
 	}
 }

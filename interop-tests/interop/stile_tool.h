@@ -12,7 +12,7 @@ struct stile_tool_said {
 	char out[1 << 20], err[1 << 16];
 };
 
-/** `words` ends by NULL. `prepare` is called in its process before it begins; NULL: nothing is to be done. */
+/** `words`, the first of which is its path, end by NULL. `prepare` is called in its process before it begins; NULL: nothing is to be done. */
 void stile_tool_run(const char *const *words, void (*prepare)(const void *arg), const void *arg,
 	struct stile_tool_said *said);
 

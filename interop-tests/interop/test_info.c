@@ -23,7 +23,7 @@ static void run(const char *const *words, const char *env) {
 	stile_tool_run(words, env == NULL ? NULL : set, env, &said);
 }
 
-#define RUN(env, ...) run((const char *const[]){ __VA_ARGS__, NULL }, env)
+#define RUN(env, ...) run((const char *const[]){ TOOL, __VA_ARGS__, NULL }, env)
 
 static void run_json(const char *env) {
 	RUN(env, "info", "--json");
@@ -97,20 +97,39 @@ START_TEST(backend_that_is_forced_is_told) {
 }
 END_TEST
 
+/* Wrong code: nothing is said, or a part that is not there is asked for, so that it cannot be linked. */
+START_TEST(what_it_was_built_without_is_told) {
+	static const struct {
+		const char *key, *why;
+	} cases[] = { { "drm_why", "libdrm" }, { "gbm_why", "GBM" }, { "vulkan_why", "Vulkan" },
+		{ "egl_why", "EGL" } };
+	char sentence[64];
+	snprintf(sentence, sizeof(sentence), "\"this Stile was built without %s\"", cases[_i].why);
+	run((const char *const[]){ BARE_TOOL, "info", "--json", NULL }, NULL);
+	ck_assert_int_eq(said.status, 0);
+	ck_assert_str_eq(json_skip(said.out), "\n");
+	ck_assert(json_is(json_get(said.out, cases[_i].key), sentence));
+	run((const char *const[]){ BARE_TOOL, "info", NULL }, NULL);
+	ck_assert_int_eq(said.status, 0);
+	sentence[strlen(sentence) - 1] = '\n';
+	ck_assert_msg(strstr(said.out, sentence + 1) != NULL, "%s", said.out);
+}
+END_TEST
+
 /* ---- How it is called ---------------------------------------------------------------------- */
 
 START_TEST(words_that_are_unknown_give_the_usage) {
-	static const char *const cases[][3] = {
-		{ "nonsense" },
-		{ "info", "nonsense" },
-		{ "--help", "nonsense" },
-		{ NULL },
+	static const char *const cases[][4] = {
+		{ TOOL, "nonsense" },
+		{ TOOL, "info", "nonsense" },
+		{ TOOL, "--help", "nonsense" },
+		{ TOOL },
 	};
 	run(cases[_i], NULL);
 	ck_assert_int_eq(said.status, 2);
 	ck_assert_str_eq(said.out, "");
 	ck_assert_ptr_nonnull(strstr(said.err, "usage: stile info"));
-	ck_assert(cases[_i][0] == NULL || strstr(said.err, "what is 'nonsense'?") != NULL);
+	ck_assert(cases[_i][1] == NULL || strstr(said.err, "what is 'nonsense'?") != NULL);
 }
 END_TEST
 
@@ -132,6 +151,7 @@ static Suite *suite(void) {
 	tcase_add_test(tc, every_pair_has_a_path_or_a_reason);
 	tcase_add_test(tc, text_is_for_a_screen);
 	tcase_add_test(tc, backend_that_is_forced_is_told);
+	tcase_add_loop_test(tc, what_it_was_built_without_is_told, 0, 4);
 	tcase_add_loop_test(tc, words_that_are_unknown_give_the_usage, 0, 4);
 	tcase_add_test(tc, help_and_version_are_given);
 	suite_add_tcase(s, tc);

@@ -189,7 +189,8 @@ static void check(const struct missing *missing) {
 	if (missing->needs != NULL && access(missing->needs, F_OK) < 0) {
 		return;
 	}
-	stile_tool_run((const char *const[]){ "info", "--json", NULL }, take_away, missing, &said);
+	stile_tool_run(
+		(const char *const[]){ TOOL, "info", "--json", NULL }, take_away, missing, &said);
 	ck_assert_msg(said.status == 0, "without %s: %d, %s", name(missing), said.status, said.err);
 	ck_assert_str_eq(json_skip(said.out), "\n");
 	check_rest(missing);
@@ -197,7 +198,7 @@ static void check(const struct missing *missing) {
 		const char *value = json_get(said.out, missing->key);
 		check_words(missing, value, (size_t)(json_skip(value) - value));
 	}
-	stile_tool_run((const char *const[]){ "info", NULL }, take_away, missing, &said);
+	stile_tool_run((const char *const[]){ TOOL, "info", NULL }, take_away, missing, &said);
 	ck_assert_int_eq(said.status, 0);
 	join_lines(said.out);
 	check_words(missing, said.out, strlen(said.out));
@@ -227,7 +228,7 @@ START_TEST(what_it_does_not_start_without_is_named) {
 	char sentence[128];
 	snprintf(sentence, sizeof(sentence),
 		"error while loading shared libraries: %s: ", missing->hidden[0]);
-	stile_tool_run((const char *const[]){ "info", NULL }, take_away, missing, &said);
+	stile_tool_run((const char *const[]){ TOOL, "info", NULL }, take_away, missing, &said);
 	ck_assert_int_eq(said.status, 127);
 	ck_assert_str_eq(said.out, "");
 	ck_assert_msg(strstr(said.err, sentence) != NULL, "%s", said.err);
@@ -256,7 +257,7 @@ static void start(void) {
 	snprintf(crashing, sizeof(crashing), "%s/crashing.json", folder);
 	describe_driver("/nonexistent/libvulkan_gone.so", gone, gone_driver);
 	describe_driver(CRASHING_DRIVER, crashing, crashing_driver);
-	stile_tool_run((const char *const[]){ "info", "--json", NULL }, NULL, NULL, &whole);
+	stile_tool_run((const char *const[]){ TOOL, "info", "--json", NULL }, NULL, NULL, &whole);
 	ck_assert_int_eq(whole.status, 0);
 }
 
