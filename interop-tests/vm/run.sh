@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh --build DIR [--kernel stock|own|6.1] [--root trixie] [--accept] [TEST-REGEX...]: run the tests that meet a
-# kernel in one boot, and compare what ran and what was skipped with expected/KERNEL[-ROOT].txt.
+# run.sh --build DIR [--kernel stock|own|6.1] [--root trixie] [--accept] [--slow | TEST-REGEX...]: run the tests that meet
+# a kernel in one boot, and compare what ran and what was skipped with expected/KERNEL[-ROOT].txt.
 # run.sh [...] [--time instructions] --shell COMMAND [ARGUMENT...]: run that instead, here; under --root in the
 # project's folder. --time as boot.sh's.
 #
-# Slow tests (stile_vm_test) run only if they are named. --accept writes down what was seen. 0 only if
-# nothing failed and the list is right.
+# Slow tests (stile_vm_test) run only if they are named, or with --slow, which runs no others. --accept writes down what
+# was seen. 0 only if nothing failed and the list is right.
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,7 @@ readonly here
 . "$here/packages.sh"
 readonly project=${here%/*/*} limit_s=900
 
-kernel=stock root='' build='' time='' accept=0 shell=() patterns=()
+kernel=stock root='' build='' time='' accept=0 slow=0 shell=() patterns=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--build | --kernel | --root | --time)
@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 		declare "${1#--}=$2"
 		shift
 		;;
-	--accept) accept=1 ;;
+	--accept | --slow) declare "${1#--}=1" ;;
 	--shell)
 		shell=("${@:2}")
 		[ ${#shell[@]} != 0 ] || shell=(sh -c 'uname -a; ls /dev/dri')
@@ -34,6 +34,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+[ "$slow" = 0 ] || [ ${#patterns[@]} = 0 ] || die "--slow and '${patterns[*]}' are two choices" 2
 [ -z "$build" ] || build=$(realpath "$build")
 readonly name=$kernel${root:+-$root}
 readonly expected=$here/expected/$name.txt results=$project/build/results
@@ -55,13 +56,13 @@ fi
 scratch=$(mktemp -d "$build/vm.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
-# chosen LIST: those of its lines whose name matches; a name ends at a space or a bar.
+# chosen LIST: those of its lines that are about tests which are to run. A name ends at a space or a bar.
 chosen() {
-	local pattern='' slow
-	slow=$(sed -n 's/|STILE_TEST_SLOW=1.*//p' "$build/vm-tests.txt" | tr '\n' ' ')
+	local pattern='' names
+	names=$(sed -n 's/|STILE_TEST_SLOW=1.*//p' "$build/vm-tests.txt" | tr '\n' ' ')
 	[ ${#patterns[@]} = 0 ] || pattern=$(printf '|(%s)' "${patterns[@]}")
-	awk -F '[ |]' -v pattern="${pattern#|}" -v slow=" $slow" \
-		'pattern != "" ? $1 ~ pattern : !index(slow, " " $1 " ")' "$1"
+	awk -F '[ |]' -v pattern="${pattern#|}" -v slow="$slow" -v names=" $names" \
+		'pattern != "" ? $1 ~ pattern : (index(names, " " $1 " ") > 0) == slow' "$1"
 }
 
 # What became of each test, "NAME ok|skipped|FAILED SECONDS REASON": from what was printed, and for those that the
@@ -122,6 +123,7 @@ compare() {
 	! diff "$scratch/before" "$scratch/now" >"$scratch/diff" || return 0
 	say "not as interop-tests/vm/expected/${expected##*/} says (< the list, > seen):"
 	grep '^[<>]' "$scratch/diff" >&2
+	[ "$slow" = 0 ] || patterns=(--slow)
 	say "if that is right: ./run vm-test --kernel $kernel${root:+ --root $root} --accept${patterns[*]:+ ${patterns[*]}}"
 	return 1
 }
