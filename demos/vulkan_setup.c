@@ -104,7 +104,7 @@ static int choose_device(struct vulkan_drawer *drawer) {
 		}
 	}
 	fprintf(stderr,
-		"Vulkan: none of %u devices draws on the CPU, has Vulkan 1.3 and imports "
+		"Vulkan: no device of %u draws on the CPU, has Vulkan 1.3 and imports "
 		"dma-bufs; Mesa's lavapipe does from version 25 on\n",
 		n);
 	return -ENODEV;

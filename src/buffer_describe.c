@@ -7,6 +7,7 @@
 
 #include "src/attachment.h"
 #include "src/buffer.h"
+#include "src/macros.h"
 
 static void describe_head(struct stile_buffer *buffer, FILE *to) {
 	char name[STILE_BUFFER_NAME_BYTES];
@@ -14,10 +15,10 @@ static void describe_head(struct stile_buffer *buffer, FILE *to) {
 	/* Not counted: the one of whoever looks. */
 	uint32_t refs = __atomic_load_n(&buffer->refs, __ATOMIC_RELAXED) - 1;
 	uint32_t usage = buffer_get_usage(buffer);
-	fprintf(to, "buffer \"%s\": %" PRIu64 " bytes, %s%s, %u references, exported by %s",
-		name[0] == '\0' ? "<none>" : name, buffer->bytes,
+	fprintf(to, "buffer \"%s\": %" PRIu64 " byte%s, %s%s, %u reference%s, exported by %s",
+		name[0] == '\0' ? "<none>" : name, buffer->bytes, PLURAL(buffer->bytes),
 		usage & STILE_USAGE_READ ? "r" : "", usage & STILE_USAGE_WRITE ? "w" : "", refs,
-		buffer->exporter);
+		PLURAL(refs), buffer->exporter);
 	ino_t inode;
 	if (buffer_table_get_inode(buffer, &inode)) {
 		fprintf(to, ", inode %ju", (uintmax_t)inode);
@@ -73,7 +74,8 @@ int stile_buffer_describe_all(char **text) {
 		count++;
 	}
 	stile_buffer_unref(ret < 0 ? buffer : NULL);
-	fprintf(to, "%zu buffers, %" PRIu64 " bytes\n", count, bytes);
+	fprintf(to, "%zu buffer%s, %" PRIu64 " byte%s\n", count, PLURAL(count), bytes,
+		PLURAL(bytes));
 	if (fclose(to) != 0 && ret == 0) {
 		ret = -ENOMEM;
 	}

@@ -211,15 +211,16 @@ static int check_rows(const struct layout *layout, uint32_t i, uint64_t rows, ui
 		!format_rows_end(plane->offset, plane->pitch, rows, 1, &end)) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, UINT64_MAX, bytes,
 			"plane %u: offset %" PRIu64 " + pitch %u x %" PRIu64
-			" rows%s does not fit in 64 bits",
-			i, plane->offset, plane->pitch, rows, make_note(layout, i, row_align).text);
+			" row%s%s does not fit in 64 bits",
+			i, plane->offset, plane->pitch, rows, PLURAL(rows),
+			make_note(layout, i, row_align).text);
 	}
 	if (end > bytes) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, end, bytes,
 			"plane %u: offset %" PRIu64 " + pitch %u x %" PRIu64
-			" rows%s needs %" PRIu64 " bytes, the memory has %" PRIu64,
-			i, plane->offset, plane->pitch, rows, make_note(layout, i, row_align).text,
-			end, bytes);
+			" row%s%s needs %" PRIu64 " byte%s, the memory has %" PRIu64,
+			i, plane->offset, plane->pitch, rows, PLURAL(rows),
+			make_note(layout, i, row_align).text, end, PLURAL(end), bytes);
 	}
 	return 0;
 }
@@ -236,8 +237,8 @@ static int check_touched(const struct layout *layout, uint32_t i, uint64_t rows,
 		touched > mapped) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, touched, bytes,
 			"plane %u: drivers touch rows in groups of %u, which reaches beyond the %" PRIu64
-			" bytes of the memory",
-			i, row_group, bytes);
+			" byte%s of the memory",
+			i, row_group, bytes, PLURAL(bytes));
 	}
 	if (touched > limits->max_end) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, limits->max_end, touched,
@@ -258,8 +259,8 @@ static int check_opaque(
 	if (plane->offset >= bytes) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, i, plane->offset, bytes,
 			"plane %u: offset %" PRIu64 " is not in the memory, which has %" PRIu64
-			" bytes",
-			i, plane->offset, bytes);
+			" byte%s",
+			i, plane->offset, bytes, PLURAL(bytes));
 	}
 	return 0;
 }
@@ -274,9 +275,10 @@ static int check_bounds(const struct layout *layout, uint32_t i, uint64_t bytes,
 	struct format_shape shape = get_shape(layout, i, &limits->import);
 	if (pitch < shape.row_bytes) {
 		return report_refuse(why, -EINVAL, STILE_REASON_PITCH, i, shape.row_bytes, pitch,
-			"plane %u: pitch %u is too small for %u pixels of %s, which need %" PRIu64
-			" bytes%s",
-			i, pitch, layout->info->width, layout->format->name, shape.row_bytes,
+			"plane %u: pitch %u is too small for a row of %u pixel%s of %s, which needs %" PRIu64
+			" byte%s%s",
+			i, pitch, layout->info->width, PLURAL(layout->info->width),
+			layout->format->name, shape.row_bytes, PLURAL(shape.row_bytes),
 			make_note(layout, i, 1).text);
 	}
 	int ret = check_rows(layout, i, shape.rows, bytes, &limits->import, why);
@@ -382,9 +384,9 @@ static int check_plane_count(const struct layout *layout, struct stile_report *w
 		return 0;
 	}
 	return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, 0, count, info->plane_count,
-		"%s%s%s has %u planes%s, not %u", layout->format->name,
+		"%s%s%s has %u plane%s%s, not %u", layout->format->name,
 		layout->tiling == NULL ? "" : " in ",
-		layout->tiling == NULL ? "" : layout->tiling->name, count,
+		layout->tiling == NULL ? "" : layout->tiling->name, count, PLURAL(count),
 		most > count ? " or more" : "", info->plane_count);
 }
 

@@ -166,9 +166,9 @@ static int say(const struct words *w, char *text, size_t size) {
 		return say_extent(w, text, size);
 	case STILE_REASON_PLANE_COUNT:
 		return snprintf(text, size,
-			"%s has %" PRIu64 " planes for %s with %s, others have %" PRIu64,
-			w->party.text, rejection->needed, w->format.text, w->modifier.text,
-			rejection->actual);
+			"%s has %" PRIu64 " plane%s for %s with %s, others have %" PRIu64,
+			w->party.text, rejection->needed, PLURAL(rejection->needed), w->format.text,
+			w->modifier.text, rejection->actual);
 	case STILE_REASON_EXTERNAL_ONLY:
 		return snprintf(text, size,
 			"%s takes %s with %s as an external texture only, and needs more",

@@ -10,4 +10,7 @@
 #define CONTAINER_OF(pointer, type, member) \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+/** What a noun ends in behind this number. */
+#define PLURAL(number) ((number) == 1 ? "" : "s")
+
 #endif

@@ -6,6 +6,7 @@
 #include "src/device.h"
 #include "src/format.h"
 #include "src/image.h"
+#include "src/macros.h"
 #include "src/report.h"
 
 /* DRM_FORMAT_INVALID: samples are packed so that nothing else has them. */
@@ -26,8 +27,8 @@ static int find_view(const struct stile_image *image, uint32_t plane, uint32_t *
 	const struct stile_format *format = image->format;
 	if (format->plane_count < 2 || plane >= format->plane_count) {
 		return report_refuse(why, -EINVAL, STILE_REASON_PLANE_COUNT, plane, plane + 1,
-			format->plane_count, "%s has %u planes: %u is none to take apart",
-			format->name, format->plane_count, plane);
+			format->plane_count, "%s has %u plane%s: %u is none to take apart",
+			format->name, format->plane_count, PLURAL(format->plane_count), plane);
 	}
 	if (image->info.modifier != DRM_FORMAT_MOD_LINEAR) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, plane,

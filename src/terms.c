@@ -90,7 +90,7 @@ static struct refusal compare(
 			needs->max_segments == 0 ||
 				(gives->max_segments != 0 &&
 					gives->max_segments <= needs->max_segments),
-			"pieces" },
+			needs->max_segments == 1 ? "piece" : "pieces" },
 		{ needs->segment_align, gives->segment_align,
 			needs->segment_align <= os_page_size() ||
 				gives->segment_align >= needs->segment_align,

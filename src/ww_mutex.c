@@ -19,6 +19,7 @@
 #include <stile/wait.h>
 
 #include "src/check.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/wait.h"
 
@@ -137,7 +138,7 @@ void stile_ww_acquire_done(struct stile_ww_acquire *acquire) {
 void stile_ww_acquire_fini(struct stile_ww_acquire *acquire) {
 	struct stile_ww_class *ww_class = acquire->ww_class;
 	if (acquire->acquired > 0) {
-		check_warn("an acquire context of \"%s\" ends while %u of its mutexes are locked",
+		check_warn("an acquire context of \"%s\" ends with %u of its mutexes locked",
 			ww_class->name, acquire->acquired);
 	}
 	if (acquire_flags(acquire) & ENDED) {
@@ -186,9 +187,9 @@ static int acquire_look(struct stile_ww_acquire *acquire, struct stile_ww_mutex 
 		return 0;
 	}
 	if (acquire->acquired > 0) {
-		check_warn("a mutex of \"%s\" is locked after -EDEADLK, while %u others are still "
+		check_warn("a mutex of \"%s\" is locked after -EDEADLK, with %u other%s still "
 			   "locked with the same acquire context",
-			name, acquire->acquired);
+			name, acquire->acquired, PLURAL(acquire->acquired));
 	} else if (mutex != acquire->contended && check_is_on()) {
 		check_warn(
 			"after -EDEADLK, another mutex of \"%s\" is locked first than the one that "

@@ -103,12 +103,12 @@ static void write_formats(FILE *to, const struct info *info, const char *label) 
 		char text[INFO_WHY], external[64] = "";
 		size_t plain = count_plain(reads), layouts = count_layouts(reads);
 		if (plain < reads->format_count) {
-			snprintf(external, sizeof(external), " (%zu as external textures only)",
+			snprintf(external, sizeof(external), " (%zu as an external texture only)",
 				reads->format_count - plain);
 		}
-		snprintf(text, sizeof(text), "%zu to sample%s, %zu to draw to; %zu layouts",
+		snprintf(text, sizeof(text), "%zu to sample%s, %zu to draw to; %zu layout%s",
 			reads->format_count, external, count_plain(&info->parties[i].writes),
-			layouts);
+			layouts, layouts == 1 ? "" : "s");
 		rows_write(to, "  formats", text);
 	}
 }

@@ -18,6 +18,7 @@
 #include "src/buffer.h"
 #include "src/device.h"
 #include "src/format.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 #include "src/watch.h"
@@ -147,9 +148,10 @@ static int dma_buf_attach(struct stile_buffer *buffer, struct stile_attachment *
 		return 0;
 	}
 	return report_refuse(why, -EBUSY, STILE_REASON_PINNED, 0, 0, 0,
-		"the device needs addresses of %u bits and pieces aligned to %u bytes: it is a dma-buf, "
+		"the device needs addresses of %u bits and pieces aligned to %u byte%s: it is a dma-buf, "
 		"so nobody knows its addresses, and it stays where it is",
-		need->address_bits == 0 ? 64 : need->address_bits, need->segment_align);
+		need->address_bits == 0 ? 64 : need->address_bits, need->segment_align,
+		PLURAL(need->segment_align));
 }
 
 /* The attachment's table is there from the first map on. */

@@ -16,6 +16,7 @@
 #include "backends/udmabuf/pages.h"
 #include "src/abi.h"
 #include "src/device.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 
@@ -95,11 +96,12 @@ static int make(const struct stile_device *device, const struct stile_udmabuf_ra
 	size_t count, struct stile_report *why, int *fd) {
 	const struct udmabuf *udmabuf = device->backend;
 	int ret = pages_create(udmabuf->fd, ranges, count, fd);
-	return ret == 0 ? 0
-			: report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
-				  "the kernel makes no dma-buf of %zu ranges, the first of %" PRIu64
-				  " bytes: %s",
-				  count, ranges[0].bytes, strerror(-ret));
+	return ret == 0
+		? 0
+		: report_refuse(why, ret, STILE_REASON_RESOURCES, 0, 0, 0,
+			  "the kernel makes no dma-buf of %zu range%s, the first of %" PRIu64
+			  " bytes: %s",
+			  count, PLURAL(count), ranges[0].bytes, strerror(-ret));
 }
 
 static void tell(const struct stile_device *device, const struct stile_report *why) {

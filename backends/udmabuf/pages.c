@@ -12,6 +12,7 @@
 
 #include "backends/dmabuf/kind.h"
 #include "src/buffer.h"
+#include "src/macros.h"
 #include "src/os.h"
 #include "src/report.h"
 
@@ -53,8 +54,8 @@ static int check_whole_pages(
 	if (range->bytes == 0 || range->bytes % page != 0) {
 		return report_refuse(why, -EINVAL, STILE_REASON_BOUNDS, at.number, page,
 			range->bytes,
-			"%s %u: %" PRIu64 " bytes are not whole pages, of %" PRIu64 " bytes",
-			at.noun, at.number, range->bytes, page);
+			"%s %u: %" PRIu64 " byte%s: not whole pages, of %" PRIu64 " bytes", at.noun,
+			at.number, range->bytes, PLURAL(range->bytes), page);
 	}
 	return 0;
 }

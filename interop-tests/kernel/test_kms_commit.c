@@ -383,7 +383,7 @@ START_TEST(commit_that_may_not_wait_changes_nothing) {
 	stage_must_refuse(&shot, -EOPNOTSUPP, "plain driver");
 	shot.info.user_fences = STILE_USER_FENCES_WAIT;
 	shot.info.expiry_ns = runner_clock_ns() + 50 * MS;
-	stage_must_refuse(&shot, -ETIME, "1 fences");
+	stage_must_refuse(&shot, -ETIME, "1 fence ");
 	stage_look(STAGE_BLANK);
 	stile_fence_signal(drawn);
 	/* What is over can be known to anybody. */

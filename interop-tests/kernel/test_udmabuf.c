@@ -466,8 +466,8 @@ static const struct {
 	{ SEALED_FUTURE_WRITE, "F_SEAL_FUTURE_WRITE", -EACCES, STILE_REASON_FD_SEALS,
 		"F_SEAL_FUTURE_WRITE" },
 	{ OFFSET_ONE, "offset 1", -EINVAL, STILE_REASON_OFFSET, "offset 1 is not at a page" },
-	{ BYTES_ONE_MORE, "a byte more", -EINVAL, STILE_REASON_BOUNDS, "are not whole pages" },
-	{ BYTES_0, "no bytes", -EINVAL, STILE_REASON_BOUNDS, "0 bytes are not whole pages" },
+	{ BYTES_ONE_MORE, "a byte more", -EINVAL, STILE_REASON_BOUNDS, "not whole pages" },
+	{ BYTES_0, "no bytes", -EINVAL, STILE_REASON_BOUNDS, "0 bytes: not whole pages" },
 	{ END_BEHIND, "a page behind the end", -ERANGE, STILE_REASON_BOUNDS,
 		"are not in the file" },
 	{ OFFSET_BEHIND, "behind the end", -ERANGE, STILE_REASON_BOUNDS, "are not in the file" },
@@ -829,14 +829,14 @@ START_TEST(errors_of_the_kernel_are_passed_on) {
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		error_of_create = cases[i].error;
 		ck_assert_int_eq(stile_buffer_create(device, &info, &buffer), cases[i].ret);
-		heard_check(&heard, "the kernel makes no dma-buf of 1 ranges");
+		heard_check(&heard, "the kernel makes no dma-buf of 1 range,");
 	}
 	int file = make_file(0);
 	const struct stile_udmabuf_range range = { .memfd = file, .bytes = page };
 	struct stile_report report = { .size = sizeof(report) };
 	error_of_create = EMFILE;
 	ck_assert_int_eq(create(&range, 1, &report, &buffer), -EMFILE);
-	ck_assert_ptr_nonnull(strstr(report.text, "the kernel makes no dma-buf of 1 ranges"));
+	ck_assert_ptr_nonnull(strstr(report.text, "the kernel makes no dma-buf of 1 range,"));
 	ck_assert_uint_eq(heard.count, 1);
 	close(file);
 	failing_set_ioctl(fail_create_once);

@@ -190,9 +190,9 @@ static enum outcome run_case(size_t producer, size_t consumer, unsigned processe
 	}
 	enum outcome outcome = run(&painting, producer, consumer, processes, &look);
 	ck_assert_msg(outcome != (waits ? WRONG : RIGHT),
-		"%s, %s to %s, %u processes: the picture is %s", known->name,
+		"%s, %s to %s, %u process%s: the picture is %s", known->name,
 		matrix->producers[producer]->name, matrix->consumers[consumer]->name, processes,
-		waits ? "wrong" : "right, though nobody waited");
+		processes == 1 ? "" : "es", waits ? "wrong" : "right, though nobody waited");
 	note(producer, consumer, processes, format, outcome, &painting, &look);
 	stile_fence_unref(painting.gate.fence);
 	stile_image_unref(painting.image);

@@ -3,6 +3,8 @@
 
 #include <stile/format.h>
 
+#include "src/macros.h"
+
 /* In the order of enum stile_path_kind. */
 static const char *const path_names[] = { "none", "handle", "kernel", "bridge", "held",
 	"CPU wait" };
@@ -117,8 +119,9 @@ static void print_refusals(const struct table_actor *actors, unsigned count, FIL
 		const struct table_actor *actor = &actors[i / 2];
 		unsigned is_yuv = i % 2, refused = count_refused(actor, is_yuv);
 		if (refused > 0) {
-			fprintf(to, "* %s, %u formats%s, the first because: %s\n", actor->name,
-				refused, is_yuv ? " of YUV" : "", actor->why[is_yuv]);
+			fprintf(to, "* %s, %u format%s%s, the first because: %s\n", actor->name,
+				refused, PLURAL(refused), is_yuv ? " of YUV" : "",
+				actor->why[is_yuv]);
 		}
 	}
 }

@@ -877,7 +877,7 @@ START_TEST(description_has_all_that_there_is_to_say) {
 	assert_says(text, "test exporter");
 	assert_says(text, "scan-out");
 	assert_says(text, "plain timeline");
-	assert_says(text, "rw, 1 references");
+	assert_says(text, "rw, 1 reference, ");
 	assert_says_number(text, PAGES * page);
 	assert_says_number(text, SEVERAL * page);
 	assert_says_number(text, SEVERAL + 1);

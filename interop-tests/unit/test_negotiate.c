@@ -402,7 +402,7 @@ START_TEST(plane_count_is_that_of_who_says) {
 	ck_assert_int_eq(NEGOTIATE(unsaid), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 1);
 	expect_refusal(NEGOTIATE(unsaid, two, one), STILE_REASON_PLANE_COUNT, 1, 2,
-		"one has 1 planes for XRGB8888 with 0x100000000000004 (Intel Y_TILED_CCS), others have 2");
+		"one has 1 plane for XRGB8888 with 0x100000000000004 (Intel Y_TILED_CCS), others have 2");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", nv12_linear)), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 2);
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear)), 0);
@@ -542,7 +542,7 @@ static const struct {
 	uint64_t needed, actual;
 } promises[] = {
 	{ { .max_segments = 1 }, { .max_segments = 0 },
-		"show needs memory of 1 pieces, of which who would allocate it promises nothing", 1,
+		"show needs memory of 1 piece, of which who would allocate it promises nothing", 1,
 		0 },
 	{ { .max_segments = 4 }, { .max_segments = 5 },
 		"show needs memory of 4 pieces, of which who would allocate it promises 5", 4, 5 },

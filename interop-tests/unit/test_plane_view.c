@@ -157,19 +157,24 @@ struct refusal_case {
 	uint32_t plane;
 	int ret;
 	enum stile_reason reason;
+	const char *text;
 };
 
 static const struct refusal_case refusals[] = {
-	{ "a plane too many", DRM_FORMAT_NV12, 0, 2, -EINVAL, STILE_REASON_PLANE_COUNT },
-	{ "UINT32_MAX", DRM_FORMAT_NV12, 0, UINT32_MAX, -EINVAL, STILE_REASON_PLANE_COUNT },
-	{ "the only plane", DRM_FORMAT_R8, 0, 0, -EINVAL, STILE_REASON_PLANE_COUNT },
-	{ "all in one", DRM_FORMAT_YUYV, 0, 0, -EINVAL, STILE_REASON_PLANE_COUNT },
-	{ "four of 10 bits in five bytes", DRM_FORMAT_NV15, 0, 0, -EOPNOTSUPP,
-		STILE_REASON_FORMAT },
-	{ "three of 10 bits in four bytes", DRM_FORMAT_P030, 0, 1, -EOPNOTSUPP,
-		STILE_REASON_FORMAT },
+	{ "a plane too many", DRM_FORMAT_NV12, 0, 2, -EINVAL, STILE_REASON_PLANE_COUNT,
+		"NV12 has 2 planes: 2 is none" },
+	{ "UINT32_MAX", DRM_FORMAT_NV12, 0, UINT32_MAX, -EINVAL, STILE_REASON_PLANE_COUNT,
+		"NV12 has 2 planes: 4294967295 is none" },
+	{ "the only plane", DRM_FORMAT_R8, 0, 0, -EINVAL, STILE_REASON_PLANE_COUNT,
+		"R8 has 1 plane: 0 is none" },
+	{ "all in one", DRM_FORMAT_YUYV, 0, 0, -EINVAL, STILE_REASON_PLANE_COUNT,
+		"YUYV has 1 plane: 0 is none" },
+	{ "four of 10 bits in five bytes", DRM_FORMAT_NV15, 0, 0, -EOPNOTSUPP, STILE_REASON_FORMAT,
+		"plane 0 of NV15 has 5 bytes for 4 samples" },
+	{ "three of 10 bits in four bytes", DRM_FORMAT_P030, 0, 1, -EOPNOTSUPP, STILE_REASON_FORMAT,
+		"plane 1 of P030 has 8 bytes for 3 samples" },
 	{ "tiles", DRM_FORMAT_NV12, STILE_SWGPU_MOD_TILED_ROWS, 1, -EOPNOTSUPP,
-		STILE_REASON_MODIFIER },
+		STILE_REASON_MODIFIER, "plane 1 of NV12" },
 };
 
 START_TEST(what_is_no_image_by_itself_is_refused) {
@@ -187,7 +192,7 @@ START_TEST(what_is_no_image_by_itself_is_refused) {
 	ck_assert_int_eq(why.reason, c->reason);
 	ck_assert_int_eq(why.error, ret);
 	ck_assert_uint_eq(why.plane, c->plane);
-	ck_assert_ptr_nonnull(strstr(why.text, stile_format_get(c->fourcc)->name));
+	ck_assert_msg(strstr(why.text, c->text) != NULL, "%s: %s", c->what, why.text);
 	why.size = 3;
 	ck_assert_int_eq(stile_image_create_plane_view(image, 0, &why, &view), -EINVAL);
 	stile_image_unref(image);

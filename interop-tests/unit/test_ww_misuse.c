@@ -251,7 +251,7 @@ START_TEST(context_that_ends_with_locked_mutexes_is_told) {
 	ck_assert_int_eq(lock(0, &context), 0);
 	ck_assert_int_eq(lock(1, &context), 0);
 	stile_ww_acquire_fini(&context);
-	assert_heard("ends while 2 of its mutexes are locked");
+	assert_heard("ends with 2 of its mutexes locked");
 	unlock(0);
 	unlock(1);
 	ck_assert(!stile_ww_mutex_is_locked(&m[0]));

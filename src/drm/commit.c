@@ -430,8 +430,8 @@ static int wait_for_fences(
 	*blocked_ns = os_clock_ns() - began;
 	return ret == 0 ? 0
 			: report_refuse(why, ret, STILE_REASON_DRIVER, 0, 0, commit->wait_count,
-				  "waiting for %zu fences that the kernel cannot have: %s",
-				  commit->wait_count, strerror(-ret));
+				  "waiting for %zu fence%s that the kernel cannot have: %s",
+				  commit->wait_count, PLURAL(commit->wait_count), strerror(-ret));
 }
 
 static int refuse_to_wait(const struct stile_drm_held_commit *commit, struct stile_report *why) {

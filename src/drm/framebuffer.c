@@ -8,6 +8,7 @@
 #include <xf86drmMode.h>
 
 #include "src/drm/kms.h"
+#include "src/macros.h"
 #include "src/modifier.h"
 #include "src/report.h"
 
@@ -102,11 +103,12 @@ static int refuse_layout(const struct stile_image_info *info, int error, struct 
 	return report_refuse(why, error,
 		error == -ENOMEM ? STILE_REASON_RESOURCES : STILE_REASON_DRIVER, 0, 0,
 		info->planes[0].pitch,
-		"drmModeAddFB2 of %u x %u %s, modifier %s, %u planes, the first with pitch %u and "
+		"drmModeAddFB2 of %u x %u %s, modifier %s, %u plane%s, the first with pitch %u and "
 		"offset %" PRIu64 ": %s",
 		info->width, info->height, stile_format_get(info->fourcc)->name,
 		modifier_describe(info->modifier, drmGetFormatModifierName).text, info->plane_count,
-		info->planes[0].pitch, info->planes[0].offset, strerror(-error));
+		PLURAL(info->plane_count), info->planes[0].pitch, info->planes[0].offset,
+		strerror(-error));
 }
 
 static int add_framebuffer(const struct stile_drm_kms *kms, const struct stile_image_info *info,

@@ -10,6 +10,7 @@
 #include "src/driver_fd.h"
 #include "src/egl/egl.h"
 #include "src/egl/gl.h"
+#include "src/macros.h"
 #include "src/report.h"
 
 /* Of another driver, or another version of it, the bytes could mean anything. */
@@ -35,9 +36,11 @@ static int check_bounds(const struct stile_opaque_image *image, struct stile_rep
 	}
 	return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, image->height,
 		left / pixel / image->width,
-		"%u x %u pixels of %" PRIu64 " bytes are more than the %" PRIu64
-		" bytes of memory that are left from offset %" PRIu64 " on",
-		image->width, image->height, pixel, left, image->offset);
+		"%u x %u pixels of %" PRIu64
+		" byte%s are more than what is left of the memory from "
+		"offset %" PRIu64 " on: %" PRIu64 " byte%s",
+		image->width, image->height, pixel, PLURAL(pixel), image->offset, left,
+		PLURAL(left));
 }
 
 /*

@@ -7,6 +7,7 @@
 
 #include "src/abi.h"
 #include "src/gbm/gbm.h"
+#include "src/macros.h"
 #include "src/modifier.h"
 #include "src/report.h"
 
@@ -56,8 +57,8 @@ static int filter(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint6
 	if (left == 0) {
 		uint64_t first = *count == 0 ? DRM_FORMAT_MOD_INVALID : modifiers[0];
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, first,
-			"GBM (%s) takes %s with none of %zu modifiers, of which the first is %s",
-			gbm_device_get_backend_name(gbm), format->name, *count,
+			"GBM (%s) takes %s with none of %zu modifier%s, of which the first is %s",
+			gbm_device_get_backend_name(gbm), format->name, *count, PLURAL(*count),
 			modifier_describe(first, drmGetFormatModifierName).text);
 	}
 	*count = left;

@@ -20,6 +20,7 @@
 #include "src/format.h"
 #include "src/gbm/gbm.h"
 #include "src/log.h"
+#include "src/macros.h"
 #include "src/modifier.h"
 #include "src/os.h"
 #include "src/report.h"
@@ -75,7 +76,7 @@ static int check_bo(
 		return 0;
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, info->modifier, modifier,
-		"GBM made %d planes of modifier %s where %s was asked for", planes,
+		"GBM made %d plane%s of modifier %s where %s was asked for", planes, PLURAL(planes),
 		modifier_describe(modifier, drmGetFormatModifierName).text,
 		info->modifier == DRM_FORMAT_MOD_LINEAR
 			? "one that is linear"

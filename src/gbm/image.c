@@ -8,6 +8,7 @@
 #include <xf86drm.h>
 
 #include "src/gbm/gbm.h"
+#include "src/macros.h"
 #include "src/modifier.h"
 #include "src/os.h"
 #include "src/report.h"
@@ -135,9 +136,9 @@ static int check_bo(
 		count != (int)info->plane_count ||
 		(modifier != info->modifier && modifier != DRM_FORMAT_MOD_INVALID)) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, modifier,
-			"GBM made %u x %u pixels of 0x%08x, %d planes, modifier %s of the image",
+			"GBM made %u x %u pixels of 0x%08x, %d plane%s, modifier %s of the image",
 			gbm_bo_get_width(bo), gbm_bo_get_height(bo), gbm_bo_get_format(bo), count,
-			modifier_describe(modifier, drmGetFormatModifierName).text);
+			PLURAL(count), modifier_describe(modifier, drmGetFormatModifierName).text);
 	}
 	for (int i = 0; i < count; i++) {
 		const struct stile_image_plane *plane = &info->planes[i];

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "src/macros.h"
 #include "src/modifier.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
@@ -72,9 +73,9 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 	if (abilities.plane_count != info->plane_count) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PLANE_COUNT, 0,
 			abilities.plane_count, info->plane_count,
-			"the device has %s with modifier %s in %u planes, the image has %u", name,
+			"the device has %s with modifier %s in %u plane%s, the image has %u", name,
 			modifier_describe(info->modifier, NULL).text, abilities.plane_count,
-			info->plane_count);
+			PLURAL(abilities.plane_count), info->plane_count);
 	}
 	/* Of a format that the device has not got at all, this says too little. */
 	if (way->is_disjoint && abilities.features != 0 &&
