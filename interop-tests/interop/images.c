@@ -41,6 +41,41 @@ struct stile_image *images_create_coloured(struct stile_device *device, uint32_t
 	return image;
 }
 
+/* Plane i of a picture that has so many rows more above. */
+static struct stile_image_plane take_plane(
+	struct stile_device *device, const struct stile_image_info *info, uint32_t i) {
+	enum { ABOVE = 64 };
+	struct stile_image *taller = images_create_coloured(
+		device, info->width, info->height + ABOVE, info->fourcc, info->colour);
+	struct stile_image_info made = { .size = sizeof(made) };
+	require(stile_image_export(taller, &made) == 0);
+	stile_image_unref(taller);
+	for (uint32_t k = 0; k < made.plane_count; k++) {
+		if (k != i) {
+			close(made.planes[k].fd);
+		}
+	}
+	uint32_t rows = (uint32_t)ABOVE / stile_format_get(info->fourcc)->planes[i].vsub;
+	made.planes[i].offset += (uint64_t)rows * made.planes[i].pitch;
+	return made.planes[i];
+}
+
+struct stile_image *images_create_apart(struct stile_device *device, uint32_t width,
+	uint32_t height, uint32_t fourcc, struct stile_colour colour) {
+	struct stile_image_info info = describe(width, height, fourcc);
+	info.colour = colour;
+	info.plane_count = stile_format_get(fourcc)->plane_count;
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		info.planes[i] = take_plane(device, &info, i);
+	}
+	struct stile_image *image;
+	require(stile_image_import(device, &info, NULL, &image) == 0);
+	for (uint32_t i = 0; i < info.plane_count; i++) {
+		close(info.planes[i].fd);
+	}
+	return image;
+}
+
 struct stile_image *images_import_odd(struct stile_device *device, uint32_t width, uint32_t height,
 	uint32_t pitch, uint64_t offset, uint64_t bytes) {
 	int fd = memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -100,13 +135,17 @@ void images_read(struct stile_image *image, struct picture *picture) {
 	stile_buffer_munmap(buffer, memory);
 }
 
+/* Who uses an image minds all of its buffers. If one is forgotten, it shows here. */
+static struct stile_buffer *get_last_buffer(struct stile_image *image) {
+	return stile_image_get_buffer(image, stile_image_get_info(image)->plane_count - 1);
+}
+
 struct stile_fence *images_get_work(struct stile_image *image) {
 	struct stile_fence *work;
-	require(stile_buffer_export_fence(
-			stile_image_get_buffer(image, 0), STILE_USAGE_READ, &work) == 0);
+	require(stile_buffer_export_fence(get_last_buffer(image), STILE_USAGE_READ, &work) == 0);
 	return work;
 }
 
 void images_add_work(struct stile_image *image, uint32_t usage, struct stile_fence *fence) {
-	require(stile_buffer_import_fence(stile_image_get_buffer(image, 0), usage, fence) == 0);
+	require(stile_buffer_import_fence(get_last_buffer(image), usage, fence) == 0);
 }

@@ -14,6 +14,10 @@ struct stile_image *images_create(
 struct stile_image *images_create_coloured(struct stile_device *device, uint32_t width,
 	uint32_t height, uint32_t fourcc, struct stile_colour colour);
 
+/** The same, each plane in a buffer of its own, in which it is the lower part of a taller picture's. */
+struct stile_image *images_create_apart(struct stile_device *device, uint32_t width,
+	uint32_t height, uint32_t fourcc, struct stile_colour colour);
+
 /**
  * An ABGR8888 image that the core accepts, of memory of exactly `bytes`, laid out as no driver here
  * would do it.

@@ -18,7 +18,9 @@ struct matrix {
 	size_t producer_count;
 	const struct consumer *const *consumers;
 	size_t consumer_count;
-	bool (*is_tried)(const struct stile_format *format, const struct producer *producer);
+	/** `is_apart`: with each plane in a buffer of its own, behind something else; besides, if the format is tried at all. */
+	bool (*is_tried)(
+		const struct stile_format *format, const struct producer *producer, bool is_apart);
 	const char *memory;     /* the backend that makes the images */
 	uint32_t width, height; /* of the images, in whose first corner the card is */
 	/** In a guest: who looks uses neither Vulkan nor GLES, and GLES may refuse to paint. */

@@ -90,13 +90,12 @@ void sheet_make(const struct stile_format *format, struct sheet *sheet) {
 void sheet_read(struct stile_image *image, float (*rgba)[4]) {
 	const struct stile_image_info *info = stile_image_get_info(image);
 	const struct stile_format *format = stile_format_get(info->fourcc);
-	struct stile_buffer *buffer = stile_image_get_buffer(image, 0);
 	struct yuv_picture picture;
-	void *memory;
-	require(stile_buffer_mmap(buffer, STILE_USAGE_READ, &memory) == 0);
+	void *memories[SHEET_PLANES];
 	for (uint32_t i = 0; i < info->plane_count; i++) {
-		require(stile_image_get_buffer(image, i) == buffer);
-		picture.planes[i] = (const uint8_t *)memory + info->planes[i].offset;
+		require(stile_buffer_mmap(stile_image_get_buffer(image, i), STILE_USAGE_READ,
+				&memories[i]) == 0);
+		picture.planes[i] = (const uint8_t *)memories[i] + info->planes[i].offset;
 		picture.pitches[i] = info->planes[i].pitch;
 	}
 	if (format->is_yuv) {
@@ -105,7 +104,9 @@ void sheet_read(struct stile_image *image, float (*rgba)[4]) {
 		decode(format->name, picture.planes[0], picture.pitches[0], CARD_WIDTH, CARD_HEIGHT,
 			rgba);
 	}
-	stile_buffer_munmap(buffer, memory);
+	for (uint32_t i = 0; i < info->plane_count; i++) {
+		stile_buffer_munmap(stile_image_get_buffer(image, i), memories[i]);
+	}
 }
 
 bool sheet_is_right(const struct sheet *sheet, struct sight *sight) {

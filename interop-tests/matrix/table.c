@@ -132,7 +132,9 @@ static const char head[] =
 	"was painted by the one on the left was seen, to the pixel, by the one at the top, in the same memory. The painter was\n"
 	"held until the other one had submitted its work; with the wait left out, each of these pictures was wrong. After the\n"
 	"numbers, which are of RGB + YUV: how the wait crossed (`enum stile_path_kind` in\n"
-	"[carrier.h](../include/stile/carrier.h)).\n\n";
+	"[carrier.h](../include/stile/carrier.h)).\n\n"
+	"All of this was done in memory of two kinds, and came out the same: with all planes in one buffer, as the library lays\n"
+	"them out, and with each plane in a buffer of its own, in which it begins behind something else.\n\n";
 
 static const char yuv_tail[] =
 	"\nHow each gets there: *planes*: who draws has an image of each (`stile_image_create_plane_view()`); *planes + shader*:\n"

@@ -6,17 +6,18 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* For the page, all there are. Else, formats that most take, of each size and shape. */
-static bool is_tried(const struct stile_format *format, const struct producer *producer) {
+/* For the page, all there are. Else, formats that most take, of each size and shape; apart, of each number of planes. */
+static bool is_tried(
+	const struct stile_format *format, const struct producer *producer, bool is_apart) {
 	(void)producer;
-	static const uint32_t few[] = { DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_XRGB8888,
-		DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F, DRM_FORMAT_YUYV, DRM_FORMAT_NV12,
-		DRM_FORMAT_P010, DRM_FORMAT_YVU420 };
-	size_t i = 0;
-	while (i < LENGTH(few) && few[i] != format->fourcc) {
+	static const uint32_t few[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_NV12, DRM_FORMAT_YVU420,
+		DRM_FORMAT_R8, DRM_FORMAT_RGB565, DRM_FORMAT_ABGR8888, DRM_FORMAT_ABGR16161616F,
+		DRM_FORMAT_YUYV, DRM_FORMAT_P010 };
+	size_t count = is_apart ? 3 : LENGTH(few), i = 0;
+	while (i < count && few[i] != format->fourcc) {
 		i++;
 	}
-	return i < LENGTH(few) || getenv("STILE_MATRIX") != NULL;
+	return i < count || getenv("STILE_MATRIX") != NULL;
 }
 
 static const struct producer *const producers[] = {

@@ -10,9 +10,11 @@
  * Of what vkms takes, those without alpha, and of no more bits than it writes back; and one that it does not take: it
  * refuses that the same way, whoever paints. Drivers take seconds here to prepare for another format.
  */
-static bool is_tried(const struct stile_format *format, const struct producer *producer) {
-	return format->fourcc == DRM_FORMAT_XRGB8888 || format->fourcc == DRM_FORMAT_RGB565 ||
-		(format->fourcc == DRM_FORMAT_R8 && producer == &cpu_writes);
+static bool is_tried(
+	const struct stile_format *format, const struct producer *producer, bool is_apart) {
+	return !is_apart &&
+		(format->fourcc == DRM_FORMAT_XRGB8888 || format->fourcc == DRM_FORMAT_RGB565 ||
+			(format->fourcc == DRM_FORMAT_R8 && producer == &cpu_writes));
 }
 
 static const struct producer *const producers[] = {
