@@ -36,7 +36,7 @@ struct stile_vulkan_image;
 
 /** Features that the VkDevice was created with. */
 enum stile_vulkan_features {
-	/** samplerYcbcrConversion: without it, images of YUV are not sampled. */
+	/** samplerYcbcrConversion: without it, of YUV only planes are sampled. */
 	STILE_VULKAN_YCBCR_CONVERSION = 1 << 0,
 };
 
@@ -193,7 +193,8 @@ STILE_API void stile_vulkan_destroy(struct stile_vulkan *vulkan);
  * to be linear, with the driver's pitches and with offsets as aligned as the
  * driver wants them; planes of YUV then are disjoint (VK_IMAGE_CREATE_DISJOINT_BIT),
  * as they are where they are in several buffers. Images of YUV are sampled with a
- * conversion: stile_vulkan_get_ycbcr_conversion().
+ * conversion: stile_vulkan_get_ycbcr_conversion(); in either of two ways, by
+ * stile_vulkan_import_yuv() (<stile/vulkan_yuv.h>).
  *
  * Importing the same memory in the same layout for the same usage again, from
  * this image or another one, gives the same pointer with one user more, and

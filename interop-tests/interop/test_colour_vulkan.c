@@ -2,6 +2,7 @@
 /* Colours of YUV in Vulkan, planes apart, and where planes are. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "demos/vulkan_drawer.h"
@@ -276,9 +277,210 @@ START_TEST(without_the_feature_yuv_is_copied_only) {
 }
 END_TEST
 
+/* ---- Either way --------------------------------------------------------------------------- */
+
+static unsigned refuse_nth, images_made;
+static int images_left;
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_image(VkDevice on, const VkImageCreateInfo *info,
+	const VkAllocationCallbacks *allocator, VkImage *out) {
+	if (++images_made == refuse_nth) {
+		return VK_ERROR_FORMAT_NOT_SUPPORTED;
+	}
+	VkResult result = vkCreateImage(on, info, allocator, out);
+	images_left += result == VK_SUCCESS;
+	return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL destroy_image(
+	VkDevice on, VkImage image, const VkAllocationCallbacks *allocator) {
+	images_left -= image != VK_NULL_HANDLE;
+	vkDestroyImage(on, image, allocator);
+}
+
+static PFN_vkVoidFunction VKAPI_CALL find_proc(VkDevice on, const char *name) {
+	return strcmp(name, "vkCreateImage") == 0     ? (PFN_vkVoidFunction)create_image
+		: strcmp(name, "vkDestroyImage") == 0 ? (PFN_vkVoidFunction)destroy_image
+						      : vkGetDeviceProcAddr(on, name);
+}
+
+static PFN_vkVoidFunction VKAPI_CALL find_instance_proc(VkInstance instance, const char *name) {
+	return strcmp(name, "vkGetDeviceProcAddr") == 0 ? (PFN_vkVoidFunction)find_proc
+							: vkGetInstanceProcAddr(instance, name);
+}
+
+/* The device, for which images are counted, with these features. */
+static struct stile_vulkan *open_counted(uint32_t features) {
+	struct stile_vulkan_info info = vulkan_drawer_describe(&drawer);
+	struct stile_vulkan *vulkan;
+	info.features = features;
+	info.cached_images = -1;
+	info.get_instance_proc_addr = find_instance_proc;
+	refuse_nth = 0;
+	images_made = 0;
+	images_left = 0;
+	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
+	return vulkan;
+}
+
+/* Samples that can be read one by one. */
+static bool has_planes_to_take(const struct stile_format *format) {
+	return format->plane_count > 1 && format->planes[0].block == 1;
+}
+
+static void check_planes(struct stile_vulkan *vulkan, const struct stile_format *format,
+	struct stile_colour colour, const struct yuv_meaning *meaning) {
+	struct stile_image *image = create(format->fourcc, colour);
+	struct stile_vulkan_yuv yuv = { .size = sizeof(yuv) };
+	struct stile_report report = { .size = sizeof(report) };
+	struct yuv_picture picture;
+	struct vulkan_sampler sampler;
+	float rgba[CARD_PIXELS][4];
+	yuv_picture_fill(&picture, format);
+	yuv_picture_upload(device, image, &picture);
+	int ret = stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &report, &yuv);
+	ck_assert_msg(ret == 0, "%s: %s", format->name, report.text);
+	ck_assert_int_eq(yuv.path, STILE_VULKAN_YUV_PLANES);
+	ck_assert_uint_eq(yuv.image_count, format->plane_count);
+	ck_assert(yuv.conversion == VK_NULL_HANDLE);
+	/* What kept it from being one image is said all the same. */
+	ck_assert_int_eq(report.error, 0);
+	ck_assert_int_ne(report.reason, STILE_REASON_NONE);
+	vulkan_sampler_init_planes(&sampler, &drawer, CARD_PIXELS);
+	vulkan_sampler_submit_planes(&sampler, &yuv, (VkExtent2D){ CARD_WIDTH, CARD_HEIGHT });
+	vulkan_sampler_take(&sampler, (VkExtent2D){ CARD_WIDTH, CARD_HEIGHT }, rgba);
+	vulkan_sampler_finish(&sampler);
+	yuv_picture_check(&picture, format, meaning, (struct yuv_siting){ 0 }, 0.1, rgba);
+	stile_vulkan_yuv_finish(&yuv);
+	ck_assert_int_eq(yuv.path, STILE_VULKAN_YUV_NONE);
+	stile_image_unref(image);
+}
+
+/*
+ * Without the feature, so that all go this way. Wrong code: Cb and Cr the wrong way round, of one plane or of three; a plane
+ * of another's extent, offset or buffer; numbers of 10 bits taken for parts of 65535.
+ */
+START_TEST(planes_have_the_colours_that_the_image_says) {
+	struct stile_vulkan *vulkan = open_counted(0);
+	const struct stile_format *format;
+	unsigned shown = 0;
+	for (size_t i = 0; (format = stile_format_get_nth(i)) != NULL; i++) {
+		for (int full = 0; full < 2 && has_planes_to_take(format); full++) {
+			struct yuv_meaning meaning = yuv_matrices[_i].meaning;
+			meaning.is_full = full;
+			check_planes(vulkan, format,
+				(struct stile_colour){ .matrix = yuv_matrices[_i].matrix,
+					.range = full ? STILE_RANGE_FULL : STILE_RANGE_LIMITED },
+				&meaning);
+			shown++;
+		}
+	}
+	ck_assert_uint_eq(shown, 40);
+	stile_vulkan_destroy(vulkan);
+	ck_assert_int_eq(images_left, 0);
+}
+END_TEST
+
+/* Wrong code: planes where there is a conversion; one that the device has not; a reason that is not about the first way. */
+START_TEST(way_that_was_taken_is_told) {
+	static const struct {
+		uint32_t fourcc, matrix;
+		enum stile_vulkan_yuv_path path;
+		enum stile_reason reason;
+		unsigned refused;
+	} cases[] = {
+		{ DRM_FORMAT_NV12, 6, STILE_VULKAN_YUV_CONVERSION, STILE_REASON_NONE, 0 },
+		{ DRM_FORMAT_NV12, 6, STILE_VULKAN_YUV_PLANES, STILE_REASON_DRIVER, 1 },
+		{ DRM_FORMAT_YUYV, 1, STILE_VULKAN_YUV_CONVERSION, STILE_REASON_NONE, 0 },
+		{ DRM_FORMAT_NV12, 7, STILE_VULKAN_YUV_PLANES, STILE_REASON_COLOUR, 0 },
+		{ DRM_FORMAT_YUV411, 6, STILE_VULKAN_YUV_PLANES, STILE_REASON_FORMAT, 0 },
+	};
+	struct stile_vulkan *vulkan = open_counted(STILE_VULKAN_YCBCR_CONVERSION);
+	struct stile_image *image =
+		create(cases[_i].fourcc, (struct stile_colour){ .matrix = cases[_i].matrix });
+	struct stile_vulkan_yuv yuv = { .size = sizeof(yuv) };
+	struct stile_report report = { .size = sizeof(report) };
+	refuse_nth = cases[_i].refused;
+	bool is_one = cases[_i].path == STILE_VULKAN_YUV_CONVERSION;
+	ck_assert_int_eq(
+		stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &report, &yuv), 0);
+	ck_assert_int_eq(yuv.path, cases[_i].path);
+	ck_assert_int_eq(yuv.conversion != VK_NULL_HANDLE, is_one);
+	ck_assert_int_eq(report.reason, cases[_i].reason);
+	ck_assert_uint_eq(
+		yuv.image_count, is_one ? 1 : stile_format_get(cases[_i].fourcc)->plane_count);
+	ck_assert_int_eq(images_left, (int)yuv.image_count);
+	ck_assert_int_eq(
+		stile_vulkan_image_get_format(yuv.images[0]) == VK_FORMAT_R8_UNORM, !is_one);
+	stile_vulkan_yuv_finish(&yuv);
+	stile_image_unref(image);
+	stile_vulkan_destroy(vulkan);
+	ck_assert_int_eq(images_left, 0);
+}
+END_TEST
+
+/* Wrong code: what was imported before left behind; the reason of the first way lost; garbage to be destroyed. */
+START_TEST(failure_of_any_plane_leaves_nothing) {
+	for (unsigned nth = 1; nth <= 3; nth++) {
+		struct stile_vulkan *vulkan = open_counted(0);
+		struct stile_image *image = create(DRM_FORMAT_YUV420, (struct stile_colour){ 0 });
+		struct stile_report report = { .size = sizeof(report) };
+		struct stile_vulkan_yuv yuv;
+		char plane[32];
+		memset(&yuv, 0x55, sizeof(yuv));
+		yuv.size = sizeof(yuv);
+		refuse_nth = nth;
+		ck_assert_int_eq(
+			stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &report, &yuv),
+			-EOPNOTSUPP);
+		ck_assert_int_eq(report.error, -EOPNOTSUPP);
+		ck_assert_ptr_nonnull(strstr(report.text, "samplerYcbcrConversion"));
+		snprintf(plane, sizeof(plane), "nor plane %u by itself", nth - 1);
+		ck_assert_msg(strstr(report.text, plane) != NULL, "%s", report.text);
+		ck_assert_int_eq(images_left, 0);
+		ck_assert_uint_eq(yuv.image_count, 0);
+		ck_assert_int_eq(yuv.path, STILE_VULKAN_YUV_NONE);
+		stile_vulkan_yuv_finish(&yuv);
+		stile_image_unref(image);
+		stile_vulkan_destroy(vulkan);
+	}
+}
+END_TEST
+
+/* Wrong code: planes of RGB; a sum where there is none; images handed to who has no room for them. */
+START_TEST(what_no_way_takes_is_refused) {
+	static const struct {
+		uint32_t fourcc, matrix;
+		int ret;
+		enum stile_reason reason;
+		const char *text;
+	} cases[] = {
+		{ DRM_FORMAT_XRGB8888, 0, -EINVAL, STILE_REASON_FORMAT, "XRGB8888" },
+		{ DRM_FORMAT_NV12, 10, -EOPNOTSUPP, STILE_REASON_COLOUR, "matrix 10" },
+		{ DRM_FORMAT_YUYV, 7, -EOPNOTSUPP, STILE_REASON_COLOUR, "BT.601" },
+		{ DRM_FORMAT_NV15, 0, -EOPNOTSUPP, STILE_REASON_FORMAT, "nor plane 0" },
+	};
+	struct stile_vulkan *vulkan = open_counted(STILE_VULKAN_YCBCR_CONVERSION);
+	struct stile_image *image =
+		create(cases[_i].fourcc, (struct stile_colour){ .matrix = cases[_i].matrix });
+	struct stile_report report = { .size = sizeof(report) };
+	struct stile_vulkan_yuv yuv = { .size = sizeof(yuv) };
+	ck_assert_int_eq(stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &report, &yuv),
+		cases[_i].ret);
+	ck_assert_msg(strstr(report.text, cases[_i].text) != NULL, "%s", report.text);
+	ck_assert_int_eq(report.reason, cases[_i].reason);
+	yuv.size = sizeof(yuv) - 1;
+	ck_assert_int_eq(
+		stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &report, &yuv), -EINVAL);
+	stile_image_unref(image);
+	stile_vulkan_destroy(vulkan);
+	ck_assert_int_eq(images_left, 0);
+}
+END_TEST
+
 /* ---- Places ------------------------------------------------------------------------------- */
 
-static void read_rgb(const struct stile_vulkan_image *image, float (*rgba)[4]) {
+static void read_rgb(struct stile_vulkan_image *image, float (*rgba)[4]) {
 	struct vulkan_sampler sampler;
 	vulkan_sampler_init(&sampler, &drawer, CARD_PIXELS);
 	vulkan_sampler_read(&sampler, image, (VkComponentMapping){ 0 },
@@ -410,6 +612,10 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, conversion_that_vulkan_cannot_say_is_refused);
 	tcase_add_test(tcase, siting_is_the_image_s_or_refused);
 	tcase_add_test(tcase, without_the_feature_yuv_is_copied_only);
+	tcase_add_loop_test(tcase, planes_have_the_colours_that_the_image_says, 0, YUV_MATRICES);
+	tcase_add_loop_test(tcase, way_that_was_taken_is_told, 0, 5);
+	tcase_add_test(tcase, failure_of_any_plane_leaves_nothing);
+	tcase_add_loop_test(tcase, what_no_way_takes_is_refused, 0, 4);
 	tcase_add_test(tcase, picture_at_an_offset_is_found);
 	tcase_add_loop_test(tcase, planes_need_no_more_memory_than_they_have, 0, 3);
 	suite_add_tcase(suite, tcase);

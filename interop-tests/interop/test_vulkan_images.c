@@ -16,6 +16,8 @@
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
 
+#include <stile/vulkan_yuv.h>
+
 #include "interop-tests/interop/tries.h"
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_vulkan.h"
@@ -1043,6 +1045,16 @@ static int try_conversion(void) {
 		vulkan, DRM_FORMAT_NV12, &colour, VK_FILTER_NEAREST, &why, &conversion));
 }
 
+static int try_yuv(void) {
+	struct stile_image *image = make_image(DRM_FORMAT_NV12, LINEAR, false);
+	struct stile_vulkan_yuv yuv = { .size = sizeof(yuv) };
+	int ret = TRY(stile_vulkan_import_yuv(vulkan, image, VK_FILTER_NEAREST, &why, &yuv));
+	ck_assert_int_eq(yuv.path, ret == 0 ? STILE_VULKAN_YUV_CONVERSION : STILE_VULKAN_YUV_NONE);
+	stile_vulkan_yuv_finish(&yuv);
+	stile_image_unref(image);
+	return ret;
+}
+
 /* All that there is to say, or nothing. */
 static int try_party(void) {
 	fake_gpu_exempt(true);
@@ -1068,12 +1080,13 @@ static int try_party(void) {
 
 /* The first two for each path. */
 static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque,
-	try_opaque_buffer, try_conversion, try_party };
+	try_opaque_buffer, try_conversion, try_yuv, try_party };
 enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
 
 /* LINEAR that is not taken as it is told is tried in another way. */
 static bool has_another_way(int n) {
-	return n < 2 * PATHS && paths[n / 2].modifier == LINEAR && paths[n / 2].modifiers;
+	return n < 2 * PATHS ? paths[n / 2].modifier == LINEAR && paths[n / 2].modifiers
+			     : tries[2 + n - 2 * PATHS] == try_yuv;
 }
 
 /* A new device for each: what one attempt has left shows at its end. */

@@ -81,7 +81,7 @@ static void set_buffer(
 void vulkan_inputs_init(struct vulkan_inputs *inputs, VkDevice device,
 	const VkDescriptorSetLayoutBinding *image, const VkDescriptorSetLayoutBinding *buffer,
 	uint32_t set_count, VkDeviceSize bytes) {
-	require(set_count <= VULKAN_INPUTS_SETS);
+	require(set_count <= VULKAN_INPUTS_SETS && image->descriptorCount <= VULKAN_INPUTS_IMAGES);
 	*inputs = (struct vulkan_inputs){ .device = device, .image = *image };
 	create_layouts(inputs, buffer);
 	create_sets(inputs, set_count);
@@ -91,16 +91,19 @@ void vulkan_inputs_init(struct vulkan_inputs *inputs, VkDevice device,
 	}
 }
 
-void vulkan_inputs_set_image(
-	struct vulkan_inputs *inputs, uint32_t set, VkImageView view, VkImageLayout layout) {
-	const VkDescriptorImageInfo image = { .imageView = view, .imageLayout = layout };
+void vulkan_inputs_set_images(struct vulkan_inputs *inputs, uint32_t set, const VkImageView *views,
+	VkImageLayout layout) {
+	VkDescriptorImageInfo images[VULKAN_INPUTS_IMAGES];
+	for (uint32_t i = 0; i < inputs->image.descriptorCount; i++) {
+		images[i] = (VkDescriptorImageInfo){ .imageView = views[i], .imageLayout = layout };
+	}
 	const VkWriteDescriptorSet write = {
 		.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
 		.dstSet = inputs->sets[set],
 		.dstBinding = inputs->image.binding,
-		.descriptorCount = 1,
+		.descriptorCount = inputs->image.descriptorCount,
 		.descriptorType = inputs->image.descriptorType,
-		.pImageInfo = &image,
+		.pImageInfo = images,
 	};
 	vkUpdateDescriptorSets(inputs->device, 1, &write, 0, NULL);
 }

@@ -4,11 +4,11 @@
 
 #include <vulkan/vulkan.h>
 
-enum { VULKAN_INPUTS_SETS = 4 };
+enum { VULKAN_INPUTS_SETS = 4, VULKAN_INPUTS_IMAGES = 3 };
 
 /**
- * What a shader of the tests is given: sets of an image and of a storage buffer in memory that the CPU sees. What fails
- * ends the program.
+ * What a shader of the tests is given: sets of an image, or several, and of a storage buffer in memory that the CPU sees.
+ * What fails ends the program.
  */
 struct vulkan_inputs {
 	VkDevice device;
@@ -27,8 +27,8 @@ void vulkan_inputs_init(struct vulkan_inputs *inputs, VkDevice device,
 	uint32_t set_count, VkDeviceSize bytes);
 void vulkan_inputs_finish(struct vulkan_inputs *inputs);
 
-/** What the image of a set is, and will be in this layout. */
-void vulkan_inputs_set_image(
-	struct vulkan_inputs *inputs, uint32_t set, VkImageView view, VkImageLayout layout);
+/** What the images of a set are, and will be in this layout. */
+void vulkan_inputs_set_images(
+	struct vulkan_inputs *inputs, uint32_t set, const VkImageView *views, VkImageLayout layout);
 
 #endif

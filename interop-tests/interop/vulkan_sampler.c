@@ -6,8 +6,11 @@
 #include "interop-tests/interop/require.h"
 #include "sample.comp.h"
 #include "sample_converted.comp.h"
+#include "sample_planes.comp.h"
 
 #define CALL(call) require((call) == VK_SUCCESS)
+
+enum { ROWS = 3 }; /* before the colours, of planes */
 
 /* ---- Life --------------------------------------------------------------------------------- */
 
@@ -32,12 +35,17 @@ static void create_sampler(struct vulkan_sampler *self, VkFilter filter) {
 	CALL(vkCreateSampler(self->drawer->device, &sampler, NULL, &self->sampler));
 }
 
+static uint32_t get_rows(const struct vulkan_sampler *self) {
+	return self->picture_count > 1 ? ROWS : 0;
+}
+
 static void create_inputs(struct vulkan_sampler *self) {
+	const VkSampler samplers[] = { self->sampler, self->sampler, self->sampler };
 	const VkDescriptorSetLayoutBinding image = {
 		.descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
-		.descriptorCount = 1,
+		.descriptorCount = self->picture_count,
 		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-		.pImmutableSamplers = &self->sampler,
+		.pImmutableSamplers = samplers,
 	};
 	const VkDescriptorSetLayoutBinding colours = {
 		.binding = 1,
@@ -46,17 +54,27 @@ static void create_inputs(struct vulkan_sampler *self) {
 		.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
 	};
 	vulkan_inputs_init(&self->inputs, self->drawer->device, &image, &colours, 1,
-		self->pixels * sizeof(float[4]));
+		(get_rows(self) + self->pixels) * sizeof(float[4]));
+}
+
+static VkShaderModuleCreateInfo choose_code(const struct vulkan_sampler *self) {
+	VkShaderModuleCreateInfo code = { .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO };
+	if (self->picture_count > 1) {
+		code.codeSize = sizeof(sample_planes_comp);
+		code.pCode = sample_planes_comp;
+	} else if (self->conversion != VK_NULL_HANDLE) {
+		code.codeSize = sizeof(sample_converted_comp);
+		code.pCode = sample_converted_comp;
+	} else {
+		code.codeSize = sizeof(sample_comp);
+		code.pCode = sample_comp;
+	}
+	return code;
 }
 
 static void create_pipeline(struct vulkan_sampler *self) {
-	bool is_converted = self->conversion != VK_NULL_HANDLE;
 	VkDevice device = self->drawer->device;
-	const VkShaderModuleCreateInfo code = {
-		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-		.codeSize = is_converted ? sizeof(sample_converted_comp) : sizeof(sample_comp),
-		.pCode = is_converted ? sample_converted_comp : sample_comp,
-	};
+	const VkShaderModuleCreateInfo code = choose_code(self);
 	VkShaderModule module;
 	CALL(vkCreateShaderModule(device, &code, NULL, &module));
 	const VkComputePipelineCreateInfo pipeline = {
@@ -78,16 +96,31 @@ void vulkan_sampler_init(
 	vulkan_sampler_init_converted(sampler, drawer, pixels, VK_NULL_HANDLE, VK_FILTER_NEAREST);
 }
 
+static void create_all(struct vulkan_sampler *self, VkFilter filter) {
+	create_sampler(self, filter);
+	create_inputs(self);
+	create_pipeline(self);
+}
+
 void vulkan_sampler_init_converted(struct vulkan_sampler *sampler, struct vulkan_drawer *drawer,
 	uint32_t pixels, VkSamplerYcbcrConversion conversion, VkFilter filter) {
 	*sampler = (struct vulkan_sampler){
 		.drawer = drawer,
 		.conversion = conversion,
+		.picture_count = 1,
 		.pixels = pixels,
 	};
-	create_sampler(sampler, filter);
-	create_inputs(sampler);
-	create_pipeline(sampler);
+	create_all(sampler, filter);
+}
+
+void vulkan_sampler_init_planes(
+	struct vulkan_sampler *sampler, struct vulkan_drawer *drawer, uint32_t pixels) {
+	*sampler = (struct vulkan_sampler){
+		.drawer = drawer,
+		.picture_count = 3,
+		.pixels = pixels,
+	};
+	create_all(sampler, VK_FILTER_NEAREST);
 }
 
 void vulkan_sampler_finish(struct vulkan_sampler *sampler) {
@@ -109,23 +142,41 @@ struct yuv_siting vulkan_sampler_find_siting(const struct vulkan_drawer *drawer,
 
 /* ---- Commands ----------------------------------------------------------------------------- */
 
-static void begin(const struct vulkan_sampler *self, const struct stile_vulkan_image *image,
-	VkImageLayout layout, VkAccessFlags access) {
+static const VkImageSubresourceRange all = {
+	.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
+	.levelCount = 1,
+	.layerCount = 1,
+};
+
+/* What is done to images, from their owner's hands and back into them. */
+struct turn {
+	struct stile_vulkan_image *const *images;
+	uint32_t count;
+	VkImageLayout layout;
+	VkAccessFlags access;
+};
+
+static void begin(const struct vulkan_sampler *self, const struct turn *turn) {
 	const VkCommandBufferBeginInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
 		.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
 	};
-	VkImageMemoryBarrier barrier = stile_vulkan_acquire(image, layout, access);
+	VkImageMemoryBarrier barriers[VULKAN_INPUTS_IMAGES];
+	for (uint32_t i = 0; i < turn->count; i++) {
+		barriers[i] = stile_vulkan_acquire(turn->images[i], turn->layout, turn->access);
+	}
 	CALL(vkBeginCommandBuffer(self->drawer->commands, &info));
 	vkCmdPipelineBarrier(self->drawer->commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT,
-		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
+		VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, turn->count, barriers);
 }
 
-static void end(const struct vulkan_sampler *self, const struct stile_vulkan_image *image,
-	VkImageLayout layout, VkAccessFlags access) {
-	VkImageMemoryBarrier barrier = stile_vulkan_release(image, layout, access);
+static void end(const struct vulkan_sampler *self, const struct turn *turn) {
+	VkImageMemoryBarrier barriers[VULKAN_INPUTS_IMAGES];
+	for (uint32_t i = 0; i < turn->count; i++) {
+		barriers[i] = stile_vulkan_release(turn->images[i], turn->layout, turn->access);
+	}
 	vkCmdPipelineBarrier(self->drawer->commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-		VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
+		VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, 0, 0, NULL, 0, NULL, turn->count, barriers);
 	CALL(vkEndCommandBuffer(self->drawer->commands));
 	const VkSubmitInfo submit = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
@@ -134,12 +185,6 @@ static void end(const struct vulkan_sampler *self, const struct stile_vulkan_ima
 	};
 	CALL(vkQueueSubmit(self->drawer->queue, 1, &submit, VK_NULL_HANDLE));
 }
-
-static const VkImageSubresourceRange all = {
-	.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
-	.levelCount = 1,
-	.layerCount = 1,
-};
 
 static VkImageView create_view(const struct vulkan_sampler *self,
 	const struct stile_vulkan_image *image, VkComponentMapping components) {
@@ -158,41 +203,65 @@ static VkImageView create_view(const struct vulkan_sampler *self,
 	return view;
 }
 
-void vulkan_sampler_submit(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
-	VkComponentMapping components, VkExtent2D extent) {
-	VkCommandBuffer commands = sampler->drawer->commands;
-	VkImageLayout layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
-	require(extent.width * extent.height <= sampler->pixels);
-	sampler->view = create_view(sampler, image, components);
-	vulkan_inputs_set_image(&sampler->inputs, 0, sampler->view, layout);
-	begin(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
-	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->pipeline);
-	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, sampler->inputs.layout, 0,
-		1, sampler->inputs.sets, 0, NULL);
+/* Of the views that there are. */
+static void submit(struct vulkan_sampler *self, struct stile_vulkan_image *const *images,
+	uint32_t count, VkExtent2D extent) {
+	VkCommandBuffer commands = self->drawer->commands;
+	const struct turn turn = { images, count, VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL,
+		VK_ACCESS_SHADER_READ_BIT };
+	require(extent.width * extent.height <= self->pixels);
+	vulkan_inputs_set_images(&self->inputs, 0, self->views, turn.layout);
+	begin(self, &turn);
+	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipeline);
+	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->inputs.layout, 0, 1,
+		self->inputs.sets, 0, NULL);
 	vkCmdDispatch(commands, extent.width, extent.height, 1);
-	end(sampler, image, layout, VK_ACCESS_SHADER_READ_BIT);
+	end(self, &turn);
+}
+
+void vulkan_sampler_submit(struct vulkan_sampler *sampler, struct stile_vulkan_image *image,
+	VkComponentMapping components, VkExtent2D extent) {
+	sampler->views[0] = create_view(sampler, image, components);
+	submit(sampler, &image, 1, extent);
+}
+
+void vulkan_sampler_submit_planes(
+	struct vulkan_sampler *sampler, const struct stile_vulkan_yuv *yuv, VkExtent2D extent) {
+	/* Of two planes, the second has both samples of chroma. */
+	const VkComponentMapping red = { 0 }, green = { .r = VK_COMPONENT_SWIZZLE_G };
+	uint32_t last = yuv->image_count - 1;
+	sampler->views[0] = create_view(sampler, yuv->images[0], red);
+	sampler->views[1] = create_view(sampler, yuv->images[1], red);
+	sampler->views[2] = create_view(sampler, yuv->images[last], last == 1 ? green : red);
+	memcpy(sampler->inputs.address, yuv->rows, sizeof(yuv->rows));
+	submit(sampler, yuv->images, yuv->image_count, extent);
 }
 
 void vulkan_sampler_take(struct vulkan_sampler *sampler, VkExtent2D extent, float (*rgba)[4]) {
+	const float(*colours)[4] = sampler->inputs.address;
 	CALL(vkQueueWaitIdle(sampler->drawer->queue));
-	memcpy(rgba, sampler->inputs.address, (size_t)extent.width * extent.height * sizeof(*rgba));
-	vkDestroyImageView(sampler->drawer->device, sampler->view, NULL);
+	memcpy(rgba, colours + get_rows(sampler),
+		(size_t)extent.width * extent.height * sizeof(*rgba));
+	for (uint32_t i = 0; i < sampler->picture_count; i++) {
+		vkDestroyImageView(sampler->drawer->device, sampler->views[i], NULL);
+	}
 }
 
-void vulkan_sampler_read(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
+void vulkan_sampler_read(struct vulkan_sampler *sampler, struct stile_vulkan_image *image,
 	VkComponentMapping components, VkExtent2D extent, float (*rgba)[4]) {
 	vulkan_sampler_submit(sampler, image, components, extent);
 	vulkan_sampler_take(sampler, extent, rgba);
 }
 
-void vulkan_sampler_clear(struct vulkan_sampler *sampler, const struct stile_vulkan_image *image,
-	const float rgba[4]) {
-	VkImageLayout layout = VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
+void vulkan_sampler_clear(
+	struct vulkan_sampler *sampler, struct stile_vulkan_image *image, const float rgba[4]) {
+	const struct turn turn = { &image, 1, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+		VK_ACCESS_TRANSFER_WRITE_BIT };
 	VkClearColorValue colour;
 	memcpy(colour.float32, rgba, sizeof(colour.float32));
-	begin(sampler, image, layout, VK_ACCESS_TRANSFER_WRITE_BIT);
+	begin(sampler, &turn);
 	vkCmdClearColorImage(sampler->drawer->commands, stile_vulkan_image_get_handle(image),
-		layout, &colour, 1, &all);
-	end(sampler, image, layout, VK_ACCESS_TRANSFER_WRITE_BIT);
+		turn.layout, &colour, 1, &all);
+	end(sampler, &turn);
 	CALL(vkQueueWaitIdle(sampler->drawer->queue));
 }

@@ -138,7 +138,7 @@ static const char head[] =
 
 static const char yuv_tail[] =
 	"\nHow each gets there: *planes*: who draws has an image of each (`stile_image_create_plane_view()`); *planes + shader*:\n"
-	"so has who looks, and makes colours of them itself (`stile_egl_import_yuv()`); *conversion*: a\n"
+	"so has who looks, and makes colours of them itself (`stile_vulkan_import_yuv()`, `stile_egl_import_yuv()`); *conversion*: a\n"
 	"`VkSamplerYcbcrConversion`; *external*: an external texture, of which the driver makes colours.\n"
 	"Luma and chroma are random numbers, of BT.709 in limited range, and nobody filters them, so there is one right colour for\n"
 	"each pixel, of the sample of chroma that is nearest to it in the siting that the device takes. What is seen may differ\n"

@@ -103,78 +103,99 @@ const struct producer vulkan_computes = { "Vulkan compute", begin_compute, end }
 
 static const VkExtent2D extent = { CARD_WIDTH, CARD_HEIGHT };
 
-/* A sampler that makes colours of luma and chroma. False: the device has none. */
-static bool create_converter(
-	struct vulkan_drawer *drawer, struct look *look, struct vulkan_sampler *sampler) {
-	const struct stile_image_info *info = stile_image_get_info(look->image);
-	struct stile_report report = { .size = sizeof(report) };
-	VkSamplerYcbcrConversion conversion;
-	if (stile_vulkan_get_ycbcr_conversion(drawer->stile, info->fourcc, &info->colour,
-		    VK_FILTER_NEAREST, &report, &conversion) < 0) {
-		snprintf(look->sight.why, sizeof(look->sight.why), "%s", report.text);
-		return false;
+/* What is sampled, and by what. */
+struct source {
+	struct stile_vulkan_yuv images; /* of RGB, one, and no path */
+	VkComponentMapping components;
+	struct vulkan_sampler *sampler;
+};
+
+static void submit_sampling(const struct source *source) {
+	if (source->images.path == STILE_VULKAN_YUV_PLANES) {
+		vulkan_sampler_submit_planes(source->sampler, &source->images, extent);
+	} else {
+		vulkan_sampler_submit(
+			source->sampler, source->images.images[0], source->components, extent);
 	}
-	vulkan_sampler_init_converted(sampler, drawer, CARD_PIXELS, conversion, VK_FILTER_NEAREST);
-	return true;
 }
 
-static void submit(struct workshop *workshop, struct vulkan_sampler *sampler, struct look *look,
-	const struct stile_vulkan_image *image, VkComponentMapping components) {
+static void wait_and_submit(
+	struct workshop *workshop, struct look *look, const struct source *source) {
 	struct stile_access access;
 	actor_begin(look->image, STILE_USAGE_READ, &access);
 	wait_for(&workshop->vulkan, &access, &look->sight.path);
-	vulkan_sampler_submit(sampler, image, components, extent);
+	submit_sampling(source);
 	struct stile_fence *done = make_fence(&workshop->vulkan);
 	/* What it looks at is not painted yet. */
 	require(!stile_fence_is_signaled(done));
 	actor_end(&access, done);
 }
 
-static void sample(struct workshop *workshop, struct vulkan_sampler *sampler, struct look *look,
-	const struct stile_vulkan_image *image, VkComponentMapping components) {
+static void look_at(struct workshop *workshop, struct look *look, struct source *source) {
 	if (look->waits) {
-		submit(workshop, sampler, look, image, components);
+		wait_and_submit(workshop, look, source);
 		look->submitted(look->user);
-		vulkan_sampler_take(sampler, extent, look->sight.rgba);
+		vulkan_sampler_take(source->sampler, extent, look->sight.rgba);
 	} else {
-		vulkan_sampler_read(sampler, image, components, extent, look->sight.rgba);
+		submit_sampling(source);
+		vulkan_sampler_take(source->sampler, extent, look->sight.rgba);
 		look->submitted(look->user);
 	}
+	stile_vulkan_yuv_finish(&source->images);
 }
 
-static bool look_by_converting(
-	struct workshop *workshop, struct look *look, const struct stile_vulkan_image *image) {
+/* However the device takes it. */
+static bool look_at_yuv(struct workshop *workshop, struct look *look) {
+	struct vulkan_drawer *drawer = &workshop->vulkan;
+	struct stile_report report = { .size = sizeof(report) };
 	struct vulkan_sampler sampler;
-	if (!create_converter(&workshop->vulkan, look, &sampler)) {
+	/* The conversion puts components in order. */
+	struct source source = {
+		.images = { .size = sizeof(source.images) },
+		.sampler = &sampler,
+	};
+	if (stile_vulkan_import_yuv(
+		    drawer->stile, look->image, VK_FILTER_NEAREST, &report, &source.images) < 0) {
+		snprintf(look->sight.why, sizeof(look->sight.why), "%s", report.text);
 		return false;
 	}
-	look->sight.way = TABLE_CONVERSION;
-	look->sight.siting =
-		vulkan_sampler_find_siting(&workshop->vulkan, stile_vulkan_image_get_format(image));
-	/* The conversion puts components in order. */
-	sample(workshop, &sampler, look, image, (VkComponentMapping){ 0 });
+	if (source.images.path == STILE_VULKAN_YUV_PLANES) {
+		look->sight.way = TABLE_SHADER;
+		vulkan_sampler_init_planes(&sampler, drawer, CARD_PIXELS);
+	} else {
+		look->sight.way = TABLE_CONVERSION;
+		look->sight.siting = vulkan_sampler_find_siting(
+			drawer, stile_vulkan_image_get_format(source.images.images[0]));
+		vulkan_sampler_init_converted(
+			&sampler, drawer, CARD_PIXELS, source.images.conversion, VK_FILTER_NEAREST);
+	}
+	look_at(workshop, look, &source);
 	vulkan_sampler_finish(&sampler);
 	return true;
 }
 
-static bool look_by_sampling(struct workshop *workshop, struct look *look) {
-	uint32_t fourcc = stile_image_get_info(look->image)->fourcc;
+static bool look_at_rgb(struct workshop *workshop, struct look *look) {
 	struct stile_vulkan_format format = { .size = sizeof(format) };
 	struct stile_vulkan_image *image =
 		import(&workshop->vulkan, look->image, VK_IMAGE_USAGE_SAMPLED_BIT, look->sight.why);
 	if (image == NULL) {
 		return false;
 	}
-	bool taken = true;
-	require(stile_vulkan_format_get(fourcc, &format) == 0);
-	if (stile_format_get(fourcc)->is_yuv) {
-		taken = look_by_converting(workshop, look, image);
-	} else {
-		look->sight.way = TABLE_WHOLE;
-		sample(workshop, &workshop->vulkan_sampler, look, image, format.components);
-	}
-	stile_vulkan_image_destroy(image);
-	return taken;
+	require(stile_vulkan_format_get(stile_image_get_info(look->image)->fourcc, &format) == 0);
+	struct source source = {
+		.images = { .image_count = 1, .images = { image } },
+		.components = format.components,
+		.sampler = &workshop->vulkan_sampler,
+	};
+	look->sight.way = TABLE_WHOLE;
+	look_at(workshop, look, &source);
+	return true;
+}
+
+static bool look_by_sampling(struct workshop *workshop, struct look *look) {
+	const struct stile_image_info *info = stile_image_get_info(look->image);
+	return stile_format_get(info->fourcc)->is_yuv ? look_at_yuv(workshop, look)
+						      : look_at_rgb(workshop, look);
 }
 
 const struct consumer vulkan_samples = { "Vulkan sample", look_by_sampling };

@@ -168,7 +168,7 @@ static void bind(const struct vulkan_painter *self, uint32_t nth, VkPipelineBind
 }
 
 static void record_dispatch(struct vulkan_painter *self, uint32_t nth, VkExtent2D extent) {
-	vulkan_inputs_set_image(&self->inputs, nth, self->views[nth], VK_IMAGE_LAYOUT_GENERAL);
+	vulkan_inputs_set_images(&self->inputs, nth, &self->views[nth], VK_IMAGE_LAYOUT_GENERAL);
 	bind(self, nth, VK_PIPELINE_BIND_POINT_COMPUTE);
 	vkCmdDispatch(self->drawer->commands, extent.width, extent.height, 1);
 }

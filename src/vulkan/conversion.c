@@ -194,6 +194,25 @@ static int create(struct stile_vulkan *vulkan, const VkSamplerYcbcrConversionCre
 	return 0;
 }
 
+int vulkan_conversion_get(struct stile_vulkan *vulkan, uint32_t fourcc,
+	const struct stile_colour *colour, VkFilter filter, VkSamplerYcbcrConversion *out,
+	struct stile_report *why) {
+	*out = VK_NULL_HANDLE;
+	VkSamplerYcbcrConversionCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SAMPLER_YCBCR_CONVERSION_CREATE_INFO,
+		.chromaFilter = filter,
+	};
+	int ret = describe(vulkan, fourcc, colour, &info, why);
+	if (ret < 0) {
+		return ret;
+	}
+	pthread_mutex_lock(&vulkan->lock);
+	const struct conversion *known = find_locked(vulkan, &info);
+	*out = known == NULL ? VK_NULL_HANDLE : known->handle;
+	pthread_mutex_unlock(&vulkan->lock);
+	return *out != VK_NULL_HANDLE ? 0 : create(vulkan, &info, out, why);
+}
+
 int stile_vulkan_get_ycbcr_conversion(struct stile_vulkan *vulkan, uint32_t fourcc,
 	const struct stile_colour *colour, VkFilter filter, struct stile_report *report,
 	VkSamplerYcbcrConversion *out) {
@@ -201,21 +220,8 @@ int stile_vulkan_get_ycbcr_conversion(struct stile_vulkan *vulkan, uint32_t four
 	if (report_begin(report) < 0) {
 		return -EINVAL;
 	}
-	VkSamplerYcbcrConversionCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SAMPLER_YCBCR_CONVERSION_CREATE_INFO,
-		.chromaFilter = filter,
-	};
 	struct stile_report why;
-	int ret = describe(vulkan, fourcc, colour, &info, &why);
-	if (ret == 0) {
-		pthread_mutex_lock(&vulkan->lock);
-		const struct conversion *known = find_locked(vulkan, &info);
-		*out = known == NULL ? VK_NULL_HANDLE : known->handle;
-		pthread_mutex_unlock(&vulkan->lock);
-	}
-	if (ret == 0 && *out == VK_NULL_HANDLE) {
-		ret = create(vulkan, &info, out, &why);
-	}
+	int ret = vulkan_conversion_get(vulkan, fourcc, colour, filter, out, &why);
 	if (ret < 0) {
 		report_give(report, &why);
 		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan conversion: %s", why.text);

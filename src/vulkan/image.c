@@ -393,8 +393,6 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 	self->image = image;
 	int ret = image_import(self, usage, false, why);
 	if (ret < 0) {
-		vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
-			stile_image_get_info(image)->name, why->text);
 		image_drop(self);
 		free(self);
 		if (ret == -EIO) {
@@ -421,24 +419,34 @@ int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_ow
 	return 0;
 }
 
-int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *image,
-	VkImageUsageFlags usage, struct stile_report *report, struct stile_vulkan_image **out) {
+int vulkan_image_get(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_vulkan_image **out, struct stile_report *why) {
 	*out = NULL;
-	if (report_begin(report) < 0) {
-		return -EINVAL;
-	}
 	struct import_key key;
 	import_key_of_image(&key, image, usage);
 	/* What was found before was found for who may write: this image may be for less. */
 	if ((vulkan->limits.usage & ~stile_image_get_usage(image)) == 0) {
 		*out = image_of_entry(import_cache_get(&vulkan->imports, &key));
 	}
-	if (*out != NULL) {
-		return 0;
+	return *out != NULL ? 0 : image_make(vulkan, image, &key, usage, why, out);
+}
+
+void vulkan_image_log(struct stile_vulkan *vulkan, const struct stile_image *image,
+	const struct stile_report *why) {
+	vulkan_log(vulkan, STILE_LOG_ERROR, "Vulkan import of image '%s': %s",
+		stile_image_get_info(image)->name, why->text);
+}
+
+int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report, struct stile_vulkan_image **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
 	}
 	struct stile_report why;
-	int ret = image_make(vulkan, image, &key, usage, &why, out);
+	int ret = vulkan_image_get(vulkan, image, usage, out, &why);
 	if (ret < 0) {
+		vulkan_image_log(vulkan, image, &why);
 		report_give(report, &why);
 	}
 	return ret;

@@ -203,6 +203,11 @@ struct vulkan_way;
 /** Does the device import images like this one in this way? Then the way says more of it. */
 int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_info *info,
 	VkFormat format, VkImageUsageFlags usage, struct vulkan_way *way, struct stile_report *why);
+/** stile_vulkan_import_image(), which tells nobody but `why`; what it says to the log of a refusal. */
+int vulkan_image_get(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_vulkan_image **out, struct stile_report *why);
+void vulkan_image_log(struct stile_vulkan *vulkan, const struct stile_image *image,
+	const struct stile_report *why);
 /** Take image and memory over, of OPAQUE_FD: it is found by nobody else. 0 or -ENOMEM. */
 int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_own_image *own,
 	VkFormat format, struct stile_vulkan_image **out, struct stile_report *why);
@@ -268,6 +273,10 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 	VkFormat format, const struct vulkan_way *way, struct stile_report *why);
 
 /* conversion.c */
+/** stile_vulkan_get_ycbcr_conversion(), which tells nobody but `why`. */
+int vulkan_conversion_get(struct stile_vulkan *vulkan, uint32_t fourcc,
+	const struct stile_colour *colour, VkFilter filter, VkSamplerYcbcrConversion *out,
+	struct stile_report *why);
 void vulkan_conversions_free(struct stile_vulkan *vulkan);
 
 /* waiter.c: one thread waits for all that is watched. */
