@@ -171,6 +171,9 @@ uint64_t buffer_find_bytes(int fd, const struct stat *st);
 /** Will somebody hear of its end? */
 bool buffer_has_listeners(const struct stile_buffer *buffer);
 
+/** May the last reference go? For the table, under its lock. */
+enum stile_buffer_keep buffer_ask_listeners(struct stile_buffer *buffer);
+
 /** The last reference is gone: tell them, with no lock held. */
 void buffer_tell_listeners(struct stile_buffer *buffer);
 

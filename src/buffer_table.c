@@ -5,6 +5,7 @@
  * in a cache any more: else there were two objects for one memory.
  */
 #include <errno.h>
+#include <sched.h>
 #include <search.h>
 
 #include "src/backend.h"
@@ -141,8 +142,24 @@ static void forget_files(struct stile_buffer *buffer) {
 	}
 }
 
+/* With the lock: is the reference that is to be dropped one that can be? If it is the last one, nobody gets another. */
+static enum stile_buffer_keep ask_to_keep(struct stile_buffer *buffer) {
+	bool last = __atomic_load_n(&buffer->refs, __ATOMIC_ACQUIRE) == 1;
+	return last ? buffer_ask_listeners(buffer) : STILE_BUFFER_LET_GO;
+}
+
 bool buffer_table_drop(struct stile_buffer *buffer) {
+	enum stile_buffer_keep answer;
 	os_lock(&lock);
+	while ((answer = ask_to_keep(buffer)) != STILE_BUFFER_LET_GO) {
+		os_unlock(&lock);
+		if (answer == STILE_BUFFER_KEEP) {
+			return false;
+		}
+		/* Who holds what the listener needs may wait for locks that were held here. */
+		sched_yield();
+		os_lock(&lock);
+	}
 	bool last = __atomic_fetch_sub(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 1;
 	if (last) {
 		*buffer->link = buffer->next;

@@ -83,24 +83,12 @@ static struct stile_buffer *get_new_buffer(const struct import_key *key, uint32_
 
 /* ---- Entries, with the lock ----------------------------------------------------------------- */
 
-static void idle_add(struct import_cache *cache, struct import_entry *entry) {
-	entry->newer = NULL;
-	entry->older = cache->newest;
-	*(cache->newest == NULL ? &cache->oldest : &cache->newest->newer) = entry;
-	cache->newest = entry;
-	cache->idle++;
-}
-
-static void idle_remove(struct import_cache *cache, struct import_entry *entry) {
-	*(entry->newer == NULL ? &cache->newest : &entry->newer->older) = entry->older;
-	*(entry->older == NULL ? &cache->oldest : &entry->older->newer) = entry->newer;
-	cache->idle--;
-}
-
-static void ref_buffers(const struct import_key *key) {
-	for (uint32_t i = 0; i < key_planes(key); i++) {
-		stile_buffer_ref(key->planes[i].buffer);
+/* It has users, and nobody tells it any more of the last references. */
+static void hold_buffers(struct import_entry *entry) {
+	for (uint32_t i = 0; i < key_planes(&entry->key); i++) {
+		stile_buffer_ref(entry->key.planes[i].buffer);
 	}
+	entry->holds = true;
 }
 
 /* One more user of what there is, or NULL. */
@@ -109,14 +97,48 @@ static struct import_entry *use_entry(struct import_cache *cache, const struct i
 	while (entry != NULL && memcmp(&entry->key, key, key_bytes(key)) != 0) {
 		entry = entry->next;
 	}
-	if (entry != NULL && entry->users++ == 0) {
-		idle_remove(cache, entry);
-		ref_buffers(key);
+	if (entry != NULL) {
+		cache->idle -= entry->users == 0;
+		entry->users++;
 	}
 	return entry;
 }
 
 static void hear_gone(struct stile_buffer_listener *listener);
+
+/*
+ * Somebody drops the last reference on a buffer: whoever uses the entry has none of his own. The cache's lock is
+ * taken before those that are held here.
+ */
+static enum stile_buffer_keep keep_buffer(struct stile_buffer_listener *listener) {
+	struct import_ear *ear = CONTAINER_OF(listener, struct import_ear, listener);
+	struct import_cache *cache = ear->entry->cache;
+	if (!os_trylock(&cache->lock)) {
+		return STILE_BUFFER_ASK_AGAIN;
+	}
+	ear->kept = ear->entry->users > 0;
+	bool kept = ear->kept;
+	os_unlock(&cache->lock);
+	return kept ? STILE_BUFFER_KEEP : STILE_BUFFER_LET_GO;
+}
+
+enum { MOST_REFERENCES = 2 * STILE_MAX_PLANES };
+
+/* Nobody uses it any more. How many references on buffers it has: they are the caller's to drop without the lock. */
+static uint32_t take_references(
+	struct import_entry *entry, struct stile_buffer *buffers[MOST_REFERENCES]) {
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < key_planes(&entry->key) && entry->holds; i++) {
+		buffers[count++] = entry->key.planes[i].buffer;
+	}
+	for (uint32_t i = 0; i < entry->ear_count; i++) {
+		if (entry->ears[i].kept) {
+			buffers[count++] = entry->ears[i].buffer;
+			entry->ears[i].kept = false;
+		}
+	}
+	return count;
+}
 
 static void link_entry(struct import_cache *cache, struct import_entry *entry) {
 	struct import_entry **bucket = find_bucket(cache, &entry->key);
@@ -128,7 +150,9 @@ static void link_entry(struct import_cache *cache, struct import_entry *entry) {
 		if (buffer != NULL) {
 			struct import_ear *ear = &entry->ears[entry->ear_count++];
 			ear->entry = entry;
-			stile_buffer_add_listener(buffer, &ear->listener, hear_gone);
+			ear->buffer = buffer;
+			ear->kept = false;
+			stile_buffer_add_listener(buffer, &ear->listener, hear_gone, keep_buffer);
 		}
 	}
 	entry->refs += entry->ear_count;
@@ -144,7 +168,9 @@ static void unlink_entry(struct import_cache *cache, struct import_entry *entry)
 	*link = entry->next;
 	entry->known = false;
 	if (entry->users == 0) {
-		idle_remove(cache, entry);
+		cache->idle--;
+	} else {
+		hold_buffers(entry);
 	}
 	for (uint32_t i = 0; i < entry->ear_count; i++) {
 		/* If it is late for that, hear_gone() runs, and has the reference. */
@@ -155,13 +181,27 @@ static void unlink_entry(struct import_cache *cache, struct import_entry *entry)
 	}
 }
 
+/* There is one. A look at all: who has too many is about to have the driver destroy one, which takes longer. */
+static struct import_entry *find_longest_idle(const struct import_cache *cache) {
+	struct import_entry *longest = NULL;
+	for (size_t i = 0; i < IMPORT_CACHE_BUCKETS; i++) {
+		for (struct import_entry *e = cache->buckets[i]; e != NULL; e = e->next) {
+			if (e->users == 0 &&
+				(longest == NULL || e->idle_since < longest->idle_since)) {
+				longest = e;
+			}
+		}
+	}
+	return longest;
+}
+
 /* Nobody uses it any more. Which one is too many now, if any: not known any more, to be destroyed. */
 static struct import_entry *keep_idle(struct import_cache *cache, struct import_entry *entry) {
-	idle_add(cache, entry);
-	if (cache->idle <= cache->max_idle) {
+	entry->idle_since = ++cache->puts;
+	if (++cache->idle <= cache->max_idle) {
 		return NULL;
 	}
-	struct import_entry *over = cache->oldest;
+	struct import_entry *over = find_longest_idle(cache);
 	unlink_entry(cache, over);
 	return over;
 }
@@ -182,7 +222,7 @@ static void destroy_entry(struct import_entry *entry) {
 	}
 }
 
-/* One of its buffers goes. Nobody uses the entry: who did would have the buffer, too. */
+/* One of its buffers goes. Nobody uses the entry: it would have kept the buffer. */
 static void hear_gone(struct stile_buffer_listener *listener) {
 	struct import_entry *entry = CONTAINER_OF(listener, struct import_ear, listener)->entry;
 	struct import_cache *cache = entry->cache;
@@ -219,16 +259,16 @@ struct import_entry *import_cache_add(
 	entry->cache = cache;
 	entry->refs = 1;
 	entry->users = 1;
+	entry->holds = false;
 	memcpy(&entry->key, key, key_bytes(key));
 	os_lock(&cache->lock);
 	if (cache->max_idle > 0) {
 		quicker = use_entry(cache, key);
 	}
-	if (quicker == NULL) {
-		ref_buffers(key);
-	}
 	if (quicker == NULL && cache->max_idle > 0) {
 		link_entry(cache, entry);
+	} else if (quicker == NULL) {
+		hold_buffers(entry);
 	}
 	os_unlock(&cache->lock);
 	if (quicker != NULL) {
@@ -248,15 +288,12 @@ void import_cache_hold(struct import_cache *cache, struct import_entry *entry) {
 void import_cache_put(struct import_entry *entry) {
 	struct import_cache *cache = entry->cache;
 	struct import_entry *over = NULL;
-	struct stile_buffer *buffers[STILE_MAX_PLANES];
+	struct stile_buffer *buffers[MOST_REFERENCES];
 	uint32_t count = 0;
 	os_lock(&cache->lock);
 	if (--entry->users == 0) {
-		/* Without its buffers it may be gone as soon as the lock is free. */
-		while (count < key_planes(&entry->key)) {
-			buffers[count] = entry->key.planes[count].buffer;
-			count++;
-		}
+		/* It may be gone as soon as the lock is free. */
+		count = take_references(entry, buffers);
 		over = entry->known ? keep_idle(cache, entry) : entry;
 	}
 	os_unlock(&cache->lock);

@@ -4,8 +4,12 @@
 
 /*
  * What an adapter had its driver make of memory is found again by who imports the same memory in the same
- * layout. An entry that is in use holds references on its buffers; one that is not holds none, is bounded in
- * number, and goes with the first of its buffers.
+ * layout. An entry that is in use keeps its buffers; one that is not does not, is bounded in number, and goes
+ * with the first of its buffers.
+ *
+ * Who finds an entry has references on its buffers, and mostly goes on having them: so an entry that comes into
+ * use takes none, and hears when somebody drops the last one, which it then takes over. Two atomic operations
+ * less for each import and end.
  */
 
 #include <stdbool.h>
@@ -33,6 +37,8 @@ struct import_cache;
 struct import_ear {
 	struct stile_buffer_listener listener;
 	struct import_entry *entry;
+	struct stile_buffer *buffer;
+	bool kept; /* the last reference on the buffer is the entry's; under the cache's lock */
 };
 
 /** The first member of what an adapter makes, which malloc() or calloc() gave. Private to import_cache.c. */
@@ -45,8 +51,9 @@ struct import_entry {
 	/* Under the cache's lock. */
 	uint32_t users;
 	bool known; /* it is in the table */
+	bool holds; /* a reference on the buffer of each plane: it was not known all the time */
 	struct import_entry *next;
-	struct import_entry *newer, *older; /* among those nobody uses */
+	uint64_t idle_since; /* of the cache's puts; without users only */
 	struct import_key key;
 	struct import_ear ears[STILE_MAX_PLANES];
 	uint32_t ear_count;
@@ -64,8 +71,8 @@ struct import_cache {
 	uint32_t ears; /* of all entries, by atomic access */
 	uint32_t lock;
 	/* Under the lock. */
-	uint32_t idle;
-	struct import_entry *newest, *oldest;
+	uint32_t idle; /* entries without users */
+	uint64_t puts;
 	struct import_entry *buckets[IMPORT_CACHE_BUCKETS];
 };
 

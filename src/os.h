@@ -22,6 +22,7 @@ void os_futex_wake_shared(uint32_t *word);
 
 /** A lock of four bytes that needs no initialisation but zero and no destruction. */
 static inline void os_lock(uint32_t *lock);
+static inline bool os_trylock(uint32_t *lock);
 static inline void os_unlock(uint32_t *lock);
 
 /** Start a thread with all signals blocked. 0 or -EAGAIN. */
@@ -98,10 +99,14 @@ enum { OS_LOCK_FREE = 0, OS_LOCK_HELD = 1, OS_LOCK_CONTENDED = 2 };
 void os_lock_contended(uint32_t *lock);
 void os_unlock_contended(uint32_t *lock);
 
-static inline void os_lock(uint32_t *lock) {
+static inline bool os_trylock(uint32_t *lock) {
 	uint32_t seen = OS_LOCK_FREE;
-	if (!__atomic_compare_exchange_n(
-		    lock, &seen, OS_LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	return __atomic_compare_exchange_n(
+		lock, &seen, OS_LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static inline void os_lock(uint32_t *lock) {
+	if (!os_trylock(lock)) {
 		os_lock_contended(lock);
 	}
 }

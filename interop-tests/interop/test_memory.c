@@ -430,7 +430,7 @@ START_TEST(a_mapping_goes_with_its_user) {
 	ck_assert_uint_eq(buffers_made, 2);
 	stile_vulkan_buffer_destroy(first);
 	ck_assert_uint_eq(buffers_destroyed, 1);
-	stile_buffer_add_listener(buffer, &listener, note_gone);
+	stile_buffer_add_listener(buffer, &listener, note_gone, NULL);
 	stile_buffer_unref(buffer);
 	ck_assert_uint_eq(buffers_destroyed, 1);
 	stile_vulkan_buffer_destroy(second);

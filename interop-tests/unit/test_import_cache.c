@@ -16,6 +16,7 @@
 #include "interop-tests/support/test_exporter.h"
 #include "src/import_cache.h"
 #include "src/macros.h"
+#include "src/os.h"
 
 /* What stands for a driver's object. */
 struct object {
@@ -98,7 +99,7 @@ START_TEST(listeners_hear_of_the_end_once_unless_they_were_removed) {
 	struct stile_buffer_listener listeners[4];
 	gone = 0;
 	for (size_t i = 0; i < ARRAY_LENGTH(listeners); i++) {
-		stile_buffer_add_listener(buffer, &listeners[i], note_gone);
+		stile_buffer_add_listener(buffer, &listeners[i], note_gone, NULL);
 	}
 	/* The first, the last, one between. */
 	ck_assert(stile_buffer_remove_listener(&listeners[_i]));
@@ -127,12 +128,56 @@ START_TEST(listeners_hear_before_the_exporter_frees_the_memory) {
 	struct stile_buffer_listener listener;
 	test_exporter_init(&exporter, 4096);
 	struct stile_buffer *buffer = test_exporter_export(&exporter);
-	stile_buffer_add_listener(buffer, &listener, look_at_release);
+	stile_buffer_add_listener(buffer, &listener, look_at_release, NULL);
 	exporter_of_listened = &exporter;
 	gone = 0;
 	stile_buffer_unref(buffer);
 	ck_assert_uint_eq(gone, 1);
 	ck_assert_uint_eq(released_before, 0);
+	test_exporter_finish(&exporter);
+}
+END_TEST
+
+/* Takes references over, or not; once it cannot say. */
+struct keeper {
+	struct stile_buffer_listener listener;
+	bool wants;
+	unsigned asked;
+};
+
+static enum stile_buffer_keep keep_if_wanted(struct stile_buffer_listener *listener) {
+	struct keeper *keeper = CONTAINER_OF(listener, struct keeper, listener);
+	if (keeper->asked++ == 0) {
+		return STILE_BUFFER_ASK_AGAIN;
+	}
+	return keeper->wants ? STILE_BUFFER_KEEP : STILE_BUFFER_LET_GO;
+}
+
+/* Wrong code: a reference that nobody has, as who wants it was not asked; or that two have. */
+START_TEST(the_last_reference_goes_to_one_who_wants_it) {
+	struct test_exporter exporter;
+	struct keeper keepers[] = { { .wants = _i != 0 }, { .wants = false }, { .wants = true } };
+	test_exporter_init(&exporter, 4096);
+	struct stile_buffer *buffer = test_exporter_export(&exporter);
+	gone = 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(keepers); i++) {
+		stile_buffer_add_listener(buffer, &keepers[i].listener, note_gone, keep_if_wanted);
+	}
+	stile_buffer_ref(buffer);
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(keepers[0].asked + keepers[1].asked + keepers[2].asked, 0);
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
+	/* One wants it no more, and gives it up: a second one may want it then. */
+	keepers[2].wants = false;
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], _i == 0);
+	keepers[0].wants = false;
+	if (_i != 0) {
+		stile_buffer_unref(buffer);
+	}
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 1);
+	ck_assert_uint_eq(gone, 3);
 	test_exporter_finish(&exporter);
 }
 END_TEST
@@ -225,12 +270,33 @@ START_TEST(an_object_in_use_keeps_its_buffer_and_an_idle_one_goes_with_it) {
 	struct import_entry *entry = import(&cache, &key);
 	ck_assert_ptr_eq(import(&cache, &key), entry);
 	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
 	import_cache_put(entry);
 	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
 	ck_assert_uint_eq(destroyed[0], 0);
 	import_cache_put(entry);
 	ck_assert_uint_eq(exporter.count[OP_RELEASE], 1);
 	ck_assert_uint_eq(destroyed[0], 1);
+	test_exporter_finish(&exporter);
+}
+END_TEST
+
+/* Wrong code: the last reference, which went over to the import, is given up by each of its users from then on. */
+START_TEST(a_reference_that_was_kept_is_given_up_once) {
+	struct test_exporter exporter;
+	test_exporter_init(&exporter, 4096);
+	struct stile_buffer *buffer = test_exporter_export(&exporter);
+	const struct import_key key = key_of(buffer, 0);
+	struct import_entry *entry = import(&cache, &key);
+	stile_buffer_unref(buffer);
+	/* As whoever finds it by its file has it. */
+	stile_buffer_ref(buffer);
+	import_cache_put(entry);
+	import_cache_put(import(&cache, &key));
+	ck_assert_uint_eq(created, 1);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 0);
+	stile_buffer_unref(buffer);
+	ck_assert_uint_eq(exporter.count[OP_RELEASE], 1);
 	test_exporter_finish(&exporter);
 }
 END_TEST
@@ -468,6 +534,70 @@ START_TEST(imports_evictions_and_ends_by_chance) {
 }
 END_TEST
 
+/* Two that begin as one: the thread's part of it is to give the buffer up. */
+struct duel {
+	struct stile_buffer *buffer;
+	atomic_uint round;
+	atomic_uint ended;
+	uint64_t random;
+};
+
+enum { ROUNDS = STEPS / 4, OVER = ROUNDS + 1, LONGEST_DELAY = 64 };
+
+/* Where two wait for each other on one busy processor, a round takes a time slice. */
+static const int64_t long_enough_ns = INT64_C(2000000000);
+
+/* Neither is always the first. */
+static void delay(uint64_t *random) {
+	for (volatile uint64_t i = runner_random(random) % LONGEST_DELAY; i > 0; i--) {
+	}
+}
+
+static void *drop_each(void *arg) {
+	struct duel *duel = arg;
+	for (unsigned round = 1; round <= ROUNDS; round++) {
+		while (atomic_load(&duel->round) < round) {
+		}
+		if (atomic_load(&duel->round) == OVER) {
+			break;
+		}
+		delay(&duel->random);
+		stile_buffer_unref(duel->buffer);
+		atomic_store(&duel->ended, round);
+	}
+	return NULL;
+}
+
+/*
+ * Wrong code: each thinks that the other one has the last reference, and it stays; or that it is his, and it is
+ * given up twice.
+ */
+START_TEST(the_last_user_and_the_last_reference_go_at_once) {
+	uint64_t seed = runner_seed();
+	struct duel duel = { .random = runner_random(&seed) };
+	struct test_exporter exporter;
+	pthread_t thread;
+	int64_t until = os_clock_ns() + long_enough_ns;
+	ck_assert_int_eq(pthread_create(&thread, NULL, drop_each, &duel), 0);
+	for (unsigned round = 1; round <= ROUNDS && os_clock_ns() < until; round++) {
+		test_exporter_init(&exporter, 4096);
+		duel.buffer = test_exporter_export(&exporter);
+		const struct import_key key = key_of(duel.buffer, 0);
+		struct import_entry *entry = import(&cache, &key);
+		atomic_store(&duel.round, round);
+		delay(&seed);
+		import_cache_put(entry);
+		while (atomic_load(&duel.ended) != round) {
+		}
+		runner_require(exporter.count[OP_RELEASE] == 1, "the buffer stays, or went twice");
+		runner_require(destroyed[round - 1] == 1, "the object stays, or went twice");
+		test_exporter_finish(&exporter);
+	}
+	atomic_store(&duel.round, OVER);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 /* As a driver may. */
 static void destroy_slowly(struct import_entry *entry) {
 	runner_sleep_ms(1);
@@ -518,9 +648,11 @@ static Suite *make_suite(void) {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, listeners_hear_of_the_end_once_unless_they_were_removed, 0, 4);
 	tcase_add_test(tcase, listeners_hear_before_the_exporter_frees_the_memory);
+	tcase_add_loop_test(tcase, the_last_reference_goes_to_one_who_wants_it, 0, 2);
 	tcase_add_test(tcase, any_difference_of_layout_is_another_object);
 	tcase_add_test(tcase, another_buffer_is_another_object);
 	tcase_add_test(tcase, an_object_in_use_keeps_its_buffer_and_an_idle_one_goes_with_it);
+	tcase_add_test(tcase, a_reference_that_was_kept_is_given_up_once);
 	tcase_add_test(tcase, the_longest_unused_goes_when_there_are_too_many);
 	tcase_add_test(tcase, clearing_forgets_all_and_leaves_what_is_in_use);
 	tcase_add_loop_test(tcase, what_was_cleared_keeps_its_buffer_while_it_is_used, 0, 2);
@@ -529,6 +661,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, an_image_of_several_buffers_goes_with_the_first_of_them, 0, 2);
 	tcase_add_loop_test(tcase, an_image_of_several_buffers_in_use_keeps_all, 0, 2);
 	tcase_add_test(tcase, imports_evictions_and_ends_by_chance);
+	tcase_add_test(tcase, the_last_user_and_the_last_reference_go_at_once);
 	tcase_add_test(tcase, finishing_waits_for_a_buffer_that_is_just_going);
 	suite_add_tcase(suite, tcase);
 	return suite;
