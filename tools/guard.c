@@ -67,6 +67,8 @@ static bool note_crash(int signal) {
 }
 
 int guard_run(int (*run)(void *), void *arg) {
+	/* Whoever began the command may ignore the ends of children: then there would be nothing to wait for. */
+	signal(SIGCHLD, SIG_DFL);
 	notes = mmap(
 		NULL, sizeof(*notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (notes == MAP_FAILED) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The command `stile info`, as a user runs it. With what it needs missing: test_info_without.c. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,20 @@ START_TEST(backend_that_is_forced_is_told) {
 }
 END_TEST
 
+static void ignore_children(const void *arg) {
+	(void)arg;
+	signal(SIGCHLD, SIG_IGN);
+}
+
+/* As some shells and services begin commands. Wrong code: it waits for ever for a part of its own. */
+START_TEST(ends_of_children_may_be_ignored) {
+	stile_tool_run((const char *const[]){ TOOL, "info", "--json", NULL }, ignore_children, NULL,
+		&said);
+	ck_assert_int_eq(said.status, 0);
+	ck_assert_str_eq(json_skip(said.out), "\n");
+}
+END_TEST
+
 /* Wrong code: nothing is said, or a part that is not there is asked for, so that it cannot be linked. */
 START_TEST(what_it_was_built_without_is_told) {
 	static const struct {
@@ -151,6 +166,7 @@ static Suite *suite(void) {
 	tcase_add_test(tc, every_pair_has_a_path_or_a_reason);
 	tcase_add_test(tc, text_is_for_a_screen);
 	tcase_add_test(tc, backend_that_is_forced_is_told);
+	tcase_add_test(tc, ends_of_children_may_be_ignored);
 	tcase_add_loop_test(tc, what_it_was_built_without_is_told, 0, 4);
 	tcase_add_loop_test(tc, words_that_are_unknown_give_the_usage, 0, 4);
 	tcase_add_test(tc, help_and_version_are_given);
