@@ -99,6 +99,7 @@ enum { OS_LOCK_FREE = 0, OS_LOCK_HELD = 1, OS_LOCK_CONTENDED = 2 };
 void os_lock_contended(uint32_t *lock);
 void os_unlock_contended(uint32_t *lock);
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): what a builtin writes to is not seen. */
 static inline bool os_trylock(uint32_t *lock) {
 	uint32_t seen = OS_LOCK_FREE;
 	return __atomic_compare_exchange_n(

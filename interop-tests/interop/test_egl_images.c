@@ -39,11 +39,13 @@ static struct fake_egl_traits traits;
 
 static struct stile_device *device;
 static struct stile_egl *egl;
+static int cached_images; /* what the display is asked for */
 
 static void start(void) {
 	fake_gpu_begin();
 	fake_egl_create(&traits);
-	const struct stile_egl_info info = fake_egl_describe();
+	struct stile_egl_info info = fake_egl_describe();
+	info.cached_images = cached_images;
 	why = (struct stile_report){ .size = sizeof(why) };
 	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), 0);
 }
@@ -66,6 +68,7 @@ static void restart(void) {
 
 static void set_up(void) {
 	traits = (struct fake_egl_traits){ .layouts = layouts };
+	cached_images = 0;
 	device = gpu_open(NULL);
 	start();
 }
@@ -303,6 +306,25 @@ START_TEST(a_display_that_cannot_is_refused_with_the_reason) {
 }
 END_TEST
 
+/* Wrong code: another number, or none, or all. */
+START_TEST(as_many_are_kept_as_are_asked_for) {
+	static const struct { int asked, kept; } cases[] = { { -1, 0 }, { 0, 64 }, { 2, 2 } };
+	enum { IMAGES = 66 };
+	struct stile_image *images[IMAGES];
+	cached_images = cases[_i].asked;
+	restart();
+	for (int i = 0; i < IMAGES; i++) {
+		images[i] = make_image(DRM_FORMAT_ABGR8888, LINEAR);
+		import(images[i]);
+	}
+	ck_assert_int_eq(fake_gpu_objects(), cases[_i].kept);
+	for (int i = 0; i < IMAGES; i++) {
+		stile_image_unref(images[i]);
+	}
+	ck_assert_int_eq(fake_gpu_objects(), 0);
+}
+END_TEST
+
 /* Wrong code: what was made of a context that is lost given again, or kept. */
 START_TEST(a_lost_context_drops_what_is_kept) {
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR),
@@ -485,6 +507,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, what_is_not_listed_is_linear_or_nothing);
 	tcase_add_loop_test(tcase, a_display_that_cannot_is_refused_with_the_reason, 0, 6);
 	tcase_add_loop_test(tcase, a_lost_context_drops_what_is_kept, 0, 2);
+	tcase_add_loop_test(tcase, as_many_are_kept_as_are_asked_for, 0, 3);
 	tcase_add_test(tcase, samples_are_in_the_order_of_the_format);
 	tcase_add_test(tcase, a_party_says_what_the_display_lists);
 	tcase_add_loop_test(tcase, any_call_of_the_display_may_fail, 0, TRIES);

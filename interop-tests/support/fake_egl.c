@@ -374,7 +374,7 @@ static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigne
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 /* As memory that the display has already: what it finds none for, it says of whatever it cannot take. */
-enum { IMAGES = 64 };
+enum { IMAGES = 128 };
 static struct fake_egl_seen images[IMAGES]; /* of no planes: there is none */
 
 static EGLBoolean list_formats(EGLDisplay of, EGLint room, EGLint *formats, EGLint *count) {
