@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <stile/carrier.h>
@@ -11,16 +12,27 @@
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 
-char logged[1024];
-
 /* A lost device is told by whoever hears of it first, on any thread. */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static char logged[1024];
+
 void note_log(void *user, enum stile_log_level level, const char *text) {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	(void)user;
 	(void)level;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&log_lock);
 	snprintf(logged, sizeof(logged), "%s", text);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&log_lock);
+}
+
+bool has_logged(const char *part) {
+	pthread_mutex_lock(&log_lock);
+	bool found = strstr(logged, part) != NULL;
+	pthread_mutex_unlock(&log_lock);
+	return found;
+}
+
+void forget_log(void) {
+	note_log(NULL, STILE_LOG_ERROR, "");
 }
 
 struct stile_fence *kernels_fence(struct stile_device *device, size_t *leaf) {

@@ -11,8 +11,9 @@
 
 /* What the tests on drivers that are not there look at (support/fake_gpu.h). */
 
-/** What an adapter has logged last, by note_log(). */
-extern char logged[1024];
+/** Is that a part of what an adapter has logged last, by note_log()? */
+bool has_logged(const char *part);
+void forget_log(void);
 void note_log(void *user, enum stile_log_level level, const char *text);
 
 /** A fence of the kernel's; fake_sync_file_signal() of its leaf ends it. */
