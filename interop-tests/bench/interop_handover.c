@@ -60,6 +60,7 @@ struct handover {
 	struct step hop; /* of bare futexes: the relay; of Stile: whoever waits for the semaphore */
 	struct step end; /* of bare futexes: the first thread */
 	int64_t signaled_ns;
+	int64_t relayed_ns; /* CPU time of the relay's wakes */
 };
 
 /* ---- Clocks and words ----------------------------------------------------------------------- */
@@ -238,7 +239,9 @@ static void *run_relay(void *data) {
 		if (handover->way == WAY_STOP) {
 			return NULL;
 		}
+		int64_t began_ns = cpu_now();
 		word_raise(&handover->end.word);
+		__atomic_fetch_add(&handover->relayed_ns, cpu_now() - began_ns, __ATOMIC_RELAXED);
 	}
 }
 
@@ -369,13 +372,13 @@ static void report_cpu(const char *name, double us, const char *goal, bool met) 
 	interop_report(row);
 }
 
-/* That a thread sleeps costs something whoever has it sleep. */
+/* That a thread sleeps and another one wakes it costs something whoever has them do so: on some machines 15 us each. */
 static void report_handover(double caller, double bridge, double bare) {
 	struct bench_row row = {
 		.name = "Vulkan to EGL, CPU time in Stile",
 		.value = caller + bridge,
 		.unit = "us",
-		.baseline_name = "sleep on a bare futex",
+		.baseline_name = "sleep and wake by bare futexes",
 		.baseline = bare,
 		.ratio = (caller + bridge) / bare,
 		.goal = "value <= baseline + 10 us",
@@ -391,6 +394,7 @@ static void measure_cpu(struct handover *handover) {
 	__atomic_store_n(&seen.counts, true, __ATOMIC_RELAXED);
 	(void)wake_stile(handover);
 	int64_t began = __atomic_load_n(&seen.stile_ns, __ATOMIC_RELAXED);
+	int64_t relay_began = __atomic_load_n(&handover->relayed_ns, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < ROUNDS; i++) {
 		prepare(handover, WAY_STILE);
 		int64_t began_ns = cpu_now();
@@ -403,8 +407,9 @@ static void measure_cpu(struct handover *handover) {
 		bare[i] = (double)(cpu_now() - began_ns) / 1e3;
 	}
 	int64_t took = __atomic_load_n(&seen.stile_ns, __ATOMIC_RELAXED) - began;
+	int64_t relayed = __atomic_load_n(&handover->relayed_ns, __ATOMIC_RELAXED) - relay_began;
 	report_handover(bench_median(caller, ROUNDS), (double)took / 1e3 / ROUNDS,
-		bench_median(bare, ROUNDS));
+		bench_median(bare, ROUNDS) + (double)relayed / 1e3 / ROUNDS);
 }
 
 /* What a thread costs that waits for work that takes long: it is to sleep, in the driver too. */
