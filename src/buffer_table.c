@@ -5,8 +5,8 @@
  * in a cache any more: else there were two objects for one memory.
  */
 #include <errno.h>
-#include <sched.h>
 #include <search.h>
+#include <time.h>
 
 #include "src/backend.h"
 #include "src/buffer.h"
@@ -149,6 +149,7 @@ static enum stile_buffer_keep ask_to_keep(struct stile_buffer *buffer) {
 }
 
 bool buffer_table_drop(struct stile_buffer *buffer) {
+	static const struct timespec a_moment = { .tv_nsec = 20000 };
 	enum stile_buffer_keep answer;
 	os_lock(&lock);
 	while ((answer = ask_to_keep(buffer)) != STILE_BUFFER_LET_GO) {
@@ -156,8 +157,11 @@ bool buffer_table_drop(struct stile_buffer *buffer) {
 		if (answer == STILE_BUFFER_KEEP) {
 			return false;
 		}
-		/* Who holds what the listener needs may wait for locks that were held here. */
-		sched_yield();
+		/*
+		 * Who holds what the listener needs may wait for locks that were held here. Asleep, not by
+		 * sched_yield(): he may be of lower priority, on this processor.
+		 */
+		nanosleep(&a_moment, NULL);
 		os_lock(&lock);
 	}
 	bool last = __atomic_fetch_sub(&buffer->refs, 1, __ATOMIC_ACQ_REL) == 1;
