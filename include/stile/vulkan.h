@@ -53,7 +53,7 @@ struct stile_vulkan_info {
 	 * for images; VK_EXT_queue_family_foreign is used if it is there,
 	 * VK_KHR_external_semaphore_fd and VK_KHR_external_fence_fd for fences
 	 * that the kernel has,
-	 * VK_EXT_external_memory_host for buffers (<stile/vulkan_memory.h>),
+	 * VK_EXT_external_memory_host for mappings (<stile/vulkan_memory.h>),
 	 * and VK_EXT_image_drm_format_modifier for images whose layout is not
 	 * the one that the driver would choose.
 	 */
@@ -356,10 +356,28 @@ STILE_API VkFormat stile_vulkan_image_get_format(
  * @return of all planes, a barrier for vkCmdPipelineBarrier(); its source stage is the one
  *         that the submission's semaphore wait names, so that it comes after
  *         the wait; VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT only where nothing is
- *         waited for
+ *         waited for; and of stile_vulkan_import_host_image(),
+ *         VK_PIPELINE_STAGE_HOST_BIT, too
  * @since 0.1
  */
 STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
+	const struct stile_vulkan_image *image, VkImageLayout layout,
+	VkAccessFlags access);
+
+/**
+ * The barrier to record instead of stile_vulkan_acquire() where nobody needs what
+ * is in the image: all of it is drawn anew, or it has just been imported
+ * and begins in VK_IMAGE_LAYOUT_UNDEFINED. The driver may drop the content. Never
+ * blocks.
+ *
+ * @param image   borrowed
+ * @param layout  the layout that the use needs
+ * @param access  what the use does
+ * @return of all planes, a barrier for vkCmdPipelineBarrier(); its source stage is
+ *         as of stile_vulkan_acquire(), without the CPU's
+ * @since 0.1
+ */
+STILE_API VkImageMemoryBarrier stile_vulkan_discard(
 	const struct stile_vulkan_image *image, VkImageLayout layout,
 	VkAccessFlags access);
 
@@ -371,7 +389,8 @@ STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
  * @param layout  the layout that the use left it in
  * @param access  what the use did
  * @return a barrier for vkCmdPipelineBarrier(); destination stage
- *         VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT
+ *         VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT; of
+ *         stile_vulkan_import_host_image(), VK_PIPELINE_STAGE_HOST_BIT
  * @since 0.1
  */
 STILE_API VkImageMemoryBarrier stile_vulkan_release(

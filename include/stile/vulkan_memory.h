@@ -85,6 +85,53 @@ STILE_API uint32_t stile_vulkan_buffer_get_memory(
 	const struct stile_vulkan_buffer *buffer);
 
 /**
+ * Make a VkImage of an image's mapping (VK_EXT_external_memory_host), without a
+ * copy: for drivers that import no descriptors. It has to be linear, with the
+ * pitches that the driver has for this width, and planes where the driver takes
+ * them; of YUV each is bound by itself (VK_IMAGE_CREATE_DISJOINT_BIT).
+ *
+ * What is in the memory is lost once: such a VkImage begins in
+ * VK_IMAGE_LAYOUT_UNDEFINED (VUID-VkImageCreateInfo-pNext-01443), nobody owns a
+ * pointer whom it could be acquired from, and a barrier from UNDEFINED may drop
+ * everything. So the first barrier is stile_vulkan_discard(), and then
+ * stile_vulkan_release(), if nothing is drawn; what the CPU, and others who
+ * have the memory, write after those were executed, is read by
+ * stile_vulkan_acquire() for as long as the VkImage lives. A picture that is
+ * there already and has to be kept goes by a VkBuffer, and a copy:
+ * stile_vulkan_import_buffer().
+ *
+ * Each import makes a VkImage of its own, and undoes it with its destruction: the
+ * mapping would keep what nobody uses. May block as a Vulkan call may.
+ *
+ * @param vulkan    borrowed
+ * @param image     borrowed; its buffers stay mapped, and kept, until the VkImage is
+ *                  destroyed
+ * @param usage     of the VkImage
+ * @param report    why not; may be NULL
+ * @param[out] out  the VkImage, the caller's, to be given to
+ *                  stile_vulkan_image_destroy(); NULL on failure
+ *
+ * @retval 0        *out is valid
+ * @retval -EINVAL  no usage, or report->size is impossible
+ * @retval -EACCES  the image came from a read-only descriptor, or its memory is
+ *                  sealed against writing
+ * @retval -ERANGE  the image is too large for the device, or less is mapped than the
+ *                  driver needs, or not where it needs that
+ *                  (minImportedHostPointerAlignment)
+ * @retval -EOPNOTSUPP  VK_EXT_external_memory_host is not enabled; the image is not
+ *                  linear; the device takes no mapping for this format and usage, or
+ *                  has another pitch or offset; or as stile_vulkan_import_image()
+ *                  says of formats
+ * @retval -ENOMEM  out of memory
+ * @retval -EIO     the device is lost
+ * @since 0.1
+ */
+STILE_API STILE_MUST_CHECK int stile_vulkan_import_host_image(
+	struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report,
+	struct stile_vulkan_image **out);
+
+/**
  * The queue family that stands for those whom memory is shared with, in a
  * barrier that gives it to them or takes it from them: of dma-bufs
  * VK_QUEUE_FAMILY_FOREIGN_EXT, if the device has VK_EXT_queue_family_foreign; of

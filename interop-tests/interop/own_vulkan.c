@@ -63,6 +63,17 @@ const char *own_vulkan_find_missing(uint32_t count) {
 	return missing;
 }
 
+bool own_vulkan_has_layer(void) {
+	VkLayerProperties layers[64];
+	uint32_t n = 64;
+	vkEnumerateInstanceLayerProperties(&n, layers);
+	bool found = false;
+	for (uint32_t i = 0; i < n; i++) {
+		found = found || strcmp(layers[i].layerName, "VK_LAYER_KHRONOS_validation") == 0;
+	}
+	return found;
+}
+
 void own_vulkan_init(
 	struct own_vulkan *own, uint32_t version, uint32_t extension_count, bool timeline) {
 	*own = (struct own_vulkan){ .extensions = extensions, .extension_count = extension_count };

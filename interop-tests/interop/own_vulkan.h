@@ -38,6 +38,9 @@ enum {
 };
 const char *own_vulkan_find_missing(uint32_t count);
 
+/** Is the validation layer installed? */
+bool own_vulkan_has_layer(void);
+
 /** On that driver, with so many of them. `timeline` asks for the feature timelineSemaphore. */
 void own_vulkan_init(
 	struct own_vulkan *own, uint32_t version, uint32_t extension_count, bool timeline);

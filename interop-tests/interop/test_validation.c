@@ -4,25 +4,13 @@
  * queue family transfers, timeline values and imports are as the specification wants them.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "demos/job.h"
 #include "demos/vulkan_drawer.h"
 #include "interop-tests/interop/gate.h"
+#include "interop-tests/interop/own_vulkan.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
-
-static bool has_layer(void) {
-	VkLayerProperties layers[64];
-	uint32_t n = 64;
-	vkEnumerateInstanceLayerProperties(&n, layers);
-	for (uint32_t i = 0; i < n; i++) {
-		if (strcmp(layers[i].layerName, "VK_LAYER_KHRONOS_validation") == 0) {
-			return true;
-		}
-	}
-	return false;
-}
 
 /* Several frames, behind a pending fence and behind one of Vulkan's own. */
 static void draw_frames(struct vulkan_drawer *drawer) {
@@ -106,7 +94,7 @@ static Suite *make_suite(void) {
 }
 
 int main(int argc, char **argv) {
-	if (!has_layer()) {
+	if (!own_vulkan_has_layer()) {
 		printf("skipped: the Vulkan validation layer is not installed\n");
 		return RUNNER_SKIP;
 	}

@@ -34,7 +34,7 @@ enum { BYTES = 5000, OF_THE_ADAPTER = 2 };
 /* For memory of the application's, which comes with an image. */
 static const struct fake_vulkan_layout layouts[] = {
 	{ VK_FORMAT_R8_UNORM, VK_IMAGE_TILING_LINEAR, 0, 1, VK_FORMAT_FEATURE_SAMPLED_IMAGE_BIT,
-		IMPORTS | EXPORTS, 0, 8192, 8192, 64, 64, 0, 0 },
+		IMPORTS | EXPORTS, 0, 8192, 8192, 64, 64, 0, 0, 0 },
 	{ .format = VK_FORMAT_UNDEFINED },
 };
 

@@ -62,7 +62,7 @@ enum {
 
 static const struct fake_vulkan_layout usual[LAYOUTS + 1] = {
 	[RGBA_OWN] = { RGBA, VK_IMAGE_TILING_LINEAR, LINEAR, 1, COLOURS, SHARES, SHARES, MOST, MOST,
-		64, 64, 0, 0 },
+		64, 64, 0, 0, IMPORTS },
 	[RGBA_OPTIMAL] = { RGBA, VK_IMAGE_TILING_OPTIMAL, 0, 1, COLOURS, 0, SHARES, MOST, MOST, 256,
 		4096, 0, 0 },
 	[RGBA_LINEAR] = { RGBA, EXPLICIT, LINEAR, 1, COLOURS, SHARES, 0, MOST, MOST, 16, 16, 0, 0 },
@@ -71,7 +71,7 @@ static const struct fake_vulkan_layout usual[LAYOUTS + 1] = {
 	[RGBA_COLUMNS] = { RGBA, EXPLICIT, COLUMNS, 2, COLOURS, SHARES, 0, MOST, 4096, 64, 64, 128,
 		32 },
 	[NV12_OWN] = { NV12, VK_IMAGE_TILING_LINEAR, LINEAR, 2, YUV, SHARES, 0, MOST, MOST, 64, 64,
-		0, 0 },
+		0, 0, IMPORTS },
 	[NV12_LINEAR] = { NV12, EXPLICIT, LINEAR, 2, YUV, SHARES, 0, MOST, MOST, 16, 16, 0, 0 },
 	[NV12_COLUMNS] = { NV12, EXPLICIT, COLUMNS, 4, YUV, SHARES, 0, MOST, MOST, 64, 64, 128,
 		32 },
@@ -127,6 +127,7 @@ static void set_up(void) {
 		.max_dimension = MOST,
 		.type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
 		.buffers = SHARES,
+		.host_types = 2, /* 1 */
 	};
 	device = gpu_open(NULL);
 	start();
@@ -512,6 +513,192 @@ START_TEST(what_the_device_does_not_announce_is_refused_with_the_reason) {
 }
 END_TEST
 
+/* ---- Mappings -------------------------------------------------------------------------------- */
+
+static const struct mapped {
+	uint32_t fourcc;
+	bool apart;
+} mapped[] = {
+	{ DRM_FORMAT_ABGR8888, false },
+	{ DRM_FORMAT_NV12, false },
+	{ DRM_FORMAT_NV12, true },
+};
+enum { MAPPED = LENGTH(mapped) };
+
+static struct stile_vulkan_image *import_mapped(struct stile_image *image) {
+	struct stile_vulkan_image *imported;
+	int ret = stile_vulkan_import_host_image(vulkan, image, USAGE, &why, &imported);
+	ck_assert_msg(ret == 0, "%s", why.text);
+	return imported;
+}
+
+static struct fake_vulkan_seen look(const struct stile_vulkan_image *imported) {
+	return fake_vulkan_look(stile_vulkan_image_get_handle(imported));
+}
+
+/* Is what the CPU writes to plane i what the driver has there? */
+static void check_mapped_plane(
+	struct stile_image *image, uint32_t i, const struct fake_vulkan_seen *seen) {
+	const struct stile_image_plane *plane = &stile_image_get_info(image)->planes[i];
+	struct stile_buffer *buffer = stile_image_get_buffer(image, i);
+	void *memory;
+	ck_assert_int_eq(stile_buffer_mmap(buffer, STILE_USAGE_WRITE, &memory), 0);
+	((char *)memory)[plane->offset] = (char)('x' + i);
+	stile_buffer_munmap(buffer, memory);
+	ck_assert_int_eq(*seen->planes[i].address, 'x' + i);
+	ck_assert_uint_eq(seen->planes[i].pitch, plane->pitch);
+	ck_assert_uint_eq(seen->planes[i].file, 0);
+}
+
+/*
+ * Wrong code: a plane at another's place, or in its mapping; a layout told to a driver that maps, or memory of it
+ * called the image's alone; one VkImage for all, which would keep the mapping.
+ */
+START_TEST(the_driver_has_each_plane_where_it_is_mapped) {
+	struct stile_image *image = make_image(mapped[_i].fourcc, LINEAR, mapped[_i].apart);
+	struct stile_vulkan_image *imported = import_mapped(image), *again = import_mapped(image);
+	const struct fake_vulkan_seen seen = look(imported);
+	const uint32_t plane_count = stile_image_get_info(image)->plane_count;
+	ck_assert_ptr_ne(imported, again);
+	ck_assert_uint_eq(seen.plane_count, plane_count);
+	for (uint32_t i = 0; i < plane_count; i++) {
+		check_mapped_plane(image, i, &seen);
+	}
+	ck_assert_int_eq(seen.tiling, VK_IMAGE_TILING_LINEAR);
+	ck_assert_int_eq(seen.is_disjoint, plane_count > 1);
+	ck_assert(!seen.is_dedicated);
+	stile_vulkan_image_destroy(again);
+	stile_vulkan_image_destroy(imported);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: memory that goes with the image; a mapping that is left, or a reference on a buffer. */
+START_TEST(a_vkimage_of_a_mapping_keeps_it) {
+	struct stile_image *image = make_image(mapped[_i].fourcc, LINEAR, mapped[_i].apart);
+	struct stile_vulkan_image *imported = import_mapped(image);
+	const struct fake_vulkan_seen seen = look(imported);
+	const uintptr_t page = (uintptr_t)seen.planes[0].address & ~(uintptr_t)4095;
+	stile_image_unref(image);
+	ck_assert_int_eq(*seen.planes[seen.plane_count - 1].address, 0);
+	stile_vulkan_image_destroy(imported);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	ck_assert_int_lt(msync((void *)page, 4096, MS_ASYNC), 0);
+}
+END_TEST
+
+/*
+ * Wrong code: content of which the CPU is not told, or that it has not given yet, for a driver with a cache; a transfer
+ * from nobody; content dropped by a barrier that keeps it, or kept by a driver that may compress what is dropped.
+ */
+START_TEST(barriers_of_a_mapping_are_for_the_cpu) {
+	const VkImageLayout layout = VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
+	const VkAccessFlags access = VK_ACCESS_TRANSFER_WRITE_BIT;
+	const VkAccessFlags cpu = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT;
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
+	struct stile_vulkan_image *imported = import_mapped(image);
+	const VkImageMemoryBarrier all[] = {
+		stile_vulkan_discard(imported, layout, access),
+		stile_vulkan_acquire(imported, layout, access),
+		stile_vulkan_release(imported, layout, access),
+	};
+	for (size_t i = 0; i < LENGTH(all); i++) {
+		ck_assert(all[i].image == stile_vulkan_image_get_handle(imported));
+		ck_assert_uint_eq(all[i].srcQueueFamilyIndex, VK_QUEUE_FAMILY_IGNORED);
+		ck_assert_uint_eq(all[i].dstQueueFamilyIndex, VK_QUEUE_FAMILY_IGNORED);
+		ck_assert_uint_eq(all[i].subresourceRange.aspectMask, VK_IMAGE_ASPECT_COLOR_BIT);
+	}
+	ck_assert(all[0].oldLayout == VK_IMAGE_LAYOUT_UNDEFINED && all[0].newLayout == layout);
+	ck_assert(all[0].srcAccessMask == 0 && all[0].dstAccessMask == access);
+	ck_assert(all[1].oldLayout == VK_IMAGE_LAYOUT_GENERAL && all[1].newLayout == layout);
+	ck_assert(all[1].srcAccessMask == VK_ACCESS_HOST_WRITE_BIT);
+	ck_assert(all[1].dstAccessMask == access);
+	ck_assert(all[2].oldLayout == layout && all[2].newLayout == VK_IMAGE_LAYOUT_GENERAL);
+	ck_assert(all[2].srcAccessMask == access && all[2].dstAccessMask == cpu);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+enum {
+	MAPPED_TILED,
+	NO_USAGE,
+	NO_MAPPINGS,
+	MAPPED_PITCH,
+	MAPPED_OFFSET,
+	MAPPED_ROOM,
+	MAPPED_TYPE,
+	MAPPED_REFUSALS,
+};
+
+static const struct mapped_refusal {
+	uint64_t modifier;
+	VkImageUsageFlags usage;
+	int error;
+	enum stile_reason reason;
+	uint64_t needed, actual; /* 0: whatever it is */
+	const char *text;
+} mapped_refusals[MAPPED_REFUSALS] = {
+	[MAPPED_TILED] = { ROWS, USAGE, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, ROWS, "modifier" },
+	[NO_USAGE] = { LINEAR, 0, -EINVAL, STILE_REASON_USAGE, 1, 0, "no usage" },
+	[NO_MAPPINGS] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0,
+		"imports no linear ABGR8888 image for usage 0x4 from a host pointer" },
+	[MAPPED_PITCH] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_PITCH, 512, 320,
+		"pitch for 66 pixels is 512 bytes, the image has 320" },
+	[MAPPED_OFFSET] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_OFFSET, 64, 0,
+		"at offset 64, the image at 0" },
+	[MAPPED_ROOM] = { LINEAR, USAGE, -ERANGE, STILE_REASON_BOUNDS, 320 * 256, 0,
+		"needs 81920 bytes" },
+	[MAPPED_TYPE] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_DRIVER, 6, 8,
+		"no memory type fits both" },
+};
+
+static void announce_mapped(int refusal) {
+	struct fake_vulkan_layout *rgba = &layouts[RGBA_OWN];
+	rgba->host_pointer = refusal == NO_MAPPINGS ? EXPORTS : rgba->host_pointer;
+	rgba->pitch_align = refusal == MAPPED_PITCH ? 512 : rgba->pitch_align;
+	has.lead = refusal == MAPPED_OFFSET ? 64 : 0;
+	rgba->tile_rows = refusal == MAPPED_ROOM ? 256 : rgba->tile_rows;
+	has.host_types = refusal == MAPPED_TYPE ? 8 : has.host_types;
+}
+
+/* Wrong code: a driver asked for what it does not announce; a sentence or numbers that are not the reason's. */
+START_TEST(what_cannot_be_a_mapping_is_refused_with_the_reason) {
+	const struct mapped_refusal *refusal = &mapped_refusals[_i];
+	announce_mapped(_i);
+	restart();
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, refusal->modifier, false);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(
+		stile_vulkan_import_host_image(vulkan, image, refusal->usage, &why, &imported),
+		refusal->error);
+	ck_assert_ptr_null(imported);
+	ck_assert_int_eq(why.error, refusal->error);
+	ck_assert_msg(strstr(why.text, refusal->text) != NULL, "%s", why.text);
+	ck_assert_int_eq(why.reason, refusal->reason);
+	ck_assert(refusal->needed == 0 || why.needed == refusal->needed);
+	ck_assert(refusal->actual == 0 || why.actual == refusal->actual);
+	ck_assert_int_eq(fake_gpu_objects(), 2);
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: what was made of a lost device given on. */
+START_TEST(a_device_lost_over_a_mapping_drops_what_is_kept) {
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
+	struct stile_vulkan_image *imported;
+	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), 0);
+	stile_vulkan_image_destroy(imported);
+	ck_assert_int_eq(fake_gpu_objects(), 4);
+	fake_gpu_fail("vkCreateImage", 1, VK_ERROR_DEVICE_LOST);
+	ck_assert_int_eq(
+		stile_vulkan_import_host_image(vulkan, image, USAGE, &why, &imported), -EIO);
+	ck_assert(fake_gpu_gets_to_objects(2));
+	stile_image_unref(image);
+}
+END_TEST
+
 /* ---- The application's own ------------------------------------------------------------------- */
 
 /* Wrong code: planes of the format where the memory has more; another aspect, modifier or file. */
@@ -600,7 +787,7 @@ static void announce_all(void) {
 				     chroma = VK_FORMAT_FEATURE_MIDPOINT_CHROMA_SAMPLES_BIT;
 		ck_assert_uint_lt(n + 2, MANY);
 		every[n] = (struct fake_vulkan_layout){ vk.format, VK_IMAGE_TILING_LINEAR, LINEAR,
-			planes, COLOURS | apart | chroma, SHARES, 0, MOST, MOST, 64, 64, 0, 0 };
+			planes, COLOURS | apart | chroma, SHARES, 0, MOST, MOST, 64, 64, 0, 0, 0 };
 		every[n + 1] = every[n];
 		every[n + 1].tiling = EXPLICIT;
 		n += 2;
@@ -979,6 +1166,16 @@ static int try_import(void) {
 	return ret;
 }
 
+static int try_mapped(void) {
+	struct stile_image *image = make_image(DRM_FORMAT_NV12, LINEAR, true);
+	struct stile_vulkan_image *imported;
+	int ret = TRY(stile_vulkan_import_host_image(vulkan, image, USAGE, &why, &imported));
+	ck_assert((imported != NULL) == (ret == 0));
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+	return ret;
+}
+
 static int try_check(void) {
 	struct stile_image *image = make_path(&paths[tried]);
 	int ret = TRY(stile_vulkan_check_image(vulkan, image, USAGE, &why));
@@ -1079,7 +1276,7 @@ static int try_party(void) {
 }
 
 /* The first two for each path. */
-static int (*const tries[])(void) = { try_import, try_check, try_export, try_opaque,
+static int (*const tries[])(void) = { try_import, try_check, try_mapped, try_export, try_opaque,
 	try_opaque_buffer, try_conversion, try_yuv, try_party };
 enum { TRIES = 2 * PATHS + LENGTH(tries) - 2 };
 
@@ -1197,6 +1394,13 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, a_conversion_is_one_that_the_device_has, 0, 2);
 	tcase_add_test(tcase, a_party_says_what_the_device_announces);
 	tcase_add_test(tcase, a_party_says_what_is_imported);
+	tcase = add_case(suite, "mappings");
+	tcase_add_loop_test(tcase, the_driver_has_each_plane_where_it_is_mapped, 0, MAPPED);
+	tcase_add_loop_test(tcase, a_vkimage_of_a_mapping_keeps_it, 0, MAPPED);
+	tcase_add_test(tcase, barriers_of_a_mapping_are_for_the_cpu);
+	tcase_add_loop_test(
+		tcase, what_cannot_be_a_mapping_is_refused_with_the_reason, 0, MAPPED_REFUSALS);
+	tcase_add_test(tcase, a_device_lost_over_a_mapping_drops_what_is_kept);
 	tcase = add_case(suite, "failures");
 	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 6 * TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, TRIES);

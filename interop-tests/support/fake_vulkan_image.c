@@ -243,9 +243,10 @@ static VkFormatFeatureFlags get_needed_features(VkImageUsageFlags usage, VkImage
 
 VkExternalMemoryFeatureFlags fake_layout_get_external(
 	const struct fake_vulkan_layout *layout, VkExternalMemoryHandleTypeFlags type) {
-	return type == FAKE_DMA_BUF      ? layout->dma_buf
-		: type == FAKE_OPAQUE_FD ? layout->opaque_fd
-					 : 0;
+	return type == FAKE_DMA_BUF         ? layout->dma_buf
+		: type == FAKE_OPAQUE_FD    ? layout->opaque_fd
+		: type == FAKE_HOST_POINTER ? layout->host_pointer
+					    : 0;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_image_format_properties(VkPhysicalDevice physical_device,

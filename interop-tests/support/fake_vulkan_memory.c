@@ -11,8 +11,6 @@
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_vulkan_device.h"
 
-#define HOST_POINTER VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
-
 enum {
 	OPAQUE_MAGIC = 0x0fa3e000,
 };
@@ -81,7 +79,7 @@ static void check_fd(const struct fake_vulkan_memory_traits *traits,
 static void check_host(const struct fake_vulkan_memory_traits *traits,
 	const VkMemoryAllocateInfo *info, const VkImportMemoryHostPointerInfoEXT *host) {
 	static const char call[] = "vkAllocateMemory";
-	fake_require_rule(host->handleType == HOST_POINTER, call,
+	fake_require_rule(host->handleType == FAKE_HOST_POINTER, call,
 		"VUID-VkImportMemoryHostPointerInfoEXT-handleType-01748");
 	fake_require_rule((uintptr_t)host->pHostPointer % FAKE_VULKAN_HOST_ALIGN == 0, call,
 		"VUID-VkImportMemoryHostPointerInfoEXT-pHostPointer-01749");
@@ -178,7 +176,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device,
 		.size = info->allocationSize,
 		.type = info->memoryTypeIndex,
 		.imported = import != NULL ? import->handleType
-			: host != NULL     ? HOST_POINTER
+			: host != NULL     ? FAKE_HOST_POINTER
 					   : 0,
 		.exportable = exported == NULL ? 0 : exported->handleTypes,
 		.image = dedicated == NULL ? NULL : (const struct fake_image *)dedicated->image,
@@ -234,7 +232,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_host_properties(VkDevice device,
 	VkMemoryHostPointerPropertiesEXT *properties) {
 	static const char call[] = "vkGetMemoryHostPointerPropertiesEXT";
 	VkResult result = fake_vulkan_enter(fake_of(device), call);
-	fake_require_rule(type == HOST_POINTER, call,
+	fake_require_rule(type == FAKE_HOST_POINTER, call,
 		"VUID-vkGetMemoryHostPointerPropertiesEXT-handleType-01752");
 	fake_require_rule((uintptr_t)address % FAKE_VULKAN_HOST_ALIGN == 0, call,
 		"VUID-vkGetMemoryHostPointerPropertiesEXT-pHostPointer-01753");
@@ -334,8 +332,8 @@ static VKAPI_ATTR void VKAPI_CALL get_buffer_properties(VkPhysicalDevice physica
 		.externalMemoryFeatures =
 			info->handleType == FAKE_DMA_BUF || info->handleType == FAKE_OPAQUE_FD
 			? traits->buffers
-			: info->handleType == HOST_POINTER ? traits->host
-							   : 0,
+			: info->handleType == FAKE_HOST_POINTER ? traits->host
+								: 0,
 	};
 }
 
@@ -453,6 +451,10 @@ struct fake_vulkan_seen fake_vulkan_look(VkImage handle) {
 		seen.planes[i].bytes = image->planes[i].size;
 		seen.planes[i].offset = binding->offset + image->planes[i].offset;
 		seen.planes[i].file = binding->file;
+		if (binding->memory->address != NULL) {
+			seen.planes[i].address =
+				(const char *)binding->memory->address + seen.planes[i].offset;
+		}
 	}
 	return seen;
 }

@@ -29,6 +29,7 @@ struct fake_vulkan_layout {
 	uint32_t max_width, max_height;
 	uint32_t pitch_align, offset_align; /* bytes */
 	uint32_t tile_bytes, tile_rows;     /* 0: it is linear */
+	VkExternalMemoryFeatureFlags host_pointer;
 };
 
 struct fake_vulkan_memory_traits {
@@ -39,9 +40,9 @@ struct fake_vulkan_memory_traits {
 	dev_t node;             /* for rendering; 0: none */
 	VkPhysicalDeviceType type;
 	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
-	VkExternalMemoryFeatureFlags host;    /* of host pointers, for buffers */
-	uint32_t host_types;                  /* memory types of host pointers */
-	uint32_t lead;                        /* bytes before the first plane, in its own layout */
+	VkExternalMemoryFeatureFlags host; /* of host pointers, for buffers; layouts have theirs */
+	uint32_t host_types;               /* memory types of host pointers */
+	uint32_t lead;                     /* bytes before the first plane, in its own layout */
 	bool says_all; /* of each plane that is bound by itself, what all need, as lavapipe 25 */
 	uint32_t buffer_align; /* of what a buffer needs; 0: any */
 };
@@ -57,6 +58,7 @@ struct fake_vulkan_seen {
 		uint64_t pitch, offset; /* offset in the file */
 		uint64_t bytes;
 		ino_t file;
+		const char *address; /* of the plane; NULL: it is in a file */
 	} planes[4];
 };
 

@@ -7,18 +7,16 @@
 #include <stile/party.h>
 #include <stile/vulkan_memory.h>
 
-#include "src/os.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
 struct stile_vulkan_buffer {
 	struct import_entry entry;   /* the first member */
 	struct stile_vulkan *vulkan; /* outlives it */
-	struct stile_buffer *buffer; /* borrowed while it is made; of a host pointer, a reference */
+	struct stile_buffer *buffer; /* borrowed while it is being made */
 	uint32_t kind;               /* STILE_MEMORY_* */
 	VkBuffer handle;
-	VkDeviceMemory memory;
-	void *address; /* of a host pointer: the buffer's mapping */
+	struct vulkan_memory memory;
 };
 
 static_assert(offsetof(struct stile_vulkan_buffer, entry) == 0, "as the cache has it");
@@ -37,7 +35,7 @@ static int check_importable(struct stile_vulkan *vulkan,
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, features,
 		"the device imports no %s for a VkBuffer of usage 0x%x (features 0x%x)",
-		handle_type == VULKAN_DMA_BUF ? "dma-buf" : "host pointer", usage, features);
+		vulkan_memory_name(handle_type), usage, features);
 }
 
 static int create_handle(struct stile_vulkan_buffer *self,
@@ -102,22 +100,13 @@ static int import_host_pointer(
 	if (ret < 0) {
 		return ret;
 	}
-	ret = stile_buffer_mmap(self->buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &self->address);
-	if (ret < 0) {
-		return report_refuse(why, ret,
-			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
-			"the buffer cannot be mapped: %s", strerror(-ret));
-	}
-	uint64_t page = os_page_size();
-	uint64_t mapped = (stile_buffer_get_bytes(self->buffer) + page - 1) / page * page;
-	return vulkan_memory_import_host(
-		self->vulkan, self->address, mapped, &needs, &self->memory, why);
+	return vulkan_memory_import_host(self->vulkan, self->buffer, &needs, &self->memory, why);
 }
 
 static int bind(struct stile_vulkan_buffer *self, struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
-	VkResult result =
-		vulkan->vk.BindBufferMemory(vulkan->info.device, self->handle, self->memory, 0);
+	VkResult result = vulkan->vk.BindBufferMemory(
+		vulkan->info.device, self->handle, self->memory.handle, 0);
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindBufferMemory", result);
 }
 
@@ -125,13 +114,8 @@ static int bind(struct stile_vulkan_buffer *self, struct stile_report *why) {
 static void give_up(struct stile_vulkan_buffer *self) {
 	struct stile_vulkan *vulkan = self->vulkan;
 	vulkan->vk.DestroyBuffer(vulkan->info.device, self->handle, NULL);
-	vulkan->vk.FreeMemory(vulkan->info.device, self->memory, NULL);
-	if (self->address != NULL) {
-		stile_buffer_munmap(self->buffer, self->address);
-	}
 	self->handle = VK_NULL_HANDLE;
-	self->memory = VK_NULL_HANDLE;
-	self->address = NULL;
+	vulkan_memory_free(vulkan, &self->memory);
 }
 
 static const struct way {
@@ -171,21 +155,18 @@ static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags us
 }
 
 static void destroy(struct import_entry *entry) {
-	struct stile_vulkan_buffer *self = buffer_of_entry(entry);
-	give_up(self);
-	stile_buffer_unref(self->buffer);
+	give_up(buffer_of_entry(entry));
 }
 
 /* A mapping keeps the buffer: such a VkBuffer cannot wait for its end, and goes with its user. */
 static struct stile_vulkan_buffer *add(
 	struct stile_vulkan_buffer *self, const struct import_key *key) {
 	struct import_cache *cache = &self->vulkan->imports;
+	self->buffer = NULL;
 	if (self->kind == STILE_MEMORY_HOST_POINTER) {
-		stile_buffer_ref(self->buffer);
 		import_cache_hold(cache, &self->entry);
 		return self;
 	}
-	self->buffer = NULL;
 	return buffer_of_entry(import_cache_add(cache, key, &self->entry));
 }
 
@@ -200,7 +181,7 @@ int vulkan_buffer_adopt(struct stile_vulkan *vulkan, VkBuffer handle, VkDeviceMe
 	self->vulkan = vulkan;
 	self->kind = STILE_MEMORY_OPAQUE_FD;
 	self->handle = handle;
-	self->memory = memory;
+	self->memory.handle = memory;
 	import_cache_hold(&vulkan->imports, &self->entry);
 	*out = self;
 	return 0;

@@ -129,7 +129,7 @@ static void vulkan_find_limits(struct stile_vulkan *vulkan) {
 	vulkan->has_modifiers =
 		vulkan_has_extension(vulkan, VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME);
 	if (vulkan->has_modifiers) {
-		/* Which, depends on the format. */
+		/* Which, depends on the format; and on the memory, see image_import_host(). */
 		vulkan->limits.modifier_count = 0;
 	}
 	vulkan->foreign = vulkan_has_extension(vulkan, VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME)

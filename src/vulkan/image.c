@@ -16,8 +16,8 @@ struct stile_vulkan_image {
 	struct stile_image *image;   /* borrowed while it is being made */
 	VkFormat format;
 	VkImage handle;
-	VkDeviceMemory memories[STILE_MAX_PLANES]; /* one, or of a disjoint image one a plane */
-	uint32_t peer;                             /* the queue family that stands for the others */
+	struct vulkan_memory memories[STILE_MAX_PLANES]; /* of a disjoint image one a plane */
+	uint32_t peer; /* the queue family that stands for the others */
 };
 
 static_assert(offsetof(struct stile_vulkan_image, entry) == 0, "as the cache has it");
@@ -71,7 +71,7 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 		.modifier = info->modifier,
 		.usage = usage,
 		.flags = way->is_disjoint ? VK_IMAGE_CREATE_DISJOINT_BIT : 0,
-		.handle_type = VULKAN_DMA_BUF,
+		.handle_type = way->handle_type,
 	};
 	struct vulkan_support support = { .result = VK_SUCCESS };
 	int ret = vulkan_way_check(vulkan, info, format, way, why);
@@ -84,10 +84,11 @@ int vulkan_check_format(struct stile_vulkan *vulkan, const struct stile_image_in
 	VkExternalMemoryFeatureFlags features = support.features;
 	if ((features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) == 0) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_FORMAT, 0, 0, info->fourcc,
-			"the device imports no %s %s image for usage 0x%x from a dma-buf (%s, "
+			"the device imports no %s %s image for usage 0x%x from a %s (%s, "
 			"features 0x%x)",
 			is_linear ? "linear" : "explicit", name, usage,
-			vulkan_result_name(support.result), features);
+			vulkan_memory_name(way->handle_type), vulkan_result_name(support.result),
+			features);
 	}
 	way->is_dedicated_only = (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
 	way->exports = (features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) != 0;
@@ -153,7 +154,7 @@ static int image_create(struct stile_vulkan_image *self, const struct stile_imag
 	VkExternalMemoryImageCreateInfo external = {
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
 		.pNext = way->tiling == VK_IMAGE_TILING_LINEAR ? NULL : &explicit,
-		.handleTypes = VULKAN_DMA_BUF,
+		.handleTypes = way->handle_type,
 	};
 	VkImageCreateInfo create = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
@@ -228,12 +229,16 @@ static int check_memory(const struct stile_vulkan_image *self, const struct vulk
 /* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
 static int memory_import(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
 	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
+	struct stile_buffer *buffer = stile_image_get_buffer(self->image, i);
+	struct vulkan_memory *memory = &self->memories[i];
 	VkMemoryDedicatedAllocateInfo dedicated = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
 		.image = self->handle,
 	};
-	int ret = vulkan_memory_import(self->vulkan, stile_image_get_buffer(self->image, i), needs,
-		is_dedicated(way, offset) ? &dedicated : NULL, &self->memories[i], why);
+	int ret = way->handle_type == VULKAN_HOST_POINTER
+		? vulkan_memory_import_host(self->vulkan, buffer, needs, memory, why)
+		: vulkan_memory_import(self->vulkan, buffer, needs,
+			  is_dedicated(way, offset) ? &dedicated : NULL, memory, why);
 	why->plane = i;
 	return ret;
 }
@@ -270,7 +275,7 @@ static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *
 			.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO,
 			.pNext = way->is_disjoint ? &planes[i] : NULL,
 			.image = self->handle,
-			.memory = self->memories[i],
+			.memory = self->memories[i].handle,
 			.memoryOffset = placement->offsets[i],
 		};
 	}
@@ -302,8 +307,7 @@ static void image_drop(struct stile_vulkan_image *self) {
 	vulkan->vk.DestroyImage(vulkan->info.device, self->handle, NULL);
 	self->handle = VK_NULL_HANDLE;
 	for (uint32_t i = 0; i < STILE_MAX_PLANES; i++) {
-		vulkan->vk.FreeMemory(vulkan->info.device, self->memories[i], NULL);
-		self->memories[i] = VK_NULL_HANDLE;
+		vulkan_memory_free(vulkan, &self->memories[i]);
 	}
 }
 
@@ -313,6 +317,34 @@ static bool is_in_one_buffer(const struct stile_image *image) {
 		i--;
 	}
 	return i == 0;
+}
+
+/* What has to be so of any kind of memory. */
+static int check_image(struct stile_vulkan_image *self, VkImageUsageFlags usage,
+	const struct stile_constraints *limits, struct stile_report *why) {
+	const struct stile_image_info *info = stile_image_get_info(self->image);
+	struct stile_vulkan_format format = { .size = sizeof(format) };
+	int ret = stile_vulkan_format_get(info->fourcc, &format);
+	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
+	if (usage == 0) {
+		return report_refuse(
+			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
+	}
+	*why = (struct stile_report){ .size = sizeof(*why) };
+	ret = stile_image_check_constraints(self->image, limits, why);
+	return ret < 0 ? ret : vulkan_check_meaning(self->vulkan, info, self->format, usage, why);
+}
+
+/* In the driver's own linear layout. */
+static int import_linear(struct stile_vulkan_image *self, VkImageUsageFlags usage,
+	VkExternalMemoryHandleTypeFlagBits handle_type, bool only_check, struct stile_report *why) {
+	const struct stile_image_info *info = stile_image_get_info(self->image);
+	struct vulkan_way way = {
+		.tiling = VK_IMAGE_TILING_LINEAR,
+		.is_disjoint = info->plane_count > 1,
+		.handle_type = handle_type,
+	};
+	return import_in(self, info, usage, &way, only_check, why);
 }
 
 /*
@@ -325,27 +357,18 @@ static int image_import(struct stile_vulkan_image *self, VkImageUsageFlags usage
 	struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
 	const struct stile_image_info *info = stile_image_get_info(self->image);
-	struct stile_vulkan_format format = { .size = sizeof(format) };
-	int ret = stile_vulkan_format_get(info->fourcc, &format);
-	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
-	if (usage == 0) {
-		return report_refuse(
-			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
-	}
-	*why = (struct stile_report){ .size = sizeof(*why) };
-	ret = vulkan_memory_need_dma_buf(vulkan, why);
-	if (ret == 0) {
-		ret = stile_image_check_constraints(self->image, &vulkan->limits, why);
-	}
-	if (ret == 0) {
-		ret = vulkan_check_meaning(vulkan, info, self->format, usage, why);
+	int ret = vulkan_memory_need_dma_buf(vulkan, why);
+	ret = ret == 0 ? check_image(self, usage, &vulkan->limits, why) : ret;
+	if (ret < 0) {
+		return ret;
 	}
 	bool is_linear = info->modifier == DRM_FORMAT_MOD_LINEAR;
 	bool is_in_one = is_in_one_buffer(self->image);
-	if (ret == 0 && vulkan->has_modifiers && (is_in_one || !is_linear)) {
+	if (vulkan->has_modifiers && (is_in_one || !is_linear)) {
 		struct vulkan_way way = {
 			.tiling = VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT,
 			.is_disjoint = !is_in_one,
+			.handle_type = VULKAN_DMA_BUF,
 		};
 		ret = import_in(self, info, usage, &way, only_check, why);
 		/* Lavapipe says OUT_OF_DEVICE_MEMORY of what it cannot take. */
@@ -353,16 +376,18 @@ static int image_import(struct stile_vulkan_image *self, VkImageUsageFlags usage
 			return ret;
 		}
 		image_drop(self);
-		ret = 0;
 	}
-	if (ret < 0) {
-		return ret;
-	}
-	struct vulkan_way way = {
-		.tiling = VK_IMAGE_TILING_LINEAR,
-		.is_disjoint = info->plane_count > 1,
-	};
-	return import_in(self, info, usage, &way, only_check, why);
+	return import_linear(self, usage, VULKAN_DMA_BUF, only_check, why);
+}
+
+/* Whatever dma-bufs may be, what the CPU has mapped is linear. */
+static int image_import_host(
+	struct stile_vulkan_image *self, VkImageUsageFlags usage, struct stile_report *why) {
+	struct stile_constraints limits = self->vulkan->limits;
+	limits.modifier_count = 1;
+	int ret = vulkan_memory_need(self->vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, why);
+	ret = ret == 0 ? check_image(self, usage, &limits, why) : ret;
+	return ret < 0 ? ret : import_linear(self, usage, VULKAN_HOST_POINTER, false, why);
 }
 
 static void destroy(struct import_entry *entry) {
@@ -382,16 +407,17 @@ static struct stile_vulkan_image *image_alloc(
 	return self;
 }
 
-/* Make one that nobody knows yet. */
+/* Make one that nobody knows yet, of this kind of memory. */
 static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
-	const struct import_key *key, VkImageUsageFlags usage, struct stile_report *why,
-	struct stile_vulkan_image **out) {
-	struct stile_vulkan_image *self = image_alloc(vulkan, STILE_MEMORY_DMA_BUF, why);
+	VkImageUsageFlags usage, uint32_t memory, struct stile_vulkan_image **out,
+	struct stile_report *why) {
+	struct stile_vulkan_image *self = image_alloc(vulkan, memory, why);
 	if (self == NULL) {
 		return -ENOMEM;
 	}
 	self->image = image;
-	int ret = image_import(self, usage, false, why);
+	int ret = memory == STILE_MEMORY_DMA_BUF ? image_import(self, usage, false, why)
+						 : image_import_host(self, usage, why);
 	if (ret < 0) {
 		image_drop(self);
 		free(self);
@@ -401,7 +427,7 @@ static int image_make(struct stile_vulkan *vulkan, struct stile_image *image,
 		return ret;
 	}
 	self->image = NULL;
-	*out = image_of_entry(import_cache_add(&vulkan->imports, key, &self->entry));
+	*out = self;
 	return 0;
 }
 
@@ -413,7 +439,7 @@ int vulkan_image_adopt(struct stile_vulkan *vulkan, const struct stile_vulkan_ow
 	}
 	self->format = format;
 	self->handle = own->image;
-	self->memories[0] = own->memory;
+	self->memories[0].handle = own->memory;
 	import_cache_hold(&vulkan->imports, &self->entry);
 	*out = self;
 	return 0;
@@ -428,7 +454,15 @@ int vulkan_image_get(struct stile_vulkan *vulkan, struct stile_image *image,
 	if ((vulkan->limits.usage & ~stile_image_get_usage(image)) == 0) {
 		*out = image_of_entry(import_cache_get(&vulkan->imports, &key));
 	}
-	return *out != NULL ? 0 : image_make(vulkan, image, &key, usage, why, out);
+	if (*out != NULL) {
+		return 0;
+	}
+	struct stile_vulkan_image *made;
+	int ret = image_make(vulkan, image, usage, STILE_MEMORY_DMA_BUF, &made, why);
+	if (ret == 0) {
+		*out = image_of_entry(import_cache_add(&vulkan->imports, &key, &made->entry));
+	}
+	return ret;
 }
 
 void vulkan_image_log(struct stile_vulkan *vulkan, const struct stile_image *image,
@@ -450,6 +484,24 @@ int stile_vulkan_import_image(struct stile_vulkan *vulkan, struct stile_image *i
 		report_give(report, &why);
 	}
 	return ret;
+}
+
+int stile_vulkan_import_host_image(struct stile_vulkan *vulkan, struct stile_image *image,
+	VkImageUsageFlags usage, struct stile_report *report, struct stile_vulkan_image **out) {
+	*out = NULL;
+	if (report_begin(report) < 0) {
+		return -EINVAL;
+	}
+	struct stile_report why;
+	int ret = image_make(vulkan, image, usage, STILE_MEMORY_HOST_POINTER, out, &why);
+	if (ret < 0) {
+		vulkan_image_log(vulkan, image, &why);
+		report_give(report, &why);
+		return ret;
+	}
+	/* Its mappings keep the buffers: it cannot wait for their end, and goes with its user. */
+	import_cache_hold(&vulkan->imports, &(*out)->entry);
+	return 0;
 }
 
 int stile_vulkan_check_image(struct stile_vulkan *vulkan, struct stile_image *image,
@@ -481,10 +533,15 @@ VkFormat stile_vulkan_image_get_format(const struct stile_vulkan_image *image) {
 	return image->format;
 }
 
-static VkImageMemoryBarrier image_barrier(const struct stile_vulkan_image *image) {
+static VkImageMemoryBarrier image_barrier(
+	const struct stile_vulkan_image *image, uint32_t from, uint32_t to) {
+	/* A host pointer has no owner to take it from. */
+	bool is_owned = from != VK_QUEUE_FAMILY_IGNORED && to != VK_QUEUE_FAMILY_IGNORED;
 	/* Of a disjoint image, COLOR means all planes (7.7.4 Image Layout Transition). */
 	return (VkImageMemoryBarrier){
 		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+		.srcQueueFamilyIndex = is_owned ? from : VK_QUEUE_FAMILY_IGNORED,
+		.dstQueueFamilyIndex = is_owned ? to : VK_QUEUE_FAMILY_IGNORED,
 		.image = image->handle,
 		.subresourceRange = {
 			.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT,
@@ -496,23 +553,37 @@ static VkImageMemoryBarrier image_barrier(const struct stile_vulkan_image *image
 
 VkImageMemoryBarrier stile_vulkan_acquire(
 	const struct stile_vulkan_image *image, VkImageLayout layout, VkAccessFlags access) {
-	VkImageMemoryBarrier barrier = image_barrier(image);
+	VkImageMemoryBarrier barrier =
+		image_barrier(image, image->peer, image->vulkan->info.queue_family);
 	/* Never from UNDEFINED: that would allow the driver to drop what others have drawn. */
 	barrier.oldLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.newLayout = layout;
+	/* The CPU may write after the submission, so that does not make it visible (7.9 Host Write Ordering). */
+	barrier.srcAccessMask =
+		image->peer == VK_QUEUE_FAMILY_IGNORED ? VK_ACCESS_HOST_WRITE_BIT : 0;
 	barrier.dstAccessMask = access;
-	barrier.srcQueueFamilyIndex = image->peer;
-	barrier.dstQueueFamilyIndex = image->vulkan->info.queue_family;
+	return barrier;
+}
+
+VkImageMemoryBarrier stile_vulkan_discard(
+	const struct stile_vulkan_image *image, VkImageLayout layout, VkAccessFlags access) {
+	VkImageMemoryBarrier barrier =
+		image_barrier(image, VK_QUEUE_FAMILY_IGNORED, VK_QUEUE_FAMILY_IGNORED);
+	barrier.oldLayout = VK_IMAGE_LAYOUT_UNDEFINED;
+	barrier.newLayout = layout;
+	barrier.dstAccessMask = access;
 	return barrier;
 }
 
 VkImageMemoryBarrier stile_vulkan_release(
 	const struct stile_vulkan_image *image, VkImageLayout layout, VkAccessFlags access) {
-	VkImageMemoryBarrier barrier = image_barrier(image);
+	VkImageMemoryBarrier barrier =
+		image_barrier(image, image->vulkan->info.queue_family, image->peer);
 	barrier.oldLayout = layout;
 	barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.srcAccessMask = access;
-	barrier.srcQueueFamilyIndex = image->vulkan->info.queue_family;
-	barrier.dstQueueFamilyIndex = image->peer;
+	barrier.dstAccessMask = image->peer == VK_QUEUE_FAMILY_IGNORED
+		? VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT
+		: 0;
 	return barrier;
 }

@@ -8,6 +8,7 @@
 #include <stile/vulkan_memory.h>
 
 #include "src/driver_fd.h"
+#include "src/os.h"
 #include "src/report.h"
 #include "src/vulkan/vulkan.h"
 
@@ -39,6 +40,10 @@ int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_r
 	return ret < 0
 		? ret
 		: vulkan_memory_need(vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
+}
+
+const char *vulkan_memory_name(VkExternalMemoryHandleTypeFlagBits handle_type) {
+	return handle_type == VULKAN_DMA_BUF ? "dma-buf" : "host pointer";
 }
 
 uint32_t stile_vulkan_get_peer_family(const struct stile_vulkan *vulkan, uint32_t memory) {
@@ -83,7 +88,7 @@ static int choose_memory_type(struct stile_vulkan *vulkan, int fd, uint32_t obje
 /* Takes the descriptor over. */
 static int memory_allocate(struct stile_vulkan *vulkan, struct driver_fd fd,
 	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
-	VkDeviceMemory *memory, struct stile_report *why) {
+	struct vulkan_memory *memory, struct stile_report *why) {
 	uint32_t type = 0;
 	int ret = choose_memory_type(vulkan, fd.fd, needs->memoryTypeBits, &type, why);
 	if (ret < 0) {
@@ -103,7 +108,8 @@ static int memory_allocate(struct stile_vulkan *vulkan, struct driver_fd fd,
 		.allocationSize = needs->size,
 		.memoryTypeIndex = type,
 	};
-	VkResult result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, memory);
+	VkResult result =
+		vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &memory->handle);
 	if (result != VK_SUCCESS) {
 		driver_fd_close_after_failure(&fd);
 		return vulkan_refuse(why, "vkAllocateMemory", result);
@@ -124,7 +130,7 @@ int vulkan_memory_check(const struct stile_buffer *buffer, const VkMemoryRequire
 
 int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
 	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
-	VkDeviceMemory *memory, struct stile_report *why) {
+	struct vulkan_memory *memory, struct stile_report *why) {
 	int ret = vulkan_memory_check(buffer, needs, why);
 	if (ret < 0) {
 		return ret;
@@ -139,6 +145,8 @@ int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffe
 	return memory_allocate(vulkan, driver_fd_take(fd), needs, dedicated, memory, why);
 }
 
+/* ---- Host pointers ------------------------------------------------------------------------- */
+
 static uint64_t host_pointer_alignment(const struct stile_vulkan *vulkan) {
 	VkPhysicalDeviceExternalMemoryHostPropertiesEXT host = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT,
@@ -151,28 +159,43 @@ static uint64_t host_pointer_alignment(const struct stile_vulkan *vulkan) {
 	return host.minImportedHostPointerAlignment;
 }
 
-int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64_t mapped,
-	const VkMemoryRequirements *needs, VkDeviceMemory *memory, struct stile_report *why) {
+static int map_all(struct vulkan_memory *memory, struct stile_buffer *buffer, uint64_t *mapped,
+	struct stile_report *why) {
+	uint64_t page = os_page_size();
+	*mapped = (stile_buffer_get_bytes(buffer) + page - 1) / page * page;
+	int ret = stile_buffer_mmap(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &memory->address);
+	if (ret < 0) {
+		return report_refuse(why, ret,
+			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
+			"the buffer cannot be mapped: %s", strerror(-ret));
+	}
+	memory->buffer = buffer;
+	return 0;
+}
+
+/* What is mapped becomes the driver's, too. */
+static int allocate_host(struct stile_vulkan *vulkan, struct vulkan_memory *memory, uint64_t mapped,
+	const VkMemoryRequirements *needs, struct stile_report *why) {
 	uint64_t align = host_pointer_alignment(vulkan);
 	uint64_t bytes = (needs->size + align - 1) & ~(align - 1);
-	if ((uintptr_t)address % align != 0 || bytes > mapped) {
+	if ((uintptr_t)memory->address % align != 0 || bytes > mapped) {
 		return report_refuse(why, -ERANGE, STILE_REASON_BOUNDS, 0, bytes, mapped,
 			"the driver needs %" PRIu64 " bytes from a multiple of %" PRIu64
 			" on, %" PRIu64 " are mapped at %p",
-			bytes, align, mapped, address);
+			bytes, align, mapped, memory->address);
 	}
 	VkMemoryHostPointerPropertiesEXT properties = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT,
 	};
 	VkResult result = vulkan->vk.GetMemoryHostPointerPropertiesEXT(
-		vulkan->info.device, VULKAN_HOST_POINTER, address, &properties);
+		vulkan->info.device, VULKAN_HOST_POINTER, memory->address, &properties);
 	if (result != VK_SUCCESS) {
 		return vulkan_refuse(why, "vkGetMemoryHostPointerPropertiesEXT", result);
 	}
 	VkImportMemoryHostPointerInfoEXT import = {
 		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
 		.handleType = VULKAN_HOST_POINTER,
-		.pHostPointer = address,
+		.pHostPointer = memory->address,
 	};
 	VkMemoryAllocateInfo allocate = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
@@ -184,6 +207,21 @@ int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64
 	if (ret < 0) {
 		return ret;
 	}
-	result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, memory);
+	result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &memory->handle);
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkAllocateMemory", result);
+}
+
+int vulkan_memory_import_host(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
+	const VkMemoryRequirements *needs, struct vulkan_memory *memory, struct stile_report *why) {
+	uint64_t mapped;
+	int ret = map_all(memory, buffer, &mapped, why);
+	return ret < 0 ? ret : allocate_host(vulkan, memory, mapped, needs, why);
+}
+
+void vulkan_memory_free(struct stile_vulkan *vulkan, struct vulkan_memory *memory) {
+	vulkan->vk.FreeMemory(vulkan->info.device, memory->handle, NULL);
+	if (memory->address != NULL) {
+		stile_buffer_munmap(memory->buffer, memory->address);
+	}
+	*memory = (struct vulkan_memory){ .handle = VK_NULL_HANDLE };
 }

@@ -150,6 +150,7 @@ static bool add_layout(struct description *self, const struct stile_format *form
 	struct vulkan_way way = {
 		.tiling = tiling,
 		.is_disjoint = tiling == VK_IMAGE_TILING_LINEAR && layout->plane_count > 1,
+		.handle_type = VULKAN_DMA_BUF,
 	};
 	struct stile_report why;
 	int ret = vulkan_check_format(self->vulkan, &info, vk_format, self->usage, &way, &why);

@@ -246,23 +246,36 @@ int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_r
 /** Is there as much as is needed? 0, or what report_refuse() gave. */
 int vulkan_memory_check(const struct stile_buffer *buffer, const VkMemoryRequirements *needs,
 	struct stile_report *why);
+/** A dma-buf's, or else a host pointer's, for messages. */
+const char *vulkan_memory_name(VkExternalMemoryHandleTypeFlagBits handle_type);
+
+/** What an object of the driver is bound to; all zero: nothing. */
+struct vulkan_memory {
+	VkDeviceMemory handle;
+	/* Of a host pointer: the mapping, and the buffer that it is of, and keeps. */
+	void *address;
+	struct stile_buffer *buffer;
+};
+
 /**
  * The beginning of a buffer as memory for an object of the driver, as large as the object needs. The
- * driver has a descriptor of its own; `dedicated` says for which object, or is NULL.
+ * driver has a descriptor of its own; `dedicated` says for which object, or is NULL. Whatever comes of it is for
+ * vulkan_memory_free().
  */
 int vulkan_memory_import(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
 	const VkMemoryRequirements *needs, const VkMemoryDedicatedAllocateInfo *dedicated,
-	VkDeviceMemory *memory, struct stile_report *why);
-
-/** The same of whole pages that are mapped. They stay mapped as long as the memory is used. */
-int vulkan_memory_import_host(struct stile_vulkan *vulkan, void *address, uint64_t mapped,
-	const VkMemoryRequirements *needs, VkDeviceMemory *memory, struct stile_report *why);
+	struct vulkan_memory *memory, struct stile_report *why);
+/** The same of a mapping. */
+int vulkan_memory_import_host(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
+	const VkMemoryRequirements *needs, struct vulkan_memory *memory, struct stile_report *why);
+void vulkan_memory_free(struct stile_vulkan *vulkan, struct vulkan_memory *memory);
 
 /* modifier.c */
 /** How an image becomes one of Vulkan's. */
 struct vulkan_way {
 	VkImageTiling tiling; /* LINEAR, or explicit: DRM_FORMAT_MODIFIER_EXT */
 	bool is_disjoint;     /* memory is bound to each plane by itself */
+	VkExternalMemoryHandleTypeFlagBits handle_type; /* what memory */
 	/* Found by vulkan_check_format(): */
 	bool is_dedicated_only; /* the driver takes memory only that is the image's alone */
 	bool exports;           /* it gives such memory out, too */
