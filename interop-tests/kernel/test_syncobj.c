@@ -330,6 +330,23 @@ START_TEST(fence_of_a_point_is_the_kernels) {
 }
 END_TEST
 
+/* That the test above can fail. Wrong code: what is over is waited for, and the consumer is held for nothing. */
+START_TEST(fence_of_a_point_is_over_where_its_wait_is_left_out) {
+	struct stile_fence *fence, *stub = stile_fence_get_stub();
+	struct stile_point point = at((uint64_t)_i * 3);
+	int number = 0;
+	struct stile_fence *gate = kernel_fence(&number);
+	ck_assert_int_eq(stile_timeline_submit(timeline, point.value, stub), 0);
+	ck_assert_int_eq(stile_point_get_fence(&point, &fence), 0);
+	ck_assert_int_eq(stile_fence_get_status(fence), 1);
+	ck_assert_int_eq(stile_fence_get_status(gate), 0);
+	ck_assert_int_eq(vgem_signal(vgem, number), 0);
+	stile_fence_unref(gate);
+	stile_fence_unref(fence);
+	stile_fence_unref(stub);
+}
+END_TEST
+
 /* Y-7: only the fence tells. Wrong code: the wait fails, or a fence that was asked for in time says success. */
 START_TEST(error_is_told_by_the_fence_alone) {
 	int sw_sync = kernel_open_sw_sync();
@@ -888,6 +905,7 @@ static void add_tests(TCase *tcase) {
 	tcase_add_test(tcase, fence_of_a_point_is_done_in_parts);
 	tcase_add_test(tcase, syncobj_is_not_advanced);
 	tcase_add_loop_test(tcase, fence_of_a_point_is_the_kernels, 0, 2);
+	tcase_add_loop_test(tcase, fence_of_a_point_is_over_where_its_wait_is_left_out, 0, 2);
 	tcase_add_test(tcase, error_is_told_by_the_fence_alone);
 	tcase_add_test(tcase, fence_of_a_program_is_refused);
 	tcase_add_test(tcase, failed_fence_of_a_program_is_refused);
