@@ -124,6 +124,7 @@ START_TEST(what_needs_an_extension_is_refused_by_its_name) {
 				 adapter, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
 		-EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(why.text, cases[_i].image));
+	ck_assert_ptr_null(strstr(why.text, "_host"));
 	ck_assert_int_eq(stile_vulkan_import_buffer(adapter, stile_image_get_buffer(image, 0),
 				 VK_BUFFER_USAGE_TRANSFER_SRC_BIT, 0, &why, &buffer),
 		-EOPNOTSUPP);
@@ -167,7 +168,7 @@ START_TEST(each_kind_of_memory_has_its_queue_family) {
 }
 END_TEST
 
-/* Wrong code: an entry point called that is not there; a refusal that does not say what would help. */
+/* Wrong code: an entry point called that is not there; a refusal that does not say what would help, or what is there. */
 START_TEST(a_driver_without_dma_bufs_says_what_is_missing) {
 	static const char missing[] = VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME;
 	struct stile_vulkan_info info = own_vulkan_describe(&own);
@@ -182,6 +183,8 @@ START_TEST(a_driver_without_dma_bufs_says_what_is_missing) {
 				 adapter, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why, &imported),
 		-EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(why.text, missing));
+	ck_assert_ptr_nonnull(
+		strstr(why.text, "VK_EXT_external_memory_host: stile_vulkan_import_host_image()"));
 	ck_assert_int_eq(stile_vulkan_check_image(adapter, image, VK_IMAGE_USAGE_SAMPLED_BIT, &why),
 		-EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(why.text, missing));

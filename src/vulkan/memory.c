@@ -37,9 +37,16 @@ int vulkan_memory_need(
 
 int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_report *why) {
 	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
-	return ret < 0
-		? ret
-		: vulkan_memory_need(vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
+	if (ret == 0) {
+		ret = vulkan_memory_need(
+			vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
+	}
+	if (ret < 0 && vulkan_has_extension(vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
+		report_append(why,
+			"; it has VK_EXT_external_memory_host: stile_vulkan_import_host_image(), "
+			"stile_vulkan_import_buffer()");
+	}
+	return ret;
 }
 
 const char *vulkan_memory_name(VkExternalMemoryHandleTypeFlagBits handle_type) {
