@@ -12,6 +12,8 @@ enum { HOP_UPLOAD, HOP_VULKAN, HOP_GLES, HOP_CPU, HOP_COUNT };
 
 enum { EVIDENCE_COUNT = 4 };
 
+enum { REFUSAL = 768 }; /* bytes, as a report has for its text */
+
 /**
  * The main job: a picture goes CPU → swgpu → Vulkan → GLES → CPU. Where GLES cannot have the memory,
  * `refusal` says why, and the CPU reads what Vulkan drew.
@@ -26,8 +28,8 @@ struct job {
 	struct stile_image *c;       /* GLES draws into it, the CPU reads it */
 	struct hop hops[HOP_COUNT];
 	struct evidence evidence[EVIDENCE_COUNT];
-	bool surfaceless;  /* GLES on that platform; set before the job is run */
-	char refusal[256]; /* "": none */
+	bool surfaceless;      /* GLES on that platform; set before the job is run */
+	char refusal[REFUSAL]; /* "": none */
 	struct picture result;
 };
 

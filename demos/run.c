@@ -32,9 +32,9 @@ static int import(struct vulkan_drawer *vulkan, struct gles_drawer *gles, struct
 }
 
 /* GLES cannot have it. A driver's refusal, of which `refusal` tells, is no failure; anything else is. */
-static int take_refusal(int ret, const struct stile_report *why, char refusal[256]) {
+static int take_refusal(int ret, const struct stile_report *why, char refusal[REFUSAL]) {
 	if (ret == -EOPNOTSUPP && why->error == ret) {
-		snprintf(refusal, 256, "%s", why->text);
+		snprintf(refusal, REFUSAL, "%s", why->text);
 		return 0;
 	}
 	if (ret < 0 && why->error < 0) {
@@ -43,7 +43,7 @@ static int take_refusal(int ret, const struct stile_report *why, char refusal[25
 	return ret;
 }
 
-static int init_gles(struct gles_drawer *gles, bool surfaceless, char refusal[256]) {
+static int init_gles(struct gles_drawer *gles, bool surfaceless, char refusal[REFUSAL]) {
 	int ret = surfaceless ? gles_drawer_init_surfaceless(gles) : gles_drawer_init(gles);
 	return take_refusal(ret, &gles->refusal, refusal);
 }
@@ -53,7 +53,7 @@ static int init_gles(struct gles_drawer *gles, bool surfaceless, char refusal[25
 /* What the peer tells. */
 struct answer {
 	int32_t error;
-	char refusal[256];
+	char refusal[REFUSAL];
 	struct hop hop;
 	struct evidence evidence[2];
 };

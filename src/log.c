@@ -10,7 +10,7 @@ void log_print(
 		return;
 	}
 	int before = errno;
-	char text[512];
+	char text[1024];
 	vsnprintf(text, sizeof(text), fmt, args);
 	fn(user, level, text);
 	errno = before;

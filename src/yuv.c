@@ -59,6 +59,6 @@ int yuv_refuse_both(
 	struct stile_report *why, int error, const struct stile_report *why_not_planes) {
 	const struct stile_report whole = *why;
 	return report_refuse(why, error, whole.reason, whole.plane, whole.needed, whole.actual,
-		"%.120s; nor plane %u by itself: %.110s", whole.text, why_not_planes->plane,
+		"%.360s; nor plane %u by itself: %.360s", whole.text, why_not_planes->plane,
 		why_not_planes->text);
 }

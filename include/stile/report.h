@@ -65,7 +65,7 @@ struct stile_report {
 	uint32_t plane;  /**< the plane it is about; 0 if about all */
 	uint64_t needed; /**< the number that was needed, or 0 */
 	uint64_t actual; /**< the number that was found, or 0 */
-	char text[256];  /**< one sentence, with the numbers */
+	char text[768];  /**< one sentence, with the numbers */
 };
 
 STILE_END_DECLS

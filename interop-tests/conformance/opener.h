@@ -12,7 +12,7 @@ struct stile_device;
  */
 
 enum {
-	OPENER_TEXT = 256,
+	OPENER_TEXT = 768,
 	OPENER_MAX = 2, /* devices at a time */
 };
 

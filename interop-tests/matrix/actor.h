@@ -38,7 +38,7 @@ struct painting {
 	/** Nothing is painted before it is opened. */
 	struct gate gate;
 	enum table_way way;
-	char why[256];
+	char why[768];
 
 	/* What the producer needs until the end. */
 	struct stile_image *parts[SHEET_PLANES]; /* as actor_take_apart() makes them */

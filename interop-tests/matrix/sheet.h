@@ -43,7 +43,7 @@ struct sight {
 	enum table_way way;
 	struct yuv_siting siting; /* that was taken for chroma's */
 	float rgba[CARD_PIXELS][4];
-	char why[256];
+	char why[768];
 };
 
 /** Are these its colours? */

@@ -33,7 +33,7 @@ struct table_actor {
 	const char *name;
 	enum table_way takes[TABLE_MAX_FORMATS]; /* by number */
 	bool refuses[TABLE_MAX_FORMATS];
-	char why[2][256]; /* of the first refusal, of RGB and of YUV */
+	char why[2][768]; /* of the first refusal, of RGB and of YUV */
 };
 
 struct table {
