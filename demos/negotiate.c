@@ -179,7 +179,6 @@ static int negotiate(struct negotiation *all) {
 		.ladder = STILE_STEP_LINEAR,
 		.fourccs = fourccs,
 		.fourcc_count = sizeof(fourccs) / sizeof(fourccs[0]),
-		.modifier_name = drmGetFormatModifierName,
 	};
 	struct stile_report why = { .size = sizeof(why) };
 	char *text;

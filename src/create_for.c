@@ -136,7 +136,7 @@ static int try_tranche(struct attempt *attempt, struct stile_pick *pick, struct 
 	const struct stile_tranche *tranche = get_tranche(attempt, pick->tranche);
 	struct stile_device *device = NULL;
 	struct stile_report why;
-	char what[160];
+	char what[320];
 	int ret = find_device(attempt, tranche, &why, &device);
 	if (ret < 0) {
 		snprintf(what, sizeof(what), "tranche %u", pick->tranche);
@@ -145,8 +145,8 @@ static int try_tranche(struct attempt *attempt, struct stile_pick *pick, struct 
 	}
 	for (; pick->choice < tranche->choice_count; pick->choice++) {
 		const struct stile_choice *choice = &tranche->choices[pick->choice];
-		snprintf(what, sizeof(what), "%s of tranche %u",
-			layout_name_choice(attempt->layout, choice).text, pick->tranche);
+		snprintf(what, sizeof(what), "%s of tranche %u", layout_name_choice(choice).text,
+			pick->tranche);
 		ret = create(attempt, device, tranche, choice, &why, out);
 		if (ret == 0) {
 			report_prepend(&attempt->why, what);

@@ -42,8 +42,7 @@ static int check_modifier(
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, limits->modifiers[0],
 		modifier, "modifier %s is not taken here; taken: %s%s",
-		modifier_describe(modifier, NULL).text,
-		modifier_describe(limits->modifiers[0], NULL).text,
+		modifier_describe(modifier).text, modifier_describe(limits->modifiers[0]).text,
 		limits->modifier_count > 1 ? " and others" : "");
 }
 

@@ -220,7 +220,6 @@ static void fill(struct making *making) {
 	const size_t tranches = making->tranche_count + making->copies;
 	making->data = take(making, sizeof(*making->data));
 	*making->data = (struct stile_layout_data){
-		.modifier_name = making->n->want.modifier_name,
 		.party_count = making->n->party_count,
 		.tranches = take(making, tranches * sizeof(struct stile_tranche)),
 	};

@@ -33,15 +33,10 @@ static struct label name_format(uint32_t fourcc) {
 	return label;
 }
 
-static struct modifier_label name_modifier(const struct stile_layout *layout, uint64_t modifier) {
-	return modifier_describe(modifier, layout->data->modifier_name);
-}
-
-struct label layout_name_choice(
-	const struct stile_layout *layout, const struct stile_choice *choice) {
-	struct label label;
-	snprintf(label.text, sizeof(label.text), "%.24s with %.95s",
-		name_format(choice->fourcc).text, name_modifier(layout, choice->modifier).text);
+struct choice_label layout_name_choice(const struct stile_choice *choice) {
+	struct choice_label label;
+	snprintf(label.text, sizeof(label.text), "%.24s with %s", name_format(choice->fourcc).text,
+		modifier_describe(choice->modifier).text);
 	return label;
 }
 
@@ -203,8 +198,8 @@ int stile_layout_describe_rejection(
 		.party = layout_name_party(layout, rejection->party),
 		.offered = layout_name_party(layout, rejection->offered),
 		.format = name_format(rejection->fourcc),
-		.modifier = name_modifier(layout, rejection->modifier),
-		.needed = name_modifier(layout, rejection->needed),
+		.modifier = modifier_describe(rejection->modifier),
+		.needed = modifier_describe(rejection->needed),
 		.alone = rejection->offered == STILE_NO_PARTY,
 	};
 	return say(&words, text, size);
@@ -278,8 +273,8 @@ static void write_needs(const struct stile_constraints *needs, FILE *to) {
 
 static void write_choice(
 	const struct stile_layout *layout, const struct stile_choice *choice, FILE *to) {
-	fprintf(to, "  %s, %u plane%s", layout_name_choice(layout, choice).text,
-		choice->plane_count, choice->plane_count == 1 ? "" : "s");
+	fprintf(to, "  %s, %u plane%s", layout_name_choice(choice).text, choice->plane_count,
+		choice->plane_count == 1 ? "" : "s");
 	if (choice->step == STILE_STEP_LINEAR) {
 		fprintf(to, "; all have better");
 	}
@@ -320,7 +315,7 @@ static size_t write_rejection(const struct stile_layout *layout, size_t index, F
 		is_alike(rejection, stile_layout_get_rejection(layout, next))) {
 		next++;
 	}
-	char text[512];
+	char text[768];
 	stile_layout_describe_rejection(layout, index, text, sizeof(text));
 	fprintf(to, "  %s", text);
 	if (next - index > 1) {

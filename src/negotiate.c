@@ -50,7 +50,7 @@ static size_t find_decisive(const struct negotiation *n) {
 /* Each offer is a rejection, in the same order. */
 static int refuse(
 	const struct negotiation *n, const struct stile_layout *layout, struct stile_report *why) {
-	char reason[192] = "no party names a format", step[128];
+	char reason[640] = "no party names a format", step[128];
 	struct stile_rejection rejection = { .reason = STILE_REASON_FORMAT };
 	layout_describe_step(layout, step, sizeof(step));
 	if (layout->rejection_count > 0) {

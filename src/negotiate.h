@@ -172,7 +172,6 @@ struct refusal ladder_get_obstacle(
 
 /** What a struct stile_layout points to: one piece of memory. */
 struct stile_layout_data {
-	char *(*modifier_name)(uint64_t modifier);
 	uint32_t party_count;
 	uint64_t optional;        /* parties, by bit */
 	const char *const *names; /* of parties */
@@ -193,9 +192,12 @@ struct label {
 
 struct label layout_name_party(const struct stile_layout *layout, uint32_t party);
 struct label layout_name_memory(uint64_t kinds);
+struct choice_label {
+	char text[288];
+};
+
 /** Its format and its modifier. */
-struct label layout_name_choice(
-	const struct stile_layout *layout, const struct stile_choice *choice);
+struct choice_label layout_name_choice(const struct stile_choice *choice);
 
 /** Which step would have done, for a report: ends a sentence. */
 void layout_describe_step(const struct stile_layout *layout, char *text, size_t size);

@@ -6,7 +6,7 @@
 
 #ifndef INFO_HAS_DRM
 void info_look_at_drm(struct info *info) {
-	snprintf(info->nodes_why, sizeof(info->nodes_why), "this Stile was built without libdrm");
+	snprintf(info->nodes_why, sizeof(info->nodes_why), "this Stile was built without DRM");
 }
 
 void info_finish_drm(struct info *info) {

@@ -31,13 +31,6 @@ struct stile_want {
 	 * the order in which the required ones name them. */
 	const uint32_t *fourccs;
 	size_t fourcc_count;
-	/**
-	 * Optional: the name of a modifier for texts, as a new string that is
-	 * given to free(), or NULL. As drmGetFormatModifierName() does it, also
-	 * of those with parameters, whose names Stile does not know. Also called
-	 * by the functions that describe a layout.
-	 */
-	char *(*modifier_name)(uint64_t modifier);
 };
 
 /**

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,8 +18,10 @@
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/image.h"
 
 #define LINEAR DRM_FORMAT_MOD_LINEAR
 #define ROWS STILE_SWGPU_MOD_TILED_ROWS
@@ -306,6 +309,23 @@ START_TEST(a_display_that_cannot_is_refused_with_the_reason) {
 }
 END_TEST
 
+/* Wrong code: only a vendor, or a number; parameters that are cut. */
+START_TEST(parameters_of_a_modifier_that_is_not_listed_are_told) {
+	const struct modifiers_case *one = &modifiers_cases[_i];
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, ROWS);
+	char text[512];
+	image->info.modifier = one->modifier; /* as a kernel's driver makes them */
+	ck_assert_int_eq(stile_egl_check_image(egl, image, &why), -EOPNOTSUPP);
+	snprintf(text, sizeof(text),
+		"the display does not take modifier %s for ABGR8888; it lists 2 others",
+		modifiers_expect(one->modifier).text);
+	ck_assert_str_eq(why.text, text);
+	ck_assert_msg(strstr(why.text, one->part) != NULL, "%s", why.text);
+	ck_assert_int_eq(why.reason, STILE_REASON_MODIFIER);
+	stile_image_unref(image);
+}
+END_TEST
+
 /* Wrong code: another number, or none, or all. */
 START_TEST(as_many_are_kept_as_are_asked_for) {
 	static const struct { int asked, kept; } cases[] = { { -1, 0 }, { 0, 64 }, { 2, 2 } };
@@ -505,6 +525,8 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, the_display_is_told_where_each_plane_is_of_every_format);
 	tcase_add_loop_test(tcase, the_display_is_told_what_is_said_of_colours, 0, 6);
 	tcase_add_test(tcase, what_is_not_listed_is_linear_or_nothing);
+	tcase_add_loop_test(
+		tcase, parameters_of_a_modifier_that_is_not_listed_are_told, 0, MODIFIERS);
 	tcase_add_loop_test(tcase, a_display_that_cannot_is_refused_with_the_reason, 0, 6);
 	tcase_add_loop_test(tcase, a_lost_context_drops_what_is_kept, 0, 2);
 	tcase_add_loop_test(tcase, as_many_are_kept_as_are_asked_for, 0, 3);

@@ -116,7 +116,7 @@ END_TEST
 START_TEST(what_it_was_built_without_is_told) {
 	static const struct {
 		const char *key, *why;
-	} cases[] = { { "drm_why", "libdrm" }, { "gbm_why", "GBM" }, { "vulkan_why", "Vulkan" },
+	} cases[] = { { "drm_why", "DRM" }, { "gbm_why", "GBM" }, { "vulkan_why", "Vulkan" },
 		{ "egl_why", "EGL" } };
 	char sentence[64];
 	snprintf(sentence, sizeof(sentence), "\"this Stile was built without %s\"", cases[_i].why);

@@ -24,7 +24,9 @@
 #include "interop-tests/support/fake_vulkan_memory.h"
 #include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/runner.h"
+#include "src/image.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -695,6 +697,22 @@ START_TEST(a_device_lost_over_a_mapping_drops_what_is_kept) {
 	ck_assert_int_eq(
 		stile_vulkan_import_host_image(vulkan, image, USAGE, &why, &imported), -EIO);
 	ck_assert(fake_gpu_gets_to_objects(2));
+	stile_image_unref(image);
+}
+END_TEST
+
+/* Wrong code: only a vendor, or a number; parameters that are cut. */
+START_TEST(parameters_of_a_modifier_that_is_not_listed_are_told) {
+	const struct modifiers_case *one = &modifiers_cases[_i];
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, ROWS, false);
+	char text[512];
+	image->info.modifier = one->modifier; /* as a kernel's driver makes them */
+	ck_assert_int_eq(stile_vulkan_check_image(vulkan, image, USAGE, &why), -EOPNOTSUPP);
+	snprintf(text, sizeof(text), "the device does not list modifier %s for ABGR8888",
+		modifiers_expect(one->modifier).text);
+	ck_assert_str_eq(why.text, text);
+	ck_assert_msg(strstr(why.text, one->part) != NULL, "%s", why.text);
+	ck_assert_int_eq(why.reason, STILE_REASON_MODIFIER);
 	stile_image_unref(image);
 }
 END_TEST
@@ -1385,6 +1403,8 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, what_cannot_be_exported_is_refused_with_the_reason, 0, 7);
 	tcase_add_test(tcase, each_colour_has_a_conversion_of_its_own);
 	tcase_add_test(tcase, a_party_has_linear_in_one_way_or_the_other);
+	tcase_add_loop_test(
+		tcase, parameters_of_a_modifier_that_is_not_listed_are_told, 0, MODIFIERS);
 	tcase_add_loop_test(
 		tcase, what_the_device_does_not_announce_is_refused_with_the_reason, 0, REFUSALS);
 	tcase_add_loop_test(tcase, an_exported_image_is_as_the_driver_has_it, 0, 6);

@@ -18,6 +18,7 @@
 
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/runner.h"
 #include "src/macros.h"
 
@@ -207,12 +208,12 @@ START_TEST(next_choice_is_taken) {
 	ck_assert_int_eq(report.error, 0);
 	const char text[] =
 		"XRGB8888 with 0x0 (LINEAR) of tranche 0; XRGB8888 with "
-		"0x100000000000001 (Intel X_TILED) of tranche 0: modifier 0x100000000000001 "
-		"(Intel X_TILED) is not taken here";
+		"0x100000000000001 (INTEL X_TILED) of tranche 0: modifier 0x100000000000001 "
+		"(INTEL X_TILED) is not taken here";
 	ck_assert_msg(strncmp(report.text, text, strlen(text)) == 0, "%s", report.text);
 	ck_assert_msg(
 		strstr(heard,
-			"3 image '' not as XRGB8888 with 0x100000000000002 (Intel Y_TILED) of "
+			"3 image '' not as XRGB8888 with 0x100000000000002 (INTEL Y_TILED) of "
 			"tranche 0: modifier 0x1") != NULL,
 		"%s", heard);
 	ck_assert_ptr_null(strstr(heard, "1 image"));
@@ -226,6 +227,31 @@ START_TEST(next_choice_is_taken) {
 		"XRGB8888 with 0xffffffffffffff (INVALID) of tranche 0: the modifier is "
 		"DRM_FORMAT_MOD_INVALID");
 	ck_assert_uint_eq(pick.choice, 3);
+}
+END_TEST
+
+/* Wrong code: parameters left out, or the end of what has them cut: in the report, in the log. */
+START_TEST(parameters_of_a_refused_layout_are_told) {
+	const struct stile_create_for_info info = { .size = sizeof(info),
+		.name = "of thirty-one characters, named" };
+	const uint64_t modifier = modifiers_cases[0].modifier;
+	const struct stile_party_modifier modifiers[] = { MOD(modifier),
+		MOD(DRM_FORMAT_MOD_LINEAR) };
+	const struct stile_party_format formats[] = { { DRM_FORMAT_XRGB8888, modifiers, 2 } };
+	const struct modifiers_text name = modifiers_expect(modifier);
+	char text[768];
+	NEGOTIATE(ALLOCATOR("memory", formats));
+	ck_assert_int_eq(create(&info), 0);
+	snprintf(text, sizeof(text),
+		"XRGB8888 with 0x0 (LINEAR) of tranche 0; XRGB8888 with %s of tranche 0: "
+		"modifier %s is not taken here; taken: 0x0 (LINEAR) and others",
+		name.text, name.text);
+	ck_assert_str_eq(report.text, text);
+	snprintf(text, sizeof(text),
+		"3 image '%s' not as XRGB8888 with %s of tranche 0: modifier %s is not taken "
+		"here; taken: 0x0 (LINEAR) and others\n",
+		info.name, name.text, name.text);
+	ck_assert_str_eq(heard, text);
 }
 END_TEST
 
@@ -460,6 +486,7 @@ static Suite *suite(void) {
 	tcase_add_test(tc, extent_may_come_late);
 	tcase_add_test(tc, copy_has_an_image_on_each_side);
 	tcase_add_test(tc, next_choice_is_taken);
+	tcase_add_test(tc, parameters_of_a_refused_layout_are_told);
 	tcase_add_test(tc, next_tranche_is_taken);
 	tcase_add_test(tc, first_refusal_has_the_numbers);
 	tcase_add_test(tc, limits_are_those_of_all);

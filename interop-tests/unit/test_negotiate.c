@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xf86drm.h>
+
+#include <drm_fourcc.h>
 
 #include <stile/buffer.h>
 #include <stile/format.h>
@@ -13,6 +14,7 @@
 
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/ledger.h"
+#include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/runner.h"
 #include "src/macros.h"
 #include "src/os.h"
@@ -112,7 +114,6 @@ static void setup(void) {
 		.width = 1920,
 		.height = 1080,
 		.ladder = STILE_STEP_LINEAR,
-		.modifier_name = drmGetFormatModifierName,
 	};
 	layout = (struct stile_layout){ .size = sizeof(layout) };
 	report = (struct stile_report){ .size = sizeof(report) };
@@ -337,7 +338,7 @@ START_TEST(unsaid_is_refused_unless_its_meaning_is_said) {
 	ck_assert_int_eq(choice(0, 0)->step, STILE_STEP_DIRECT);
 	expect_refusal(NEGOTIATE(PARTY("a", xrgb_x), silent), STILE_REASON_MODIFIER, LINEAR,
 		X_TILED,
-		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); a offered 0x100000000000001 (Intel X_TILED)");
+		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); a offered 0x100000000000001 (INTEL X_TILED)");
 }
 END_TEST
 
@@ -351,7 +352,7 @@ START_TEST(external_only_is_told_or_refused) {
 	struct stile_party egl = PARTY_WITH("EGL", xrgb_y_external, .needs = &reads);
 	const struct stile_party draw = PARTY_WITH("draw", xrgb_y, .needs = &draws);
 	static const char text[] =
-		"EGL takes XRGB8888 with 0x100000000000002 (Intel Y_TILED) as an external texture only, and needs more";
+		"EGL takes XRGB8888 with 0x100000000000002 (INTEL Y_TILED) as an external texture only, and needs more";
 	ck_assert_int_eq(NEGOTIATE(draw, egl), 0);
 	ck_assert_uint_eq(choice(0, 0)->external_only, 2);
 	egl.flags = STILE_PARTY_NEEDS_TEXTURE_2D;
@@ -402,7 +403,7 @@ START_TEST(plane_count_is_that_of_who_says) {
 	ck_assert_int_eq(NEGOTIATE(unsaid), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 1);
 	expect_refusal(NEGOTIATE(unsaid, two, one), STILE_REASON_PLANE_COUNT, 1, 2,
-		"one has 1 plane for XRGB8888 with 0x100000000000004 (Intel Y_TILED_CCS), others have 2");
+		"one has 1 plane for XRGB8888 with 0x100000000000004 (INTEL Y_TILED_CCS), others have 2");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", nv12_linear)), 0);
 	ck_assert_uint_eq(choice(0, 0)->plane_count, 2);
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear)), 0);
@@ -422,7 +423,7 @@ START_TEST(extents_have_limits) {
 	const struct stile_party draw = PARTY("draw", xrgb_x);
 	expect_refusal(NEGOTIATE(draw, PARTY_WITH("small", xrgb_x, .needs = &small)),
 		STILE_REASON_EXTENT, 1919, 1920,
-		"small takes at most 1919 pixels across of XRGB8888 with 0x100000000000001 (Intel X_TILED), and 1920 are wanted");
+		"small takes at most 1919 pixels across of XRGB8888 with 0x100000000000001 (INTEL X_TILED), and 1920 are wanted");
 	expect_refusal(NEGOTIATE(draw, PARTY("low", xrgb_x_small)), STILE_REASON_EXTENT, 1079, 1080,
 		"low takes at most 1079 pixels down of");
 	ck_assert_int_eq(NEGOTIATE(draw, PARTY_WITH("enough", xrgb_x, .needs = &enough)), 0);
@@ -687,7 +688,7 @@ END_TEST
 START_TEST(step_that_is_not_allowed_is_told) {
 	expect_refusal(NEGOTIATE(camera(), screen(), gpu()), STILE_REASON_MODIFIER, Y_TILED,
 		X_TILED,
-		"screen takes XRGB8888 only with 0x100000000000002 (Intel Y_TILED); camera offered 0x100000000000001 (Intel X_TILED); "
+		"screen takes XRGB8888 only with 0x100000000000002 (INTEL Y_TILED); camera offered 0x100000000000001 (INTEL X_TILED); "
 		"a blit by gpu would do, 16588800 bytes a frame");
 	ck_assert_int_eq(layout.step, STILE_STEP_BLIT);
 	ck_assert_uint_eq(layout.copier, 2);
@@ -793,7 +794,7 @@ START_TEST(rejection_is_a_sentence) {
 		STILE_REASON_MODIFIER, LINEAR, Y_TILED, "");
 	memset(name, 'x', sizeof(name) - 1);
 	static const char text[] =
-		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); Vulkan (llvmpipe) offered 0x100000000000002 (Intel Y_TILED)";
+		"KMS plane 33 takes XRGB8888 only with 0x0 (LINEAR); Vulkan (llvmpipe) offered 0x100000000000002 (INTEL Y_TILED)";
 	char found[sizeof(text)], cut[8];
 	ck_assert_int_eq(stile_layout_describe_rejection(&layout, 0, found, sizeof(found)),
 		(int)strlen(text));
@@ -805,13 +806,42 @@ START_TEST(rejection_is_a_sentence) {
 }
 END_TEST
 
-/* Wrong code: a NULL printed; a modifier without a name left out. */
+/* Of AMD's, two names as long as they get. Wrong code: parameters left out; a sentence, or a line of the answer, cut. */
+START_TEST(parameters_of_modifiers_are_told) {
+	static const char draws_it[] =
+		"Vulkan (a graphics card's name, its driver's, and a number)",
+			  shows_it[] = "EGL (a graphics card's name, its driver's, and a number)";
+	const uint64_t one = modifiers_cases[_i].modifier;
+	const uint64_t two = modifiers_cases[0].modifier ^ AMD_FMT_MOD_SET(PIPE, 1);
+	const struct stile_party_modifier takes_one[] = { MOD(one) }, takes_two[] = { MOD(two) };
+	const struct stile_party_format ones[] = { FORMAT(XRGB, takes_one) },
+					twos[] = { FORMAT(XRGB, takes_two) };
+	const struct modifiers_text first = modifiers_expect(one);
+	char sentence[736], text[768], *whole;
+	snprintf(sentence, sizeof(sentence), "%s takes XRGB8888 only with %s; %s offered %s",
+		shows_it, modifiers_expect(two).text, draws_it, first.text);
+	snprintf(text, sizeof(text), "%s; no copy would do", sentence);
+	expect_refusal(NEGOTIATE(PARTY(draws_it, ones), PARTY(shows_it, twos)),
+		STILE_REASON_MODIFIER, two, one, text);
+
+	ck_assert_int_eq(stile_layout_describe(&layout, &whole), 0);
+	snprintf(text, sizeof(text), "\n  %s\n", sentence);
+	ck_assert_msg(strstr(whole, text) != NULL, "%s", whole);
+	free(whole);
+	ck_assert_int_eq(NEGOTIATE(PARTY("a", ones), PARTY("b", ones)), 0);
+	ck_assert_int_eq(stile_layout_describe(&layout, &whole), 0);
+	snprintf(text, sizeof(text), "\n  XRGB8888 with %s, 1 plane\n", first.text);
+	ck_assert_msg(strstr(whole, text) != NULL, "%s", whole);
+	free(whole);
+}
+END_TEST
+
+/* Wrong code: a NULL printed; a number without a name left out. */
 START_TEST(names_may_be_missing) {
-	want.modifier_name = NULL;
 	expect_refusal(NEGOTIATE(PARTY(NULL, xrgb_y), PARTY(NULL, xrgb_tiled),
 			       PARTY(NULL, xrgb_x_and_linear)),
 		STILE_REASON_MODIFIER, X_TILED, Y_TILED,
-		"party 2 takes XRGB8888 only with 0x100000000000001 (Intel X_TILED) and 1 other; party 0 offered 0x100000000000002 (Intel Y_TILED)");
+		"party 2 takes XRGB8888 only with 0x100000000000001 (INTEL X_TILED) and 1 other; party 0 offered 0x100000000000002 (INTEL Y_TILED)");
 	ck_assert_int_eq(NEGOTIATE(PARTY("a", unknown_linear), PARTY("b", xrgb_x)), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(report.text, "b does not take 4321;"));
 	expect_refusal(NEGOTIATE(((struct stile_party){ .size = sizeof(struct stile_party) })),
@@ -824,13 +854,13 @@ static const char compositor[] =
 	"tranche 0: EGL, KMS plane 33 (optional)\n"
 	"  device 226:0, scan-out; dma-buf of EGL; waiting: sync_file, CPU\n"
 	"  needs: pitch a multiple of 256\n"
-	"  XRGB8888 with 0x100000000000001 (Intel X_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000001 (INTEL X_TILED), 1 plane\n"
 	"tranche 1: EGL\n"
 	"  device 226:128; dma-buf of EGL; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000002 (Intel Y_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000002 (INTEL Y_TILED), 1 plane\n"
 	"  XRGB8888 with 0x0 (LINEAR), 1 plane; all have better\n"
 	"left out:\n"
-	"  KMS plane 33 takes XRGB8888 only with 0x100000000000001 (Intel X_TILED); EGL offered 0x100000000000002 (Intel Y_TILED); the same for 1 more of its layouts (in tranche 1)\n"
+	"  KMS plane 33 takes XRGB8888 only with 0x100000000000001 (INTEL X_TILED); EGL offered 0x100000000000002 (INTEL Y_TILED); the same for 1 more of its layouts (in tranche 1)\n"
 	"  EGL does not take ARGB8888; KMS plane 33 offered it with 0x0 (LINEAR)\n";
 
 /* Wrong code: lines of another tranche; needs of nothing; a multiple of 1 called one. */
@@ -859,13 +889,13 @@ static const char copied[] =
 	"1920 x 1080: a blit by gpu, 16588800 bytes a frame\n"
 	"from: camera, gpu (optional)\n"
 	"  device 226:129; dma-buf of camera; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000001 (Intel X_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000001 (INTEL X_TILED), 1 plane\n"
 	"to: screen, gpu (optional)\n"
 	"  device 226:0, scan-out; dma-buf of screen; waiting: sync_file, CPU\n"
-	"  XRGB8888 with 0x100000000000002 (Intel Y_TILED), 1 plane\n"
+	"  XRGB8888 with 0x100000000000002 (INTEL Y_TILED), 1 plane\n"
 	"left out:\n"
-	"  screen takes XRGB8888 only with 0x100000000000002 (Intel Y_TILED); camera offered 0x100000000000001 (Intel X_TILED)\n"
-	"  camera takes XRGB8888 only with 0x100000000000001 (Intel X_TILED); screen offered 0x100000000000002 (Intel Y_TILED)\n";
+	"  screen takes XRGB8888 only with 0x100000000000002 (INTEL Y_TILED); camera offered 0x100000000000001 (INTEL X_TILED)\n"
+	"  camera takes XRGB8888 only with 0x100000000000001 (INTEL X_TILED); screen offered 0x100000000000002 (INTEL Y_TILED)\n";
 
 START_TEST(copy_can_be_read) {
 	char *text;
@@ -1129,6 +1159,7 @@ static Suite *suite(void) {
 	TCase *words = ledger_tcase_create("words");
 	tcase_add_checked_fixture(words, setup, teardown);
 	tcase_add_test(words, rejection_is_a_sentence);
+	tcase_add_loop_test(words, parameters_of_modifiers_are_told, 0, MODIFIERS);
 	tcase_add_test(words, names_may_be_missing);
 	tcase_add_test(words, whole_answer_can_be_read);
 	tcase_add_test(words, copy_can_be_read);

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xf86drm.h>
 #include <xf86drmMode.h>
 
 #include "src/drm/kms.h"
@@ -60,7 +59,7 @@ static int check_layout(const struct stile_drm_kms *kms, const struct stile_imag
 			DRM_FORMAT_MOD_LINEAR, info->modifier,
 			"the driver cannot be told modifier %s (no DRM_CAP_ADDFB2_MODIFIERS): only "
 			"LINEAR is safe without",
-			modifier_describe(info->modifier, drmGetFormatModifierName).text);
+			modifier_describe(info->modifier).text);
 	}
 	bool format;
 	if (!kms->has_primary_plane || is_taken(kms, info, &format)) {
@@ -72,7 +71,7 @@ static int check_layout(const struct stile_drm_kms *kms, const struct stile_imag
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
 		"no plane of the device takes modifier %s for %s",
-		modifier_describe(info->modifier, drmGetFormatModifierName).text, name);
+		modifier_describe(info->modifier).text, name);
 }
 
 /* KMS takes offsets of 32 bits: what does not fit would be cut, and mean other memory. */
@@ -106,7 +105,7 @@ static int refuse_layout(const struct stile_image_info *info, int error, struct 
 		"drmModeAddFB2 of %u x %u %s, modifier %s, %u plane%s, the first with pitch %u and "
 		"offset %" PRIu64 ": %s",
 		info->width, info->height, stile_format_get(info->fourcc)->name,
-		modifier_describe(info->modifier, drmGetFormatModifierName).text, info->plane_count,
+		modifier_describe(info->modifier).text, info->plane_count,
 		PLURAL(info->plane_count), info->planes[0].pitch, info->planes[0].offset,
 		strerror(-error));
 }

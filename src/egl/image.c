@@ -86,8 +86,8 @@ static int check_modifier(
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, info->modifier,
 		"the display does not take modifier %s for %s; it lists %u other%s",
-		modifier_describe(info->modifier, NULL).text, stile_format_get(info->fourcc)->name,
-		count, PLURAL(count));
+		modifier_describe(info->modifier).text, stile_format_get(info->fourcc)->name, count,
+		PLURAL(count));
 }
 
 /* EGL takes offsets and pitches as int: what does not fit would be cut, and mean other memory. */

@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
-#include <xf86drm.h>
-
 #include "src/abi.h"
 #include "src/gbm/gbm.h"
 #include "src/macros.h"
@@ -59,7 +57,7 @@ static int filter(struct gbm_device *gbm, uint32_t fourcc, uint32_t flags, uint6
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_MODIFIER, 0, 0, first,
 			"GBM (%s) takes %s with none of %zu modifier%s, of which the first is %s",
 			gbm_device_get_backend_name(gbm), format->name, *count, PLURAL(*count),
-			modifier_describe(first, drmGetFormatModifierName).text);
+			modifier_describe(first).text);
 	}
 	*count = left;
 	return 0;

@@ -15,8 +15,6 @@
 
 #include <stile/dmabuf.h>
 
-#include <xf86drm.h>
-
 #include "src/format.h"
 #include "src/gbm/gbm.h"
 #include "src/log.h"
@@ -77,10 +75,9 @@ static int check_bo(
 	}
 	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, info->modifier, modifier,
 		"GBM made %d plane%s of modifier %s where %s was asked for", planes, PLURAL(planes),
-		modifier_describe(modifier, drmGetFormatModifierName).text,
-		info->modifier == DRM_FORMAT_MOD_LINEAR
-			? "one that is linear"
-			: modifier_describe(info->modifier, drmGetFormatModifierName).text);
+		modifier_describe(modifier).text,
+		info->modifier == DRM_FORMAT_MOD_LINEAR ? "one that is linear"
+							: modifier_describe(info->modifier).text);
 }
 
 /* On success info has planes, whose descriptors are the caller's, and keep the memory. */

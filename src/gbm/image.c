@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <xf86drm.h>
-
 #include "src/gbm/gbm.h"
 #include "src/macros.h"
 #include "src/modifier.h"
@@ -38,7 +36,7 @@ static int find_modifier(
 			return report_refuse(why, -EINVAL, STILE_REASON_MODIFIER, 0,
 				DRM_FORMAT_MOD_LINEAR, *modifier,
 				"the gbm_bo is said to be linear, and its modifier is %s",
-				modifier_describe(*modifier, drmGetFormatModifierName).text);
+				modifier_describe(*modifier).text);
 		}
 	}
 	if (*modifier == DRM_FORMAT_MOD_INVALID) {
@@ -138,7 +136,7 @@ static int check_bo(
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, modifier,
 			"GBM made %u x %u pixels of 0x%08x, %d plane%s, modifier %s of the image",
 			gbm_bo_get_width(bo), gbm_bo_get_height(bo), gbm_bo_get_format(bo), count,
-			PLURAL(count), modifier_describe(modifier, drmGetFormatModifierName).text);
+			PLURAL(count), modifier_describe(modifier).text);
 	}
 	for (int i = 0; i < count; i++) {
 		const struct stile_image_plane *plane = &info->planes[i];

@@ -68,13 +68,13 @@ int vulkan_way_check(struct stile_vulkan *vulkan, const struct stile_image_info 
 	if (ret < 0) {
 		return report_refuse(why, ret, STILE_REASON_MODIFIER, 0, 0, info->modifier,
 			"the device does not list modifier %s for %s",
-			modifier_describe(info->modifier, NULL).text, name);
+			modifier_describe(info->modifier).text, name);
 	}
 	if (abilities.plane_count != info->plane_count) {
 		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_PLANE_COUNT, 0,
 			abilities.plane_count, info->plane_count,
 			"the device has %s with modifier %s in %u plane%s, the image has %u", name,
-			modifier_describe(info->modifier, NULL).text, abilities.plane_count,
+			modifier_describe(info->modifier).text, abilities.plane_count,
 			PLURAL(abilities.plane_count), info->plane_count);
 	}
 	/* Of a format that the device has not got at all, this says too little. */
