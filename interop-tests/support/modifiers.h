@@ -17,7 +17,10 @@ struct modifiers_text {
 	char text[288];
 };
 
-/** "0x300000000606014 (NVIDIA BLOCK_LINEAR_2D,...)": what the libdrm that is there makes of one, nothing cut. */
+/**
+ * "0x800000000000051 (ARM BLOCK_SIZE=16x16,MODE=YTR|SPARSE)": what the libdrm that is there makes of one, nothing
+ * cut; of NVIDIA's case, what Stile does.
+ */
 struct modifiers_text modifiers_expect(uint64_t modifier);
 
 #endif

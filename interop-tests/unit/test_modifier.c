@@ -75,11 +75,14 @@ START_TEST(parameters_are_named) {
 END_TEST
 
 /*
- * Wrong code: a field of NVIDIA's, which are named here, of other bits or in other words than libdrm's; anything cut.
- * Nobody's have other names: libdrm calls them NONE, and has none for nearly all of AMD's that have no known version.
+ * Wrong code: anything cut. NVIDIA's are named here, so that libdrm may change its words. Nobody's have other names:
+ * libdrm calls them NONE, and has none for nearly all of AMD's that have no known version.
  */
 START_TEST(any_number_has_the_name_that_libdrm_has) {
 	uint64_t state = runner_seed() + (uint64_t)_i;
+	if (_i == DRM_FORMAT_MOD_VENDOR_NVIDIA) {
+		return;
+	}
 	for (int i = 0; i < 4096; i++) {
 		uint64_t modifier = (uint64_t)_i << 56 | runner_random(&state) >> 8;
 		if (_i == DRM_FORMAT_MOD_VENDOR_AMD) {
