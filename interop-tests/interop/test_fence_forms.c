@@ -10,9 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <stile/access.h>
 #include <stile/carrier.h>
+#include <stile/check.h>
 #include <stile/device.h>
 #include <stile/egl_sync.h>
+#include <stile/image.h>
 #include <stile/timeline.h>
 #include <stile/vulkan_sync.h>
 #include <stile/wait.h>
@@ -68,6 +71,7 @@ enum producer {
 	PROGRAM, /* a fence that a program signals */
 	KERNEL,  /* one that the kernel has */
 	QUEUE,   /* of work of the Vulkan queue */
+	GL,      /* of work of GL */
 };
 
 struct gate {
@@ -83,6 +87,9 @@ static void gate_close(struct gate *gate, enum producer producer) {
 		gate->fence = plain_fence_create();
 	} else if (producer == KERNEL) {
 		gate->fence = kernels_fence(device, &gate->leaf);
+	} else if (producer == GL) {
+		fake_egl_hold();
+		ck_assert_int_eq(stile_egl_fence_create(egl, &gate->fence), 0);
 	} else {
 		gate->hold = fake_vulkan_timeline(fake);
 		fake_vulkan_promise(gate->hold, 1);
@@ -101,6 +108,8 @@ static void gate_open(struct gate *gate, int error) {
 		stile_fence_signal(gate->fence);
 	} else if (gate->producer == KERNEL) {
 		fake_sync_file_signal(gate->leaf, error != 0 ? error : 1, 1);
+	} else if (gate->producer == GL) {
+		fake_egl_let_go();
 	} else {
 		fake_vulkan_signal(fake, gate->hold, 1);
 	}
@@ -441,6 +450,83 @@ START_TEST(without_its_wait_the_consumer_is_done_before_the_producer) {
 }
 END_TEST
 
+/* ---- Accesses -------------------------------------------------------------------------------- */
+
+/* Of an image that the producer writes to, with its fence among those to wait for. */
+static struct stile_image *access_begin(struct gate *gate, struct stile_access *access) {
+	const struct stile_image_info info = {
+		.size = sizeof(info),
+		.width = 16,
+		.height = 16,
+		.fourcc = DRM_FORMAT_ABGR8888,
+		.usage = STILE_USAGE_READ | STILE_USAGE_WRITE,
+	};
+	struct stile_access_info use = { .size = sizeof(use), .usage = STILE_USAGE_WRITE };
+	struct stile_image *image;
+	ck_assert_int_eq(stile_image_create(device, &info, &image), 0);
+	ck_assert_int_eq(stile_access_begin(image, &use, access), 0);
+	ck_assert_int_eq(stile_access_end(access, gate->fence), 0);
+	use.usage = STILE_USAGE_READ;
+	ck_assert_int_eq(stile_access_begin(image, &use, access), 0);
+	ck_assert_uint_eq(access->count, 1);
+	return image;
+}
+
+static void check_access(const struct row *row) {
+	struct stile_access access;
+	struct gate gate;
+	struct trip trip;
+	gate_close(&gate, row->producer);
+	struct stile_image *image = access_begin(&gate, &access);
+	trip_begin(&trip, access.fences[0]);
+	ck_assert_msg(row->cross(&trip) == 0, "%s", row->form);
+	ck_assert_int_eq(trip.to.kind, row->to);
+	/* Here it would be said that nobody has waited: the ledger hears it. */
+	ck_assert_int_eq(stile_access_end(&access, trip.out), 0);
+	gate_open(&gate, 0);
+	ck_assert_int_eq(plain_fence_finish(trip.out), 1);
+	stile_image_unref(image);
+	trip_finish(&trip);
+}
+
+/*
+ * Wrong code: an adapter that has a queue wait for a fence, and does not say so (stile_access_note_wait()): in debug
+ * builds, an access that was used as it should be is then complained of.
+ */
+START_TEST(who_gives_the_fences_of_an_access_to_an_api_has_waited) {
+	static const struct row on_its_own_display = { "work of GL, after its own", cross_gl, GL,
+		STILE_PATH_HANDLE, STILE_PATH_HANDLE, false, false };
+	const struct row *row = _i < ROWS ? &rows[_i] : &on_its_own_display;
+	if (!row->blocks) {
+		check_access(row);
+	}
+}
+END_TEST
+
+/* The test above can fail: what is given to nobody is told. */
+START_TEST(who_gives_the_fences_of_an_access_to_nobody_is_told) {
+	struct stile_access access;
+	struct gate gate;
+	ledger_expect_complaint("nobody has waited for fence");
+	gate_close(&gate, PROGRAM);
+	struct stile_image *image = access_begin(&gate, &access);
+	ck_assert_int_eq(stile_access_end(&access, NULL), 0);
+	gate_open(&gate, 0);
+	stile_image_unref(image);
+}
+END_TEST
+
+static bool was_checked;
+
+static void check_on(void) {
+	was_checked = stile_check_is_enabled();
+	stile_check_enable(true);
+}
+
+static void check_as_before(void) {
+	stile_check_enable(was_checked);
+}
+
 /* ---- The table ------------------------------------------------------------------------------- */
 
 static const char *path_name(enum stile_path_kind kind) {
@@ -487,6 +573,13 @@ static Suite *make_suite(void) {
 		tcase, without_its_wait_the_consumer_is_done_before_the_producer, 0, ROWS);
 	tcase_add_test(tcase, documentation_has_the_table);
 	suite_add_tcase(suite, tcase);
+	TCase *accesses = ledger_tcase_create("accesses");
+	tcase_add_checked_fixture(accesses, set_up, tear_down);
+	tcase_add_checked_fixture(accesses, check_on, check_as_before);
+	tcase_add_loop_test(
+		accesses, who_gives_the_fences_of_an_access_to_an_api_has_waited, 0, ROWS + 1);
+	tcase_add_test(accesses, who_gives_the_fences_of_an_access_to_nobody_is_told);
+	suite_add_tcase(suite, accesses);
 	return suite;
 }
 

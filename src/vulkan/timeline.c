@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <stile/access.h>
 #include <stile/timeline.h>
 #include <stile/vulkan_sync.h>
 
@@ -79,7 +80,11 @@ static int timeline_signal(struct stile_timeline *timeline, uint64_t value) {
 static int timeline_submit(
 	struct stile_timeline *timeline, uint64_t value, struct stile_fence *fence) {
 	const struct vulkan_timeline *self = timeline_of(timeline);
-	return vulkan_lane_submit(self->vulkan, self->lane, value, fence);
+	int ret = vulkan_lane_submit(self->vulkan, self->lane, value, fence);
+	if (ret == 0) {
+		stile_access_note_wait(fence);
+	}
+	return ret;
 }
 
 static int timeline_create_fence(
