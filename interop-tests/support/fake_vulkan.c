@@ -471,6 +471,30 @@ static VKAPI_ATTR void VKAPI_CALL get_properties(
 	}
 }
 
+static bool has_drm(const struct fake_vulkan_memory_traits *memory) {
+	return memory != NULL && (memory->drm || memory->node != 0 || memory->primary != 0);
+}
+
+static void get_nodes(
+	const struct fake_vulkan_memory_traits *memory, VkPhysicalDeviceDrmPropertiesEXT *drm) {
+	fake_require_rule(has_drm(memory), "vkGetPhysicalDeviceProperties2",
+		"VUID-VkPhysicalDeviceProperties2-pNext-pNext");
+	/* Of a node that it has not, the numbers mean nothing. */
+	const dev_t nobodys = makedev(99, 99);
+	dev_t render = memory->node != 0 ? memory->node : nobodys,
+	      primary = memory->primary != 0 ? memory->primary : nobodys;
+	*drm = (VkPhysicalDeviceDrmPropertiesEXT){
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRM_PROPERTIES_EXT,
+		.pNext = drm->pNext,
+		.hasRender = memory->node != 0,
+		.renderMajor = major(render),
+		.renderMinor = minor(render),
+		.hasPrimary = memory->primary != 0,
+		.primaryMajor = major(primary),
+		.primaryMinor = minor(primary),
+	};
+}
+
 static VKAPI_ATTR void VKAPI_CALL get_properties2(
 	VkPhysicalDevice physical_device, VkPhysicalDeviceProperties2 *properties) {
 	const struct fake_vulkan *fake = (const struct fake_vulkan *)physical_device;
@@ -479,16 +503,14 @@ static VKAPI_ATTR void VKAPI_CALL get_properties2(
 		if (at->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES) {
 			VkPhysicalDeviceIDProperties *id = (void *)at;
 			memset(id->deviceUUID, fake->traits.uuid, VK_UUID_SIZE);
-			memset(id->driverUUID, fake->traits.uuid, VK_UUID_SIZE);
+			memset(id->driverUUID, fake->traits.uuid ^ fake->traits.driver,
+				VK_UUID_SIZE);
 		} else if (at->sType ==
 			VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT) {
 			VkPhysicalDeviceExternalMemoryHostPropertiesEXT *host = (void *)at;
 			host->minImportedHostPointerAlignment = FAKE_VULKAN_HOST_ALIGN;
 		} else if (at->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRM_PROPERTIES_EXT) {
-			VkPhysicalDeviceDrmPropertiesEXT *drm = (void *)at;
-			drm->hasRender = VK_TRUE;
-			drm->renderMajor = major(fake->traits.memory->node);
-			drm->renderMinor = minor(fake->traits.memory->node);
+			get_nodes(fake->traits.memory, (void *)at);
 		}
 	}
 }
@@ -496,14 +518,17 @@ static VKAPI_ATTR void VKAPI_CALL get_properties2(
 static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice physical_device,
 	const char *layer, uint32_t *count, VkExtensionProperties *extensions) {
 	struct fake_vulkan *fake = (struct fake_vulkan *)physical_device;
-	const struct fake_vulkan_memory_traits *memory = fake->traits.memory;
 	VkResult result = fake_vulkan_enter(fake, "vkEnumerateDeviceExtensionProperties");
 	(void)layer;
-	*count = memory != NULL && memory->node != 0;
-	if (extensions != NULL && *count > 0) {
-		extensions[0] = (VkExtensionProperties){
-			.extensionName = VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME,
-		};
+	static const VkExtensionProperties all[] = {
+		{ .extensionName = VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME },
+		{ .extensionName = VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME },
+		{ .extensionName = VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME },
+		{ .extensionName = VK_KHR_SWAPCHAIN_EXTENSION_NAME },
+	};
+	*count = has_drm(fake->traits.memory) ? 4 : 2;
+	if (extensions != NULL) {
+		memcpy(extensions, all, *count * sizeof(all[0]));
 	}
 	return fake_vulkan_leave(result);
 }

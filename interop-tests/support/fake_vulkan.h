@@ -19,6 +19,7 @@ struct fake_vulkan_traits {
 	bool loses_exported; /* of what was imported, what is pending, as Mesa 26.1's lavapipe */
 	bool spins;          /* in a wait for several, as lavapipe */
 	uint8_t uuid;        /* of device and driver */
+	uint8_t driver;      /* what the driver's differs by */
 	bool shares_no_timelines;
 	VkExternalSemaphoreFeatureFlags lacks; /* IMPORTABLE or EXPORTABLE, of semaphores */
 	const struct fake_vulkan_memory_traits *memory; /* NULL: it has no images */

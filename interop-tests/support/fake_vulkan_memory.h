@@ -38,6 +38,8 @@ struct fake_vulkan_memory_traits {
 	uint32_t fd_types;      /* memory types of dma-bufs; objects take 1 and 2 */
 	uint32_t max_dimension; /* VkPhysicalDeviceLimits.maxImageDimension2D */
 	dev_t node;             /* for rendering; 0: none */
+	dev_t primary;          /* the other one; 0: none */
+	bool drm;               /* VK_EXT_physical_device_drm, though there is neither */
 	VkPhysicalDeviceType type;
 	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
 	VkExternalMemoryFeatureFlags host; /* of host pointers, for buffers; layouts have theirs */
