@@ -68,11 +68,7 @@ static EGLDisplay get_display(void) {
 	return is_current ? display : has_others ? (EGLDisplay)&has_others : EGL_NO_DISPLAY;
 }
 
-static const char *query(EGLDisplay of, EGLint name) {
-	(void)of;
-	if (name == EGL_VERSION) {
-		return traits.version != NULL ? traits.version : "1.5 fake";
-	}
+static const char *get_extensions(void) {
 	if (traits.extensions != NULL) {
 		return traits.extensions;
 	}
@@ -80,6 +76,65 @@ static const char *query(EGLDisplay of, EGLint name) {
 				      "EGL_EXT_image_dma_buf_import_modifiers"
 				    : "EGL_EXT_image_dma_buf_import "
 				      "EGL_EXT_image_dma_buf_import_modifiers";
+}
+
+static const char *query(EGLDisplay of, EGLint name) {
+	if (of == EGL_NO_DISPLAY) {
+		return traits.device == NULL ? NULL : traits.device->client;
+	}
+	return name == EGL_VERSION   ? (traits.version != NULL ? traits.version : "1.5 fake")
+		: name == EGL_VENDOR ? traits.vendor
+				     : get_extensions();
+}
+
+static const char *get_driver_name(EGLDisplay of) {
+	(void)of;
+	if (strstr(get_extensions(), "EGL_MESA_query_driver") == NULL) {
+		fake_gpu_complain("eglGetDisplayDriverName without EGL_MESA_query_driver");
+	}
+	return traits.driver;
+}
+
+/* ---- The device behind it -------------------------------------------------------------------- */
+
+static void check_device(const char *call) {
+	const char *client = traits.device == NULL ? NULL : traits.device->client;
+	if (client == NULL ||
+		(strcmp(client, "EGL_EXT_device_base") != 0 &&
+			strcmp(client, "EGL_EXT_device_query") != 0)) {
+		fake_gpu_complain("%s without EGL_EXT_device_query", call);
+	}
+}
+
+static EGLBoolean query_display(EGLDisplay of, EGLint name, EGLAttrib *value) {
+	(void)of;
+	check_device("eglQueryDisplayAttribEXT");
+	if (name == EGL_DEVICE_EXT) {
+		*value = traits.device->unknown ? 0 : (EGLAttrib)traits.device;
+	}
+	return name == EGL_DEVICE_EXT;
+}
+
+static const char *query_device(EGLDeviceEXT of, EGLint name) {
+	const struct fake_egl_device *device = of;
+	check_device("eglQueryDeviceStringEXT");
+	if (device == NULL) {
+		fake_gpu_complain("eglQueryDeviceStringEXT of no device");
+		return NULL;
+	}
+	if (name == EGL_EXTENSIONS) {
+		return device->extensions;
+	}
+	bool is_render = name == EGL_DRM_RENDER_NODE_FILE_EXT;
+	const char *needed = is_render ? "EGL_EXT_device_drm_render_node" : "EGL_EXT_device_drm";
+	const char *at = strstr(device->extensions, needed);
+	while (at != NULL && at[strlen(needed)] != ' ' && at[strlen(needed)] != '\0') {
+		at = strstr(at + 1, needed);
+	}
+	if (at == NULL) {
+		fake_gpu_complain("eglQueryDeviceStringEXT of 0x%x without %s", name, needed);
+	}
+	return is_render ? device->render : device->primary;
 }
 
 /* ---- Syncs ----------------------------------------------------------------------------------- */
@@ -417,6 +472,11 @@ static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLu
 		}
 		n += room == 0 || n < room;
 	}
+	if (traits.lists_invalid && n < room) {
+		modifiers[n] = DRM_FORMAT_MOD_INVALID;
+		external_only[n] = EGL_FALSE;
+	}
+	n += traits.lists_invalid && (room == 0 || n < room);
 	*count = n + (room == 0 && n > 0 && traits.overcounts);
 	fake_gpu_unlock();
 	return EGL_TRUE;
@@ -548,8 +608,11 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "eglDupNativeFenceFDANDROID", (stile_egl_proc)dup_native },
 		{ "eglGetCurrentContext", (stile_egl_proc)get_context },
 		{ "eglGetCurrentDisplay", (stile_egl_proc)get_display },
+		{ "eglGetDisplayDriverName", (stile_egl_proc)get_driver_name },
 		{ "eglGetError", (stile_egl_proc)tell_error },
 		{ "eglGetSyncAttrib", (stile_egl_proc)get_attrib },
+		{ "eglQueryDeviceStringEXT", (stile_egl_proc)query_device },
+		{ "eglQueryDisplayAttribEXT", (stile_egl_proc)query_display },
 		{ "eglQueryDmaBufFormatsEXT", (stile_egl_proc)list_formats },
 		{ "eglQueryDmaBufModifiersEXT", (stile_egl_proc)list_modifiers },
 		{ "eglQueryString", (stile_egl_proc)query },

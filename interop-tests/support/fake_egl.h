@@ -24,17 +24,28 @@ struct fake_egl_layout {
 	bool external_only;
 };
 
+/** What it says of the device behind it. */
+struct fake_egl_device {
+	const char *client; /* extensions without a display; NULL: not even that there are none */
+	const char *extensions;       /* the device's own */
+	const char *render, *primary; /* paths of its nodes; NULL: it has none */
+	bool unknown;                 /* the display does not say which one it is */
+};
+
 struct fake_egl_traits {
 	bool native_fences;
-	bool native_lies; /* they are over before the work is */
-	bool waits_block; /* eglWaitSync() holds up the calling thread, as llvmpipe's */
-	bool dups_block;  /* eglDupNativeFenceFDANDROID() does */
-	bool overcounts;  /* it counts more layouts of a format than it tells, as Mesa's */
-	bool semaphores;  /* GL_EXT_semaphore_fd */
-	bool is_old;      /* GL ES 2 */
-	uint8_t uuid;     /* of device and driver, as fake_vulkan.h has it */
-	uint8_t others;   /* devices that come before that one */
+	bool native_lies;   /* they are over before the work is */
+	bool waits_block;   /* eglWaitSync() holds up the calling thread, as llvmpipe's */
+	bool dups_block;    /* eglDupNativeFenceFDANDROID() does */
+	bool overcounts;    /* it counts more layouts of a format than it tells, as Mesa's */
+	bool semaphores;    /* GL_EXT_semaphore_fd */
+	bool is_old;        /* GL ES 2 */
+	uint8_t uuid;       /* of device and driver, as fake_vulkan.h has it */
+	uint8_t others;     /* devices that come before that one */
+	bool lists_invalid; /* with each layout of a format, one that has no name */
 	const struct fake_egl_layout *layouts; /* NULL: none */
+	const struct fake_egl_device *device;  /* NULL: there is nothing to ask for it */
+	const char *driver, *vendor;           /* NULL: it does not say */
 	const char *version, *extensions;      /* NULL: as the others say */
 	const char *lacks;                     /* an entry point; NULL: none */
 };
