@@ -589,6 +589,67 @@ static EGLBoolean destroy_image(EGLDisplay of, EGLImage image) {
 	return EGL_TRUE;
 }
 
+/* ---- Images of the application's ------------------------------------------------------------- */
+
+static void check_exports(const char *call) {
+	if (strstr(get_extensions(), "EGL_MESA_image_dma_buf_export") == NULL) {
+		fake_gpu_complain("%s without EGL_MESA_image_dma_buf_export", call);
+	}
+}
+
+static EGLBoolean query_own_image(EGLDisplay of, EGLImage image, EGLint *fourcc,
+	EGLint *plane_count, EGLuint64KHR *modifiers) {
+	const struct fake_egl_own_image *own = image;
+	(void)of;
+	bool fails = enter("eglExportDMABUFImageQueryMESA");
+	check_exports("eglExportDMABUFImageQueryMESA");
+	if (!fails && fourcc != NULL) {
+		*fourcc = own->fourcc;
+	}
+	if (!fails && plane_count != NULL) {
+		*plane_count = own->plane_count;
+	}
+	for (EGLint i = 0; !fails && modifiers != NULL && i < own->plane_count; i++) {
+		modifiers[i] = own->modifiers[i];
+	}
+	fake_gpu_unlock();
+	return !fails;
+}
+
+/* New descriptors, or none. */
+static bool dup_all(const struct fake_egl_own_image *own, int *fds) {
+	bool done = true;
+	for (EGLint i = 0; i < own->plane_count; i++) {
+		fds[i] = done && own->fds[i] >= 0 ? fcntl(own->fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+		done = done && (fds[i] >= 0) == (own->fds[i] >= 0);
+	}
+	for (EGLint i = 0; i < own->plane_count && !done; i++) {
+		if (fds[i] >= 0) {
+			close(fds[i]);
+		}
+		fds[i] = -1;
+	}
+	return done;
+}
+
+static EGLBoolean export_own_image(
+	EGLDisplay of, EGLImage image, int *fds, EGLint *pitches, EGLint *offsets) {
+	const struct fake_egl_own_image *own = image;
+	(void)of;
+	bool fails = enter("eglExportDMABUFImageMESA");
+	check_exports("eglExportDMABUFImageMESA");
+	if (!fails && !dup_all(own, fds)) {
+		last_error = EGL_BAD_ALLOC;
+		fails = true;
+	}
+	for (EGLint i = 0; i < own->plane_count && !fails; i++) {
+		pitches[i] = own->pitches[i];
+		offsets[i] = own->offsets[i];
+	}
+	fake_gpu_unlock();
+	return !fails;
+}
+
 /* For all else that is asked for. */
 static EGLBoolean have_nothing(void) {
 	return EGL_FALSE;
@@ -606,6 +667,8 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "eglDestroyImage", (stile_egl_proc)destroy_image },
 		{ "eglDestroySync", (stile_egl_proc)destroy_sync },
 		{ "eglDupNativeFenceFDANDROID", (stile_egl_proc)dup_native },
+		{ "eglExportDMABUFImageMESA", (stile_egl_proc)export_own_image },
+		{ "eglExportDMABUFImageQueryMESA", (stile_egl_proc)query_own_image },
 		{ "eglGetCurrentContext", (stile_egl_proc)get_context },
 		{ "eglGetCurrentDisplay", (stile_egl_proc)get_display },
 		{ "eglGetDisplayDriverName", (stile_egl_proc)get_driver_name },

@@ -82,6 +82,14 @@ struct fake_egl_seen {
 
 struct fake_egl_seen fake_egl_look(EGLImage image);
 
+/** An EGLImage of the application's own is the address of what the display says of it. */
+struct fake_egl_own_image {
+	EGLint fourcc, plane_count;
+	EGLuint64KHR modifiers[4];
+	int fds[4]; /* borrowed; -1: it gives none of this plane */
+	EGLint pitches[4], offsets[4];
+};
+
 /** What the last wait or signal of a GL semaphore was for. */
 struct fake_egl_textures {
 	uint32_t count;
