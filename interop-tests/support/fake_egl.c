@@ -9,6 +9,7 @@
 
 #include <drm_fourcc.h>
 
+#include "interop-tests/support/fake_egl_display.h"
 #include "interop-tests/support/fake_sync_file.h"
 #include "interop-tests/support/runner.h"
 
@@ -22,19 +23,16 @@ struct sync {
 static const int64_t forever = INT64_MAX;
 
 /* All below is under the fakes' lock. */
-static struct fake_egl_traits traits;
-static struct fake_queue *queue;
+struct fake_egl_state fake_egl;
 static struct fake_payload *hold;
 static bool lost;
 static struct sync *unflushed; /* the last one */
-static bool is_signal_unflushed;
-static struct fake_egl_textures last_textures;
 static _Thread_local EGLint last_error = EGL_SUCCESS;
 static _Thread_local bool is_current;
 static _Thread_local bool has_others; /* a context of another display is */
 
-static const EGLDisplay display = (EGLDisplay)&traits;
-static const EGLContext context = (EGLContext)&queue;
+static const EGLDisplay display = (EGLDisplay)&fake_egl.traits;
+static const EGLContext context = (EGLContext)&fake_egl.queue;
 
 static struct sync *sync_of(EGLSync sync) {
 	return sync;
@@ -69,21 +67,23 @@ static EGLDisplay get_display(void) {
 }
 
 static const char *get_extensions(void) {
-	if (traits.extensions != NULL) {
-		return traits.extensions;
+	if (fake_egl.traits.extensions != NULL) {
+		return fake_egl.traits.extensions;
 	}
-	return traits.native_fences ? "EGL_EXT_image_dma_buf_import EGL_ANDROID_native_fence_sync "
-				      "EGL_EXT_image_dma_buf_import_modifiers"
-				    : "EGL_EXT_image_dma_buf_import "
-				      "EGL_EXT_image_dma_buf_import_modifiers";
+	return fake_egl.traits.native_fences
+		? "EGL_EXT_image_dma_buf_import EGL_ANDROID_native_fence_sync "
+		  "EGL_EXT_image_dma_buf_import_modifiers"
+		: "EGL_EXT_image_dma_buf_import "
+		  "EGL_EXT_image_dma_buf_import_modifiers";
 }
 
 static const char *query(EGLDisplay of, EGLint name) {
 	if (of == EGL_NO_DISPLAY) {
-		return traits.device == NULL ? NULL : traits.device->client;
+		return fake_egl.traits.device == NULL ? NULL : fake_egl.traits.device->client;
 	}
-	return name == EGL_VERSION   ? (traits.version != NULL ? traits.version : "1.5 fake")
-		: name == EGL_VENDOR ? traits.vendor
+	return name == EGL_VERSION
+		? (fake_egl.traits.version != NULL ? fake_egl.traits.version : "1.5 fake")
+		: name == EGL_VENDOR ? fake_egl.traits.vendor
 				     : get_extensions();
 }
 
@@ -92,13 +92,13 @@ static const char *get_driver_name(EGLDisplay of) {
 	if (strstr(get_extensions(), "EGL_MESA_query_driver") == NULL) {
 		fake_gpu_complain("eglGetDisplayDriverName without EGL_MESA_query_driver");
 	}
-	return traits.driver;
+	return fake_egl.traits.driver;
 }
 
 /* ---- The device behind it -------------------------------------------------------------------- */
 
 static void check_device(const char *call) {
-	const char *client = traits.device == NULL ? NULL : traits.device->client;
+	const char *client = fake_egl.traits.device == NULL ? NULL : fake_egl.traits.device->client;
 	if (client == NULL ||
 		(strcmp(client, "EGL_EXT_device_base") != 0 &&
 			strcmp(client, "EGL_EXT_device_query") != 0)) {
@@ -110,7 +110,7 @@ static EGLBoolean query_display(EGLDisplay of, EGLint name, EGLAttrib *value) {
 	(void)of;
 	check_device("eglQueryDisplayAttribEXT");
 	if (name == EGL_DEVICE_EXT) {
-		*value = traits.device->unknown ? 0 : (EGLAttrib)traits.device;
+		*value = fake_egl.traits.device->unknown ? 0 : (EGLAttrib)fake_egl.traits.device;
 	}
 	return name == EGL_DEVICE_EXT;
 }
@@ -155,7 +155,7 @@ static struct sync *sync_create(EGLenum type, int fd) {
 			.signals = { { .payload = payload, .value = 1 } },
 			.signal_count = 1,
 		};
-		fake_queue_submit(queue, &batch);
+		fake_queue_submit(fake_egl.queue, &batch);
 		unflushed = sync;
 	}
 	fake_gpu_count(1);
@@ -166,7 +166,7 @@ static bool sync_is_over(const struct sync *sync) {
 	return sync->payload != NULL ? sync->payload->value == 1 : fake_fd_is_over(sync->fd);
 }
 
-static void check_current(const char *call) {
+void fake_egl_check_current(const char *call) {
 	if (!is_current) {
 		fake_gpu_complain("%s without a current context", call);
 	}
@@ -175,7 +175,7 @@ static void check_current(const char *call) {
 static EGLSync create_sync(EGLDisplay of, EGLenum type, const EGLAttrib *attributes) {
 	(void)of;
 	(void)attributes;
-	check_current("eglCreateSync");
+	fake_egl_check_current("eglCreateSync");
 	struct sync *sync = enter("eglCreateSync") ? NULL : sync_create(type, -1);
 	fake_gpu_unlock();
 	return sync;
@@ -184,7 +184,7 @@ static EGLSync create_sync(EGLDisplay of, EGLenum type, const EGLAttrib *attribu
 static EGLSyncKHR create_sync_khr(EGLDisplay of, EGLenum type, const EGLint *attributes) {
 	(void)of;
 	int fd = attributes == NULL ? -1 : attributes[1];
-	check_current("eglCreateSyncKHR");
+	fake_egl_check_current("eglCreateSyncKHR");
 	struct sync *sync = enter("eglCreateSyncKHR") ? NULL : sync_create(type, fd);
 	fake_gpu_unlock();
 	return sync;
@@ -239,12 +239,12 @@ static EGLBoolean server_wait(EGLDisplay of, EGLSync handle, EGLint flags) {
 	(void)of;
 	(void)flags;
 	const struct sync *sync = sync_of(handle);
-	check_current("eglWaitSync");
+	fake_egl_check_current("eglWaitSync");
 	if (enter("eglWaitSync")) {
 		fake_gpu_unlock();
 		return EGL_FALSE;
 	}
-	while (traits.waits_block && !sync_is_over(sync)) {
+	while (fake_egl.traits.waits_block && !sync_is_over(sync)) {
 		fake_gpu_set_blocked(true);
 		fake_gpu_sleep(forever);
 	}
@@ -253,7 +253,7 @@ static EGLBoolean server_wait(EGLDisplay of, EGLSync handle, EGLint flags) {
 	batch.waits[0] = sync->payload != NULL
 		? (struct fake_op){ .payload = sync->payload, .value = 1 }
 		: (struct fake_op){ .fd = fcntl(sync->fd, F_DUPFD_CLOEXEC, 0) };
-	fake_queue_submit(queue, &batch);
+	fake_queue_submit(fake_egl.queue, &batch);
 	fake_gpu_unlock();
 	return EGL_TRUE;
 }
@@ -263,7 +263,7 @@ static EGLint dup_native(EGLDisplay of, EGLSync handle) {
 	const struct sync *sync = sync_of(handle);
 	int fd = -1;
 	bool fails = enter("eglDupNativeFenceFDANDROID");
-	while (!fails && traits.dups_block && !sync_is_over(sync)) {
+	while (!fails && fake_egl.traits.dups_block && !sync_is_over(sync)) {
 		fake_gpu_set_blocked(true);
 		fake_gpu_sleep(forever);
 	}
@@ -275,7 +275,7 @@ static EGLint dup_native(EGLDisplay of, EGLSync handle) {
 	} else if (!fails) {
 		bool over = sync_is_over(sync);
 		fd = over ? -1 : fake_payload_get_sync_file(sync->payload, 1);
-		if (over || traits.native_lies) {
+		if (over || fake_egl.traits.native_lies) {
 			int lie = fake_sync_file_create(1);
 			fake_sync_file_signal(fake_sync_file_first_leaf(lie), 1, 1);
 			if (fd >= 0) {
@@ -293,136 +293,7 @@ static void flush(void) {
 	if (unflushed != NULL) {
 		unflushed->flushed = true;
 	}
-	is_signal_unflushed = false;
-	fake_gpu_unlock();
-}
-
-/* ---- GL's semaphores ------------------------------------------------------------------------- */
-
-enum { SEMAPHORES = 8 };
-
-static struct fake_payload *semaphores[SEMAPHORES]; /* by name, from 1 */
-static unsigned names;
-static unsigned gl_error;
-
-static unsigned tell_gl_error(void) {
-	unsigned error = gl_error;
-	gl_error = 0;
-	return error;
-}
-
-enum { VERSION = 0x1F02, NUM_EXTENSIONS = 0x821D, OPAQUE_FD = 0x9586, NUM_DEVICE_UUIDS = 0x9596 };
-
-static void get_integer(unsigned name, int *data) {
-	*data = name == NUM_EXTENSIONS     ? 1 + traits.semaphores
-		: name == NUM_DEVICE_UUIDS ? 1 + traits.others
-					   : 0;
-}
-
-static const unsigned char *get_string(unsigned name) {
-	const char *version = traits.is_old ? "OpenGL ES 2.0 fake" : "OpenGL ES 3.0 fake";
-	return (const unsigned char *)(name == VERSION ? version : "");
-}
-
-static const unsigned char *get_string_at(unsigned name, unsigned at) {
-	(void)name;
-	if (traits.is_old) {
-		fake_gpu_complain("glGetStringi of GL ES 2");
-	}
-	return (const unsigned char *)(at == 0 ? "GL_EXT_fake" : "GL_EXT_semaphore_fd");
-}
-
-static void get_bytes(unsigned name, unsigned char *data) {
-	(void)name;
-	memset(data, traits.uuid, 16);
-}
-
-static void get_bytes_at(unsigned name, unsigned at, unsigned char *data) {
-	(void)name;
-	memset(data, at < traits.others ? 0xee : traits.uuid, 16);
-}
-
-static void gen_semaphores(int count, unsigned *out) {
-	check_current("glGenSemaphoresEXT");
-	fake_gpu_lock();
-	for (int i = 0; i < count; i++) {
-		out[i] = ++names;
-		fake_gpu_count(1);
-	}
-	fake_gpu_unlock();
-}
-
-static void delete_semaphores(int count, const unsigned *given) {
-	check_current("glDeleteSemaphoresEXT");
-	fake_gpu_lock();
-	for (int i = 0; i < count; i++) {
-		if (semaphores[given[i]] != NULL) {
-			fake_payload_unref(semaphores[given[i]]);
-			semaphores[given[i]] = NULL;
-		}
-		fake_gpu_count(-1);
-	}
-	fake_gpu_unlock();
-}
-
-static void import_semaphore(unsigned name, unsigned type, int fd) {
-	struct fake_payload *payload = NULL;
-	check_current("glImportSemaphoreFdEXT");
-	if (type != OPAQUE_FD) {
-		fake_gpu_complain("glImportSemaphoreFdEXT of type 0x%x", type);
-	}
-	int code = 0x0502;
-	fake_gpu_lock();
-	if (!fake_gpu_fails("glImportSemaphoreFdEXT", &code)) {
-		payload = fake_payload_import(fd);
-	}
-	if (payload != NULL) {
-		close(fd);
-		semaphores[name] = payload;
-	} else {
-		gl_error = (unsigned)code;
-		fake_gpu_import_failed(fd);
-	}
-	fake_gpu_unlock();
-}
-
-static void wait_semaphore(unsigned name, unsigned buffer_count, const unsigned *buffers,
-	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
-	(void)buffer_count;
-	(void)buffers;
-	check_current("glWaitSemaphoreEXT");
-	fake_gpu_lock();
-	last_textures = (struct fake_egl_textures){ texture_count, textures, layouts };
-	struct fake_payload *payload = semaphores[name];
-	if (payload->signals <= payload->waits) {
-		fake_gpu_complain("GL waits for a semaphore that nothing signals");
-	}
-	struct fake_batch batch = {
-		.waits = { { .payload = payload, .value = ++payload->waits } },
-		.wait_count = 1,
-	};
-	fake_queue_submit(queue, &batch);
-	fake_gpu_unlock();
-}
-
-static void signal_semaphore(unsigned name, unsigned buffer_count, const unsigned *buffers,
-	unsigned texture_count, const unsigned *textures, const unsigned *layouts) {
-	(void)buffer_count;
-	(void)buffers;
-	check_current("glSignalSemaphoreEXT");
-	fake_gpu_lock();
-	last_textures = (struct fake_egl_textures){ texture_count, textures, layouts };
-	is_signal_unflushed = true;
-	struct fake_payload *payload = semaphores[name];
-	if (payload->signals > payload->waits) {
-		fake_gpu_complain("GL signals a semaphore twice");
-	}
-	payload->submitted = ++payload->signals;
-	struct fake_batch batch = {
-		.signals = { { .payload = payload, .value = payload->signals } },
-		.signal_count = 1,
-	};
-	fake_queue_submit(queue, &batch);
+	fake_egl.is_signal_unflushed = false;
 	fake_gpu_unlock();
 }
 
@@ -440,8 +311,8 @@ static EGLBoolean list_formats(EGLDisplay of, EGLint room, EGLint *formats, EGLi
 		fake_gpu_unlock();
 		return EGL_FALSE;
 	}
-	for (const struct fake_egl_layout *at = traits.layouts; at != NULL && at->fourcc != 0;
-		at++) {
+	for (const struct fake_egl_layout *at = fake_egl.traits.layouts;
+		at != NULL && at->fourcc != 0; at++) {
 		if (at->fourcc != last && n < room) {
 			formats[n] = (EGLint)at->fourcc;
 		}
@@ -461,8 +332,8 @@ static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLu
 		fake_gpu_unlock();
 		return EGL_FALSE;
 	}
-	for (const struct fake_egl_layout *at = traits.layouts; at != NULL && at->fourcc != 0;
-		at++) {
+	for (const struct fake_egl_layout *at = fake_egl.traits.layouts;
+		at != NULL && at->fourcc != 0; at++) {
 		if (at->fourcc != (uint32_t)fourcc || at->modifier == DRM_FORMAT_MOD_INVALID) {
 			continue;
 		}
@@ -472,12 +343,12 @@ static EGLBoolean list_modifiers(EGLDisplay of, EGLint fourcc, EGLint room, EGLu
 		}
 		n += room == 0 || n < room;
 	}
-	if (traits.lists_invalid && n < room) {
+	if (fake_egl.traits.lists_invalid && n < room) {
 		modifiers[n] = DRM_FORMAT_MOD_INVALID;
 		external_only[n] = EGL_FALSE;
 	}
-	n += traits.lists_invalid && (room == 0 || n < room);
-	*count = n + (room == 0 && n > 0 && traits.overcounts);
+	n += fake_egl.traits.lists_invalid && (room == 0 || n < room);
+	*count = n + (room == 0 && n > 0 && fake_egl.traits.overcounts);
 	fake_gpu_unlock();
 	return EGL_TRUE;
 }
@@ -490,7 +361,7 @@ static EGLAttrib find_attribute(const EGLAttrib *attributes, EGLAttrib name) {
 }
 
 static bool is_listed(uint32_t fourcc, uint64_t modifier) {
-	const struct fake_egl_layout *at = traits.layouts;
+	const struct fake_egl_layout *at = fake_egl.traits.layouts;
 	while (at != NULL && at->fourcc != 0 &&
 		(at->fourcc != fourcc ||
 			(at->modifier != modifier &&
@@ -680,20 +551,9 @@ static stile_egl_proc get_proc(const char *name) {
 		{ "eglQueryDmaBufModifiersEXT", (stile_egl_proc)list_modifiers },
 		{ "eglQueryString", (stile_egl_proc)query },
 		{ "eglWaitSync", (stile_egl_proc)server_wait },
-		{ "glDeleteSemaphoresEXT", (stile_egl_proc)delete_semaphores },
 		{ "glFlush", (stile_egl_proc)flush },
-		{ "glGenSemaphoresEXT", (stile_egl_proc)gen_semaphores },
-		{ "glGetError", (stile_egl_proc)tell_gl_error },
-		{ "glGetIntegerv", (stile_egl_proc)get_integer },
-		{ "glGetString", (stile_egl_proc)get_string },
-		{ "glGetStringi", (stile_egl_proc)get_string_at },
-		{ "glGetUnsignedBytei_vEXT", (stile_egl_proc)get_bytes_at },
-		{ "glGetUnsignedBytevEXT", (stile_egl_proc)get_bytes },
-		{ "glImportSemaphoreFdEXT", (stile_egl_proc)import_semaphore },
-		{ "glSignalSemaphoreEXT", (stile_egl_proc)signal_semaphore },
-		{ "glWaitSemaphoreEXT", (stile_egl_proc)wait_semaphore },
 	};
-	if (traits.lacks != NULL && strcmp(name, traits.lacks) == 0) {
+	if (fake_egl.traits.lacks != NULL && strcmp(name, fake_egl.traits.lacks) == 0) {
 		return NULL;
 	}
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -701,31 +561,31 @@ static stile_egl_proc get_proc(const char *name) {
 			return known[i].proc;
 		}
 	}
-	return (stile_egl_proc)have_nothing;
+	stile_egl_proc of_gl = fake_gl_find(name);
+	return of_gl == NULL ? (stile_egl_proc)have_nothing : of_gl;
 }
 
 /* ---- The fake -------------------------------------------------------------------------------- */
 
 void fake_egl_create(const struct fake_egl_traits *has) {
-	traits = *has;
+	fake_egl.traits = *has;
 	lost = false;
 	hold = NULL;
 	unflushed = NULL;
-	is_signal_unflushed = false;
+	fake_egl.is_signal_unflushed = false;
 	memset(images, 0, sizeof(images));
-	names = 0;
-	gl_error = 0;
+	fake_gl_begin();
 	is_current = true;
 	last_error = EGL_SUCCESS;
-	queue = fake_queue_create();
+	fake_egl.queue = fake_queue_create();
 }
 
 void fake_egl_destroy(void) {
-	if (is_signal_unflushed) {
+	if (fake_egl.is_signal_unflushed) {
 		fake_gpu_complain("a signal that was not flushed");
 	}
-	fake_queue_destroy(queue);
-	queue = NULL;
+	fake_queue_destroy(fake_egl.queue);
+	fake_egl.queue = NULL;
 	is_current = false;
 }
 
@@ -754,7 +614,7 @@ void fake_egl_hold(void) {
 		.waits = { { .payload = hold, .value = 1 } },
 		.wait_count = 1,
 	};
-	fake_queue_submit(queue, &batch);
+	fake_queue_submit(fake_egl.queue, &batch);
 	fake_gpu_unlock();
 }
 
@@ -768,7 +628,7 @@ void fake_egl_let_go(void) {
 
 bool fake_egl_is_idle(void) {
 	fake_gpu_lock();
-	bool idle = fake_queue_is_idle(queue);
+	bool idle = fake_queue_is_idle(fake_egl.queue);
 	fake_gpu_unlock();
 	return idle;
 }
@@ -783,14 +643,6 @@ bool fake_egl_becomes_idle(void) {
 
 struct fake_egl_seen fake_egl_look(EGLImage image) {
 	return *(const struct fake_egl_seen *)image;
-}
-
-struct fake_egl_textures fake_egl_get_textures(void) {
-	return last_textures;
-}
-
-void fake_egl_set_gl_error(uint32_t error) {
-	gl_error = error;
 }
 
 EGLSync fake_egl_sync(bool reusable) {
