@@ -584,6 +584,7 @@ void fake_egl_destroy(void) {
 	if (fake_egl.is_signal_unflushed) {
 		fake_gpu_complain("a signal that was not flushed");
 	}
+	fake_gl_end();
 	fake_queue_destroy(fake_egl.queue);
 	fake_egl.queue = NULL;
 	is_current = false;

@@ -13,7 +13,7 @@
 #include "interop-tests/support/fake_gpu.h"
 
 /*
- * An EGL display, and GL that does nothing but wait and signal: with native fences, whatever the machine has.
+ * An EGL display, and GL that does nothing but wait, signal and take memory: whatever the machine has.
  * Complaints, failing calls (codes are those of eglGetError()) and the ledger are fake_gpu.h's. One at a time.
  */
 
@@ -47,7 +47,10 @@ struct fake_egl_traits {
 	const struct fake_egl_device *device;  /* NULL: there is nothing to ask for it */
 	const char *driver, *vendor;           /* NULL: it does not say */
 	const char *version, *extensions;      /* NULL: as the others say */
-	const char *lacks;                     /* an entry point; NULL: none */
+	const char *const
+		*gl_extensions; /* beside what the others say, up to a NULL; may be NULL */
+	const char *renderer, *gl_version; /* GL's words; NULL: a fake of GL ES 3 */
+	const char *lacks;                 /* an entry point; NULL: none */
 };
 
 /** With a context that is current for the calling thread. */
@@ -97,6 +100,27 @@ struct fake_egl_textures {
 };
 
 struct fake_egl_textures fake_egl_get_textures(void);
+
+/** What a texture in imported memory is, by all that GL was told. */
+struct fake_egl_texture {
+	bool is_immutable; /* it has got storage */
+	int tiling, alpha; /* GL's numbers */
+	uint32_t format, width, height;
+	uint64_t offset;
+	struct {
+		ino_t file;
+		uint64_t bytes;
+		int is_dedicated;
+	} memory;
+};
+
+struct fake_egl_texture fake_egl_look_at_texture(uint32_t texture);
+/** As the application binds and deletes it. */
+void fake_egl_bind_texture(uint32_t texture);
+uint32_t fake_egl_get_bound(void);
+void fake_egl_delete_texture(uint32_t texture);
+/** The application's question: what GL tells once. */
+uint32_t fake_egl_get_gl_error(void);
 /** An error of the application's is pending in GL. */
 void fake_egl_set_gl_error(uint32_t error);
 

@@ -15,6 +15,7 @@ extern struct fake_egl_state {
 void fake_egl_check_current(const char *call);
 
 void fake_gl_begin(void);
+void fake_gl_end(void);
 /** An entry point of GL's; NULL: it is none of those. */
 stile_egl_proc fake_gl_find(const char *name);
 
