@@ -429,6 +429,18 @@ static struct fake_egl_seen see(const EGLAttrib *attributes) {
 	return seen;
 }
 
+/* NULL, and the call fails: there is none. */
+static struct fake_egl_seen *find_room(void) {
+	for (struct fake_egl_seen *image = images; image < &images[IMAGES]; image++) {
+		if (image->plane_count == 0) {
+			return image;
+		}
+	}
+	fake_gpu_complain("eglCreateImage of more than %d images", IMAGES);
+	last_error = EGL_BAD_ALLOC;
+	return NULL;
+}
+
 static EGLImage create_image(EGLDisplay of, EGLContext with, EGLenum target, EGLClientBuffer buffer,
 	const EGLAttrib *attributes) {
 	(void)of;
@@ -438,12 +450,8 @@ static EGLImage create_image(EGLDisplay of, EGLContext with, EGLenum target, EGL
 		!is_listed(seen.fourcc, seen.modifier) || seen.plane_count == 0) {
 		fake_gpu_complain("eglCreateImage of what it does not list, or of no descriptor");
 	}
-	struct fake_egl_seen *image = fails ? NULL : images;
-	if (!fails) {
-		while (image->plane_count > 0) {
-			image++;
-			runner_require(image < &images[IMAGES], "too many images");
-		}
+	struct fake_egl_seen *image = fails ? NULL : find_room();
+	if (image != NULL) {
 		*image = seen;
 		fake_gpu_count(1);
 	}
@@ -609,14 +617,16 @@ struct stile_egl_info fake_egl_describe(void) {
 void fake_egl_hold(void) {
 	fake_gpu_lock();
 	hold = fake_payload_create();
-	runner_require(hold != NULL, "no memory");
-	hold->submitted = 1;
-	struct fake_batch batch = {
-		.waits = { { .payload = hold, .value = 1 } },
-		.wait_count = 1,
-	};
-	fake_queue_submit(fake_egl.queue, &batch);
+	if (hold != NULL) {
+		hold->submitted = 1;
+		struct fake_batch batch = {
+			.waits = { { .payload = hold, .value = 1 } },
+			.wait_count = 1,
+		};
+		fake_queue_submit(fake_egl.queue, &batch);
+	}
 	fake_gpu_unlock();
+	runner_require(hold != NULL, "no memory");
 }
 
 void fake_egl_let_go(void) {
@@ -649,9 +659,11 @@ struct fake_egl_seen fake_egl_look(EGLImage image) {
 EGLSync fake_egl_sync(bool reusable) {
 	fake_gpu_lock();
 	struct sync *sync = sync_create(reusable ? EGL_SYNC_REUSABLE_KHR : EGL_SYNC_FENCE, -1);
-	runner_require(sync != NULL, "no memory");
-	sync->flushed = true;
+	if (sync != NULL) {
+		sync->flushed = true;
+	}
 	fake_gpu_unlock();
+	runner_require(sync != NULL, "no memory");
 	return sync;
 }
 

@@ -171,7 +171,9 @@ int fake_gpu_take_reused_fd(void) {
 void fake_gpu_import_failed(int fd) {
 	if (closes_failed_imports) {
 		int other = memfd_create("somebody else's", MFD_CLOEXEC);
-		runner_require(other >= 0 && dup3(other, fd, O_CLOEXEC) == fd, "no descriptor");
+		if (other < 0 || dup3(other, fd, O_CLOEXEC) != fd) {
+			fake_gpu_complain("there is no descriptor for somebody else");
+		}
 		close(other);
 		reused_fd = fd;
 	}
@@ -241,8 +243,11 @@ int fake_payload_get_sync_file(struct fake_payload *payload, uint64_t value) {
 	if (value <= payload->value) {
 		return -1;
 	}
+	if (payload->leaf_count == FAKE_LEAVES) {
+		fake_gpu_complain("more than %d sync_files of one payload", FAKE_LEAVES);
+		return -1;
+	}
 	int fd = fake_sync_file_create(1);
-	runner_require(payload->leaf_count < 16, "too many sync_files of one payload");
 	payload->leaves[payload->leaf_count++] =
 		(struct fake_leaf){ .value = value, .leaf = fake_sync_file_first_leaf(fd) };
 	return fd;
@@ -256,8 +261,12 @@ static ino_t get_inode(int fd) {
 int fake_payload_export(struct fake_payload *payload) {
 	/* As lavapipe 25: not CLOEXEC. */
 	int fd = memfd_create("opaque", 0);
-	runner_require(opaque_count < OPAQUE_MAX, "too many opaque descriptors");
 	if (fd < 0) {
+		return -1;
+	}
+	if (opaque_count == OPAQUE_MAX) {
+		fake_gpu_complain("more than %d opaque descriptors", OPAQUE_MAX);
+		close(fd);
 		return -1;
 	}
 	opaque[opaque_count].inode = get_inode(fd);
@@ -394,17 +403,22 @@ void fake_queue_abandon(struct fake_queue *queue) {
 
 void fake_queue_submit(struct fake_queue *queue, const struct fake_batch *batch) {
 	struct pending *pending = all_pending, **at = &queue->first;
-	while (pending->used) {
-		pending++;
-		runner_require(pending < &all_pending[PENDING_MAX], "too many submissions");
-	}
-	*pending = (struct pending){ .batch = *batch, .used = true };
 	for (size_t i = 0; i < batch->wait_count; i++) {
 		op_begin(&batch->waits[i]);
 	}
 	for (size_t i = 0; i < batch->signal_count; i++) {
 		op_begin(&batch->signals[i]);
 	}
+	while (pending < &all_pending[PENDING_MAX] && pending->used) {
+		pending++;
+	}
+	if (pending == &all_pending[PENDING_MAX]) {
+		fake_gpu_complain("more than %d submissions at once", PENDING_MAX);
+		/* Whoever waits for it is not to wait for ever. */
+		batch_execute(batch);
+		return;
+	}
+	*pending = (struct pending){ .batch = *batch, .used = true };
 	while (*at != NULL) {
 		at = &(*at)->next;
 	}

@@ -50,6 +50,10 @@ bool fake_gpu_fails(const char *call, int *code);
 void fake_gpu_exempt(bool exempt);
 /** The driver will not import a descriptor. */
 void fake_gpu_import_failed(int fd);
+/*
+ * Also what the fake itself cannot do: an assertion that fails in a call of the driver's would leave locks behind, the
+ * fakes' and the library's.
+ */
 void fake_gpu_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** An object is made (1) or destroyed (-1). */
 void fake_gpu_count(int change);
@@ -61,6 +65,8 @@ void fake_gpu_unlock(void);
 void fake_gpu_set_blocked(bool blocked);
 /** Sleep until something may have changed. False: the deadline (CLOCK_MONOTONIC) is over. */
 bool fake_gpu_sleep(int64_t deadline_ns);
+
+enum { FAKE_LEAVES = 16 };
 
 /** What semaphores, fences and syncs are: a counter. A binary one is signalled so often, and waited for so often. */
 struct fake_payload {
@@ -74,7 +80,7 @@ struct fake_payload {
 	struct fake_leaf {
 		uint64_t value;
 		size_t leaf; /* fake_sync_file_signal() */
-	} leaves[16];
+	} leaves[FAKE_LEAVES];
 };
 
 /** NULL: no memory (failing.h). */

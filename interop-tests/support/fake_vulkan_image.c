@@ -4,7 +4,6 @@
 
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_vulkan_device.h"
-#include "interop-tests/support/runner.h"
 
 /* What the specification says of formats. */
 static const struct shape {
@@ -96,13 +95,13 @@ void fake_require_rule(bool kept, const char *call, const char *rule) {
 /* ---- Layouts --------------------------------------------------------------------------------- */
 
 static const struct shape *find_shape(VkFormat format) {
-	const struct shape *shape = shapes;
-	while (shape < &shapes[sizeof(shapes) / sizeof(shapes[0])] && shape->format != format) {
-		shape++;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		if (shapes[i].format == format) {
+			return &shapes[i];
+		}
 	}
-	runner_require(shape < &shapes[sizeof(shapes) / sizeof(shapes[0])],
-		"the fake does not know format %d", format);
-	return shape;
+	fake_gpu_complain("the fake does not know format %d", format);
+	return &shapes[0];
 }
 
 uint32_t fake_vulkan_plane_count(VkFormat format) {
