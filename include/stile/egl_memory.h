@@ -47,8 +47,10 @@ struct stile_device;
  * @retval -EOPNOTSUPP  the context has no GL_EXT_memory_object_fd, it is on another
  *                  device or by another driver than the memory, GL ES has no
  *                  such format or does not say where it has red and blue
- *                  (ARGB8888, XRGB8888), or the driver does not take it
+ *                  (ARGB8888, XRGB8888), or the driver does not take it, for
+ *                  want of memory or whatever else: they say the same
  * @retval -EMFILE  the process has no descriptor left
+ * @retval -EIO     the context is lost
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_egl_import_opaque(struct stile_egl *egl,
@@ -88,6 +90,7 @@ struct stile_egl_own_image {
  *                  its format or modifier
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
+ * @retval -EIO     the context is lost
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_egl_export_image(struct stile_egl *egl,

@@ -298,6 +298,26 @@ START_TEST(any_call_of_the_system_may_fail) {
 }
 END_TEST
 
+/* Wrong code: what was made of a context that is lost kept, or its end called something that this display cannot. */
+START_TEST(a_lost_context_drops_what_is_kept) {
+	static const struct fake_egl_layout listed[] = { { DRM_FORMAT_NV12, LINEAR, false },
+		{ 0, 0, false } };
+	struct stile_image *image, *none;
+	struct stile_egl_image *imported;
+	traits.layouts = listed;
+	restart();
+	ck_assert_int_eq(export(&image), 0);
+	ck_assert_int_eq(stile_egl_import_image(egl, image, &why, &imported), 0);
+	stile_egl_image_destroy(imported);
+	ck_assert_int_eq(fake_gpu_objects(), 1);
+	fake_gpu_fail("eglExportDMABUFImageMESA", 1, EGL_CONTEXT_LOST);
+	ck_assert_int_eq(export(&none), -EIO);
+	ck_assert_ptr_nonnull(strstr(why.text, "EGL_CONTEXT_LOST"));
+	ck_assert_int_eq(fake_gpu_objects(), 0);
+	stile_image_unref(image);
+}
+END_TEST
+
 static Suite *make_suite(void) {
 	Suite *suite = suite_create("egl_export");
 	TCase *tcase = ledger_tcase_create("exports");
@@ -307,6 +327,7 @@ static Suite *make_suite(void) {
 	tcase_add_test(tcase, a_display_that_does_not_export_is_refused_with_the_reason);
 	tcase_add_loop_test(tcase, any_call_of_the_display_may_fail, 0, 2);
 	tcase_add_test(tcase, any_call_of_the_system_may_fail);
+	tcase_add_test(tcase, a_lost_context_drops_what_is_kept);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -37,9 +37,13 @@ static int load(struct stile_egl *egl, struct export_procs *procs, struct stile_
 
 static int refuse_driver(struct stile_egl *egl, const char *call, struct stile_report *why) {
 	EGLint error = egl->egl.GetError();
-	return report_refuse(why, error == EGL_BAD_ALLOC ? -ENOMEM : -EOPNOTSUPP,
-		STILE_REASON_DRIVER, 0, 0, (uint64_t)error, "%s: %s (0x%x)", call,
-		egl_error_name(error), error);
+	int ret = error == EGL_BAD_ALLOC ? -ENOMEM : -EOPNOTSUPP;
+	if (error == EGL_CONTEXT_LOST) {
+		import_cache_clear(&egl->imports);
+		ret = -EIO;
+	}
+	return report_refuse(why, ret, STILE_REASON_DRIVER, 0, 0, (uint64_t)error, "%s: %s (0x%x)",
+		call, egl_error_name(error), error);
 }
 
 /* An image has one modifier, which is that of all its planes. */

@@ -100,8 +100,10 @@ static int make_texture(const struct gl_procs *gl, const struct stile_opaque_ima
 	gl->DeleteTextures(1, texture);
 	*texture = 0;
 	driver_fd_close_after_failure(&fd);
-	return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0, first,
-		"GL makes no texture of the memory: error 0x%x", first);
+	/* Drivers say OUT_OF_MEMORY of whatever they cannot take, e.g. llvmpipe of Mesa 26. */
+	return report_refuse(why, first == GL_CONTEXT_LOST ? -EIO : -EOPNOTSUPP,
+		STILE_REASON_DRIVER, 0, 0, first, "GL makes no texture of the memory: error 0x%x",
+		first);
 }
 
 static int import_opaque(struct stile_egl *egl, const struct stile_opaque_image *image,
