@@ -67,7 +67,12 @@ void report_prepend(struct stile_report *report, const char *what) {
 }
 
 void report_give(struct stile_report *to, const struct stile_report *from) {
-	if (to != NULL) {
-		abi_copy_out(to, from, sizeof(*from));
+	if (to == NULL) {
+		return;
+	}
+	abi_copy_out(to, from, sizeof(*from));
+	/* A caller of before the text had grown: what it has room for ends there. */
+	if (to->size > offsetof(struct stile_report, text) && to->size < sizeof(*to)) {
+		((char *)to)[to->size - 1] = '\0';
 	}
 }

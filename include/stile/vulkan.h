@@ -356,8 +356,8 @@ STILE_API VkFormat stile_vulkan_image_get_format(
  * @return of all planes, a barrier for vkCmdPipelineBarrier(); its source stage is the one
  *         that the submission's semaphore wait names, so that it comes after
  *         the wait; VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT only where nothing is
- *         waited for; and of stile_vulkan_import_host_image(),
- *         VK_PIPELINE_STAGE_HOST_BIT, too
+ *         waited for. For an image of stile_vulkan_import_host_image(), add
+ *         VK_PIPELINE_STAGE_HOST_BIT
  * @since 0.1
  */
 STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
@@ -366,15 +366,16 @@ STILE_API VkImageMemoryBarrier stile_vulkan_acquire(
 
 /**
  * The barrier to record instead of stile_vulkan_acquire() where nobody needs what
- * is in the image: all of it is drawn anew, or it has just been imported
- * and begins in VK_IMAGE_LAYOUT_UNDEFINED. The driver may drop the content. Never
+ * is in the image any more, since all of it is drawn anew; and as the first one of
+ * all for an image of stile_vulkan_import_host_image(). The driver may drop the
+ * content: never for a frame of somebody else's that is to be read. Never
  * blocks.
  *
  * @param image   borrowed
  * @param layout  the layout that the use needs
  * @param access  what the use does
  * @return of all planes, a barrier for vkCmdPipelineBarrier(); its source stage is
- *         as of stile_vulkan_acquire(), without the CPU's
+ *         as for stile_vulkan_acquire()
  * @since 0.1
  */
 STILE_API VkImageMemoryBarrier stile_vulkan_discard(
@@ -389,7 +390,7 @@ STILE_API VkImageMemoryBarrier stile_vulkan_discard(
  * @param layout  the layout that the use left it in
  * @param access  what the use did
  * @return a barrier for vkCmdPipelineBarrier(); destination stage
- *         VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT; of
+ *         VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT; for an image of
  *         stile_vulkan_import_host_image(), VK_PIPELINE_STAGE_HOST_BIT
  * @since 0.1
  */

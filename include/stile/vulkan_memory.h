@@ -38,7 +38,9 @@ struct stile_vulkan_buffer;
  * the same pointer with one user more, and asks the driver nothing, and what
  * nobody uses any more is kept for that until the buffer goes: as
  * stile_vulkan_import_image() does it. Not so of a mapping, which would keep the
- * buffer: it is made each time.
+ * buffer: it is made each time. To who exports the memory, the driver of a mapping
+ * is the CPU, and it takes ordinary memory only: stile_vulkan_import_host_image()
+ * says more.
  *
  * @param vulkan    borrowed
  * @param buffer    borrowed; a reference is kept until it is destroyed
@@ -59,6 +61,8 @@ struct stile_vulkan_buffer;
  * @retval -EMFILE  the process has no descriptor left
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
+ * @retval -EDEADLK misuse: the caller has the buffer's reservation locked
+ * @retval other    as stile_buffer_mmap()
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_vulkan_import_buffer(
@@ -88,17 +92,24 @@ STILE_API uint32_t stile_vulkan_buffer_get_memory(
  * Make a VkImage of an image's mapping (VK_EXT_external_memory_host), without a
  * copy: for drivers that import no descriptors. It has to be linear, with the
  * pitches that the driver has for this width, and planes where the driver takes
- * them; of YUV each is bound by itself (VK_IMAGE_CREATE_DISJOINT_BIT).
+ * them; of YUV each is bound by itself (VK_IMAGE_CREATE_DISJOINT_BIT). The memory
+ * has to be a program's own or a file's: drivers that draw on the CPU take
+ * whatever is mapped, those of hardware refuse dma-bufs here.
  *
  * What is in the memory is lost once: such a VkImage begins in
  * VK_IMAGE_LAYOUT_UNDEFINED (VUID-VkImageCreateInfo-pNext-01443), nobody owns a
  * pointer whom it could be acquired from, and a barrier from UNDEFINED may drop
- * everything. So the first barrier is stile_vulkan_discard(), and then
- * stile_vulkan_release(), if nothing is drawn; what the CPU, and others who
- * have the memory, write after those were executed, is read by
- * stile_vulkan_acquire() for as long as the VkImage lives. A picture that is
+ * everything. So the first barrier is stile_vulkan_discard(); after it, and what
+ * is drawn, if anything, comes stile_vulkan_release(). What the CPU, and others who
+ * have the memory, write once these were executed, is read behind
+ * stile_vulkan_acquire(), for as long as the VkImage lives. A picture that is
  * there already and has to be kept goes by a VkBuffer, and a copy:
  * stile_vulkan_import_buffer().
+ *
+ * To who exports the memory, the driver is the CPU (P-5): where its mappings are
+ * not coherent with its other users, as a dma-heap's on some machines, each
+ * submission is between stile_buffer_begin_cpu_access(), the image's producer
+ * being done, and stile_buffer_end_cpu_access(), the submission being done.
  *
  * Each import makes a VkImage of its own, and undoes it with its destruction: the
  * mapping would keep what nobody uses. May block as a Vulkan call may.
@@ -115,15 +126,18 @@ STILE_API uint32_t stile_vulkan_buffer_get_memory(
  * @retval -EINVAL  no usage, or report->size is impossible
  * @retval -EACCES  the image came from a read-only descriptor, or its memory is
  *                  sealed against writing
- * @retval -ERANGE  the image is too large for the device, or less is mapped than the
- *                  driver needs, or not where it needs that
- *                  (minImportedHostPointerAlignment)
+ * @retval -ERANGE  the image is too large for the device; or less is mapped than the
+ *                  driver needs, or not at a multiple of
+ *                  minImportedHostPointerAlignment
  * @retval -EOPNOTSUPP  VK_EXT_external_memory_host is not enabled; the image is not
- *                  linear; the device takes no mapping for this format and usage, or
- *                  has another pitch or offset; or as stile_vulkan_import_image()
- *                  says of formats
+ *                  linear; its exporter has no mappings; the device takes no
+ *                  mapping, or not this one, for this format and usage, or only as
+ *                  memory that is not coherent with the CPU; it has another pitch
+ *                  or offset; or as stile_vulkan_import_image() says of formats
+ * @retval -EDEADLK misuse: the caller has a buffer's reservation locked
  * @retval -ENOMEM  out of memory
  * @retval -EIO     the device is lost
+ * @retval other    as stile_buffer_mmap()
  * @since 0.1
  */
 STILE_API STILE_MUST_CHECK int stile_vulkan_import_host_image(

@@ -159,7 +159,8 @@ static void record_write(struct stile_image *image, const struct stile_vulkan_im
 					   imported, layout, VK_ACCESS_TRANSFER_WRITE_BIT),
 				   last = stile_vulkan_release(
 					   imported, layout, VK_ACCESS_TRANSFER_WRITE_BIT);
-	record_barrier(&first, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT);
+	record_barrier(&first, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT,
+		VK_PIPELINE_STAGE_TRANSFER_BIT);
 	record_copy(image, stile_vulkan_image_get_handle(imported), layout);
 	record_barrier(&last, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT);
 }
@@ -179,10 +180,12 @@ static void record_read(struct stile_image *image, const struct stile_vulkan_ima
 
 /* Before anything is there that is to be kept. */
 static void give_up_content(const struct stile_vulkan_image *imported) {
-	const VkImageMemoryBarrier first =
-		stile_vulkan_discard(imported, VK_IMAGE_LAYOUT_GENERAL, 0);
+	const VkImageLayout layout = VK_IMAGE_LAYOUT_GENERAL;
+	const VkImageMemoryBarrier first = stile_vulkan_discard(imported, layout, 0),
+				   last = stile_vulkan_release(imported, layout, 0);
 	own_vulkan_begin(&own);
-	record_barrier(&first, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, VK_PIPELINE_STAGE_HOST_BIT);
+	record_barrier(&first, VK_PIPELINE_STAGE_HOST_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT);
+	record_barrier(&last, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT);
 	own_vulkan_submit(&own);
 }
 

@@ -299,7 +299,7 @@ static const struct refusal {
 	[NOT_MAPPED] = { STORAGE, STILE_MEMORY_HOST_POINTER, 0, -EOPNOTSUPP, STILE_REASON_DRIVER, 0,
 		EXPORTS, "imports no host pointer for a VkBuffer of usage 0x20" },
 	[NEITHER] = { SOURCE, 0, 0, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, EXPORTS,
-		"imports no dma-buf" },
+		"(features 0x2); nor by its mapping: the device imports no host pointer" },
 	[NO_TYPE] = { SOURCE, STILE_MEMORY_DMA_BUF, 0, -EOPNOTSUPP, STILE_REASON_DRIVER, 6, 8,
 		"no memory type fits both" },
 	[NO_HOST_TYPE] = { SOURCE, STILE_MEMORY_HOST_POINTER, 0, -EOPNOTSUPP, STILE_REASON_DRIVER,

@@ -375,6 +375,12 @@ START_TEST(barriers_take_an_image_and_give_it_back) {
 	ck_assert(given.oldLayout == layout && given.newLayout == VK_IMAGE_LAYOUT_GENERAL);
 	ck_assert(given.srcAccessMask == access && given.dstAccessMask == 0);
 	ck_assert(given.srcQueueFamilyIndex == FAMILY && given.dstQueueFamilyIndex == peer);
+	/* What nobody needs is taken over from nobody. */
+	const VkImageMemoryBarrier dropped = stile_vulkan_discard(imported, layout, access);
+	ck_assert(dropped.oldLayout == VK_IMAGE_LAYOUT_UNDEFINED && dropped.newLayout == layout);
+	ck_assert(dropped.srcAccessMask == 0 && dropped.dstAccessMask == access);
+	ck_assert_uint_eq(dropped.srcQueueFamilyIndex, VK_QUEUE_FAMILY_IGNORED);
+	ck_assert_uint_eq(dropped.dstQueueFamilyIndex, VK_QUEUE_FAMILY_IGNORED);
 	stile_vulkan_image_destroy(imported);
 	stile_image_unref(image);
 }
@@ -612,12 +618,30 @@ START_TEST(barriers_of_a_mapping_are_for_the_cpu) {
 		ck_assert_uint_eq(all[i].subresourceRange.aspectMask, VK_IMAGE_ASPECT_COLOR_BIT);
 	}
 	ck_assert(all[0].oldLayout == VK_IMAGE_LAYOUT_UNDEFINED && all[0].newLayout == layout);
-	ck_assert(all[0].srcAccessMask == 0 && all[0].dstAccessMask == access);
+	ck_assert(all[0].srcAccessMask == VK_ACCESS_HOST_WRITE_BIT);
+	ck_assert(all[0].dstAccessMask == access);
 	ck_assert(all[1].oldLayout == VK_IMAGE_LAYOUT_GENERAL && all[1].newLayout == layout);
 	ck_assert(all[1].srcAccessMask == VK_ACCESS_HOST_WRITE_BIT);
 	ck_assert(all[1].dstAccessMask == access);
 	ck_assert(all[2].oldLayout == layout && all[2].newLayout == VK_IMAGE_LAYOUT_GENERAL);
 	ck_assert(all[2].srcAccessMask == access && all[2].dstAccessMask == cpu);
+	stile_vulkan_image_destroy(imported);
+	stile_image_unref(image);
+}
+END_TEST
+
+/*
+ * Intel's drivers list all types for any mapping. Wrong code: the first of them, though it takes the memory from the CPU,
+ * or would have to be flushed.
+ */
+START_TEST(a_mapping_is_memory_that_the_cpu_sees) {
+	has.host_types = 6;
+	has.hidden_types = _i == 0 ? 2 : 0;
+	has.stale_types = _i == 0 ? 0 : 2;
+	restart();
+	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
+	struct stile_vulkan_image *imported = import_mapped(image);
+	ck_assert_uint_eq(look(imported).memory_type, 2);
 	stile_vulkan_image_destroy(imported);
 	stile_image_unref(image);
 }
@@ -631,6 +655,8 @@ enum {
 	MAPPED_OFFSET,
 	MAPPED_ROOM,
 	MAPPED_TYPE,
+	MAPPED_HIDDEN,
+	MAPPED_PAGES,
 	MAPPED_REFUSALS,
 };
 
@@ -654,6 +680,10 @@ static const struct mapped_refusal {
 		"needs 81920 bytes" },
 	[MAPPED_TYPE] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_DRIVER, 6, 8,
 		"no memory type fits both" },
+	[MAPPED_HIDDEN] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 6,
+		"(0x6), none is visible to the CPU and coherent with it" },
+	[MAPPED_PAGES] = { LINEAR, USAGE, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
+		"VK_ERROR_INVALID_EXTERNAL_HANDLE (-1000072003): of this mapping" },
 };
 
 static void announce_mapped(int refusal) {
@@ -662,7 +692,10 @@ static void announce_mapped(int refusal) {
 	rgba->pitch_align = refusal == MAPPED_PITCH ? 512 : rgba->pitch_align;
 	has.lead = refusal == MAPPED_OFFSET ? 64 : 0;
 	rgba->tile_rows = refusal == MAPPED_ROOM ? 256 : rgba->tile_rows;
-	has.host_types = refusal == MAPPED_TYPE ? 8 : has.host_types;
+	has.host_types = refusal == MAPPED_TYPE ? 8 : refusal == MAPPED_HIDDEN ? 6 : has.host_types;
+	has.hidden_types = refusal == MAPPED_HIDDEN ? 2 : 0;
+	has.stale_types = refusal == MAPPED_HIDDEN ? 4 : 0;
+	has.refuses_mappings = refusal == MAPPED_PAGES;
 }
 
 /* Wrong code: a driver asked for what it does not announce; a sentence or numbers that are not the reason's. */
@@ -1418,6 +1451,7 @@ static Suite *make_suite(void) {
 	tcase_add_loop_test(tcase, the_driver_has_each_plane_where_it_is_mapped, 0, MAPPED);
 	tcase_add_loop_test(tcase, a_vkimage_of_a_mapping_keeps_it, 0, MAPPED);
 	tcase_add_test(tcase, barriers_of_a_mapping_are_for_the_cpu);
+	tcase_add_loop_test(tcase, a_mapping_is_memory_that_the_cpu_sees, 0, 2);
 	tcase_add_loop_test(
 		tcase, what_cannot_be_a_mapping_is_refused_with_the_reason, 0, MAPPED_REFUSALS);
 	tcase_add_test(tcase, a_device_lost_over_a_mapping_drops_what_is_kept);

@@ -164,6 +164,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device,
 	*out = VK_NULL_HANDLE;
 	VkResult result = fake_vulkan_enter(fake_of(device), call);
 	check_allocation(traits, info, import, host, dedicated);
+	if (host != NULL && traits->refuses_mappings) {
+		result = VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	}
 	struct fake_memory *memory = result == VK_SUCCESS ? malloc(sizeof(*memory)) : NULL;
 	if (memory == NULL) {
 		if (import != NULL) {
@@ -197,6 +200,10 @@ static VKAPI_ATTR void VKAPI_CALL free_memory(
 	if (memory != NULL && memory->fd >= 0) {
 		close(memory->fd);
 	}
+	/* What was imported is given up before it is unmapped. */
+	fake_require_rule(memory == NULL || memory->address == NULL ||
+			msync((void *)(uintptr_t)memory->address, memory->size, MS_ASYNC) == 0,
+		"vkFreeMemory", "VUID-VkImportMemoryHostPointerInfoEXT-handleType-01750");
 	fake_object_destroy(memory);
 }
 
@@ -238,6 +245,21 @@ static VKAPI_ATTR VkResult VKAPI_CALL get_host_properties(VkDevice device,
 		"VUID-vkGetMemoryHostPointerPropertiesEXT-pHostPointer-01753");
 	properties->memoryTypeBits = fake_of(device)->traits.memory->host_types;
 	return fake_vulkan_leave(result);
+}
+
+static VKAPI_ATTR void VKAPI_CALL get_memory_properties(
+	VkPhysicalDevice physical_device, VkPhysicalDeviceMemoryProperties *answer) {
+	const struct fake_vulkan *fake = (const struct fake_vulkan *)physical_device;
+	const struct fake_vulkan_memory_traits *traits = fake->traits.memory;
+	*answer = (VkPhysicalDeviceMemoryProperties){ .memoryTypeCount = 4, .memoryHeapCount = 1 };
+	for (uint32_t i = 0; i < answer->memoryTypeCount; i++) {
+		bool is_hidden = (traits->hidden_types >> i & 1) != 0,
+		     is_stale = (traits->stale_types >> i & 1) != 0;
+		answer->memoryTypes[i].propertyFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+			(is_hidden ? 0u : (VkFlags)VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) |
+			(is_hidden || is_stale ? 0u
+					       : (VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT);
+	}
 }
 
 /* ---- Binding --------------------------------------------------------------------------------- */
@@ -429,6 +451,7 @@ PFN_vkVoidFunction fake_vulkan_memory_find(const char *name) {
 		KNOWN(GetMemoryFdPropertiesKHR, get_fd_properties),
 		KNOWN(GetMemoryHostPointerPropertiesEXT, get_host_properties),
 		KNOWN(GetPhysicalDeviceExternalBufferProperties, get_buffer_properties),
+		KNOWN(GetPhysicalDeviceMemoryProperties, get_memory_properties),
 #undef KNOWN
 	};
 	return fake_proc_find(known, sizeof(known) / sizeof(known[0]), name);
@@ -443,6 +466,7 @@ struct fake_vulkan_seen fake_vulkan_look(VkImage handle) {
 		.modifier = image->layout->modifier,
 		.is_disjoint = image->is_disjoint,
 		.is_dedicated = image->bindings[0].is_dedicated,
+		.memory_type = image->bindings[0].memory->type,
 		.plane_count = image->layout->plane_count,
 	};
 	for (uint32_t i = 0; i < seen.plane_count; i++) {

@@ -42,9 +42,11 @@ struct fake_vulkan_memory_traits {
 	bool drm;               /* VK_EXT_physical_device_drm, though there is neither */
 	VkPhysicalDeviceType type;
 	VkExternalMemoryFeatureFlags buffers; /* of dma-bufs */
-	VkExternalMemoryFeatureFlags host; /* of host pointers, for buffers; layouts have theirs */
-	uint32_t host_types;               /* memory types of host pointers */
-	uint32_t lead;                     /* bytes before the first plane, in its own layout */
+	VkExternalMemoryFeatureFlags host;  /* of host pointers, for buffers; layouts have theirs */
+	uint32_t host_types;                /* memory types of host pointers */
+	uint32_t hidden_types, stale_types; /* which the CPU does not see, or not coherently */
+	bool refuses_mappings;              /* as drivers of hardware a dma-buf's */
+	uint32_t lead;                      /* bytes before the first plane, in its own layout */
 	bool says_all; /* of each plane that is bound by itself, what all need, as lavapipe 25 */
 	uint32_t buffer_align; /* of what a buffer needs; 0: any */
 };
@@ -55,6 +57,7 @@ struct fake_vulkan_seen {
 	uint64_t modifier;
 	bool is_disjoint;
 	bool is_dedicated; /* its memory is for nothing else */
+	uint32_t memory_type;
 	uint32_t plane_count;
 	struct {
 		uint64_t pitch, offset; /* offset in the file */

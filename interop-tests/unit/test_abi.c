@@ -119,6 +119,20 @@ START_TEST(long_reason_is_cut) {
 }
 END_TEST
 
+/* Wrong code: the text of a caller that was built when it was shorter without a NUL, or one written behind it. */
+START_TEST(an_older_callers_reason_is_cut) {
+	enum { OLD = offsetof(struct stile_report, text) + 256 };
+	struct stile_report from, to;
+	memset(&to, 'o', sizeof(to));
+	to.size = OLD;
+	report_refuse(&from, -EIO, STILE_REASON_DRIVER, 0, 0, 0, "%0300d", 7);
+	report_give(&to, &from);
+	ck_assert_uint_eq(strnlen(to.text, sizeof(to.text)), 255);
+	ck_assert_int_eq(to.text[256], 'o');
+	ck_assert_uint_eq(to.size, OLD);
+}
+END_TEST
+
 /* ---- Through the functions that take such structs ------------------------------------------ */
 
 /* Room for any of them, and for what a newer caller has behind it. */
@@ -247,6 +261,7 @@ static Suite *suite(void) {
 	tcase_add_loop_test(structs, impossible_size_of_a_result_is_refused, 0, 5);
 	tcase_add_test(structs, missing_result_is_fine);
 	tcase_add_test(structs, long_reason_is_cut);
+	tcase_add_test(structs, an_older_callers_reason_is_cut);
 	tcase_add_test(structs, library_has_the_version_of_its_headers);
 	suite_add_tcase(s, structs);
 

@@ -129,7 +129,7 @@ static const struct way {
 
 enum { WAYS = 2, KINDS = STILE_MEMORY_DMA_BUF | STILE_MEMORY_HOST_POINTER };
 
-/* The ways in turn; why the first one that may be taken failed, if all do. */
+/* The ways in turn; if all that may be taken fail, the error is the first one's. */
 static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags usage, uint32_t kinds,
 	struct stile_report *why) {
 	if (usage == 0 || (kinds & ~(uint32_t)KINDS) != 0) {
@@ -137,7 +137,7 @@ static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags us
 			"usage 0x%x, memory 0x%x: a usage is needed, and memory of kinds 0x%x",
 			usage, kinds, KINDS);
 	}
-	struct stile_report next;
+	struct stile_report next = { .error = 0 };
 	int ret = 1;
 	for (size_t i = 0; i < WAYS && ret != 0; i++) {
 		if ((kinds & ways[i].kind) == 0) {
@@ -150,6 +150,9 @@ static int buffer_import(struct stile_vulkan_buffer *self, VkBufferUsageFlags us
 			give_up(self);
 		}
 		ret = failed == 0 || ret == 1 ? failed : ret;
+	}
+	if (ret < 0 && next.error < 0) {
+		report_append(why, "; nor by its mapping: %s", next.text);
 	}
 	return ret;
 }

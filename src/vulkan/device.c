@@ -78,6 +78,7 @@ static int vulkan_load(struct stile_vulkan *vulkan, struct stile_report *why) {
 	LOAD_INSTANCE(GetPhysicalDeviceExternalBufferProperties);
 	LOAD_INSTANCE(GetPhysicalDeviceFormatProperties2);
 	LOAD_INSTANCE(GetPhysicalDeviceImageFormatProperties2);
+	LOAD_INSTANCE(GetPhysicalDeviceMemoryProperties);
 	LOAD_INSTANCE(GetPhysicalDeviceProperties);
 	LOAD_INSTANCE(GetPhysicalDeviceProperties2);
 #undef LOAD_INSTANCE

@@ -319,6 +319,12 @@ static bool is_in_one_buffer(const struct stile_image *image) {
 	return i == 0;
 }
 
+static int check_usage(VkImageUsageFlags usage, struct stile_report *why) {
+	return usage != 0
+		? 0
+		: report_refuse(why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
+}
+
 /* What has to be so of any kind of memory. */
 static int check_image(struct stile_vulkan_image *self, VkImageUsageFlags usage,
 	const struct stile_constraints *limits, struct stile_report *why) {
@@ -326,10 +332,6 @@ static int check_image(struct stile_vulkan_image *self, VkImageUsageFlags usage,
 	struct stile_vulkan_format format = { .size = sizeof(format) };
 	int ret = stile_vulkan_format_get(info->fourcc, &format);
 	self->format = ret == 0 ? format.format : VK_FORMAT_UNDEFINED;
-	if (usage == 0) {
-		return report_refuse(
-			why, -EINVAL, STILE_REASON_USAGE, 0, 1, 0, "no usage was given");
-	}
 	*why = (struct stile_report){ .size = sizeof(*why) };
 	ret = stile_image_check_constraints(self->image, limits, why);
 	return ret < 0 ? ret : vulkan_check_meaning(self->vulkan, info, self->format, usage, why);
@@ -347,6 +349,15 @@ static int import_linear(struct stile_vulkan_image *self, VkImageUsageFlags usag
 	return import_in(self, info, usage, &way, only_check, why);
 }
 
+static void suggest_mapping(
+	const struct stile_vulkan *vulkan, bool is_linear, struct stile_report *why) {
+	if (is_linear && vulkan_has_extension(vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
+		report_append(why,
+			"; it has VK_EXT_external_memory_host, and may take the image's mapping: "
+			"stile_vulkan_import_host_image()");
+	}
+}
+
 /*
  * With its layout told to the driver, if the application has enabled that; or else in the driver's own linear
  * one. Where a driver has the second plane of that in the same memory, it may not say (lavapipe does not): each
@@ -357,12 +368,20 @@ static int image_import(struct stile_vulkan_image *self, VkImageUsageFlags usage
 	struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
 	const struct stile_image_info *info = stile_image_get_info(self->image);
-	int ret = vulkan_memory_need_dma_buf(vulkan, why);
-	ret = ret == 0 ? check_image(self, usage, &vulkan->limits, why) : ret;
+	bool is_linear = info->modifier == DRM_FORMAT_MOD_LINEAR;
+	int ret = check_usage(usage, why);
 	if (ret < 0) {
 		return ret;
 	}
-	bool is_linear = info->modifier == DRM_FORMAT_MOD_LINEAR;
+	ret = vulkan_memory_need_dma_buf(vulkan, why);
+	if (ret < 0) {
+		suggest_mapping(vulkan, is_linear, why);
+		return ret;
+	}
+	ret = check_image(self, usage, &vulkan->limits, why);
+	if (ret < 0) {
+		return ret;
+	}
 	bool is_in_one = is_in_one_buffer(self->image);
 	if (vulkan->has_modifiers && (is_in_one || !is_linear)) {
 		struct vulkan_way way = {
@@ -385,7 +404,11 @@ static int image_import_host(
 	struct stile_vulkan_image *self, VkImageUsageFlags usage, struct stile_report *why) {
 	struct stile_constraints limits = self->vulkan->limits;
 	limits.modifier_count = 1;
-	int ret = vulkan_memory_need(self->vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, why);
+	int ret = check_usage(usage, why);
+	if (ret == 0) {
+		ret = vulkan_memory_need(
+			self->vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, why);
+	}
 	ret = ret == 0 ? check_image(self, usage, &limits, why) : ret;
 	return ret < 0 ? ret : import_linear(self, usage, VULKAN_HOST_POINTER, false, why);
 }
@@ -533,9 +556,13 @@ VkFormat stile_vulkan_image_get_format(const struct stile_vulkan_image *image) {
 	return image->format;
 }
 
+/* What the CPU does to a mapping, which has no owner to take it from, is for a barrier of its own. */
+static VkAccessFlags cpu_access(const struct stile_vulkan_image *image, VkAccessFlags access) {
+	return image->peer == VK_QUEUE_FAMILY_IGNORED ? access : 0;
+}
+
 static VkImageMemoryBarrier image_barrier(
 	const struct stile_vulkan_image *image, uint32_t from, uint32_t to) {
-	/* A host pointer has no owner to take it from. */
 	bool is_owned = from != VK_QUEUE_FAMILY_IGNORED && to != VK_QUEUE_FAMILY_IGNORED;
 	/* Of a disjoint image, COLOR means all planes (7.7.4 Image Layout Transition). */
 	return (VkImageMemoryBarrier){
@@ -559,8 +586,7 @@ VkImageMemoryBarrier stile_vulkan_acquire(
 	barrier.oldLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.newLayout = layout;
 	/* The CPU may write after the submission, so that does not make it visible (7.9 Host Write Ordering). */
-	barrier.srcAccessMask =
-		image->peer == VK_QUEUE_FAMILY_IGNORED ? VK_ACCESS_HOST_WRITE_BIT : 0;
+	barrier.srcAccessMask = cpu_access(image, VK_ACCESS_HOST_WRITE_BIT);
 	barrier.dstAccessMask = access;
 	return barrier;
 }
@@ -571,6 +597,7 @@ VkImageMemoryBarrier stile_vulkan_discard(
 		image_barrier(image, VK_QUEUE_FAMILY_IGNORED, VK_QUEUE_FAMILY_IGNORED);
 	barrier.oldLayout = VK_IMAGE_LAYOUT_UNDEFINED;
 	barrier.newLayout = layout;
+	barrier.srcAccessMask = cpu_access(image, VK_ACCESS_HOST_WRITE_BIT);
 	barrier.dstAccessMask = access;
 	return barrier;
 }
@@ -582,8 +609,7 @@ VkImageMemoryBarrier stile_vulkan_release(
 	barrier.oldLayout = layout;
 	barrier.newLayout = VK_IMAGE_LAYOUT_GENERAL;
 	barrier.srcAccessMask = access;
-	barrier.dstAccessMask = image->peer == VK_QUEUE_FAMILY_IGNORED
-		? VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT
-		: 0;
+	barrier.dstAccessMask =
+		cpu_access(image, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
 	return barrier;
 }

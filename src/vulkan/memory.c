@@ -37,16 +37,9 @@ int vulkan_memory_need(
 
 int vulkan_memory_need_dma_buf(const struct stile_vulkan *vulkan, struct stile_report *why) {
 	int ret = vulkan_memory_need(vulkan, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME, why);
-	if (ret == 0) {
-		ret = vulkan_memory_need(
-			vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
-	}
-	if (ret < 0 && vulkan_has_extension(vulkan, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
-		report_append(why,
-			"; it has VK_EXT_external_memory_host: stile_vulkan_import_host_image(), "
-			"stile_vulkan_import_buffer()");
-	}
-	return ret;
+	return ret < 0
+		? ret
+		: vulkan_memory_need(vulkan, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME, why);
 }
 
 const char *vulkan_memory_name(VkExternalMemoryHandleTypeFlagBits handle_type) {
@@ -171,6 +164,10 @@ static int map_all(struct vulkan_memory *memory, struct stile_buffer *buffer, ui
 	uint64_t page = os_page_size();
 	*mapped = (stile_buffer_get_bytes(buffer) + page - 1) / page * page;
 	int ret = stile_buffer_mmap(buffer, STILE_USAGE_READ | STILE_USAGE_WRITE, &memory->address);
+	if (ret == -EINVAL) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_EXPORTER, 0, 0, 0,
+			"the buffer's exporter has no mappings");
+	}
 	if (ret < 0) {
 		return report_refuse(why, ret,
 			ret == -EACCES ? STILE_REASON_FD_ACCESS : STILE_REASON_RESOURCES, 0, 0, 0,
@@ -178,6 +175,34 @@ static int map_all(struct vulkan_memory *memory, struct stile_buffer *buffer, ui
 	}
 	memory->buffer = buffer;
 	return 0;
+}
+
+/*
+ * Drivers may take a mapping as memory that the CPU must not touch any more (Intel's do), or that it would have to
+ * flush: neither is shared with anybody.
+ */
+static uint32_t find_coherent_types(const struct stile_vulkan *vulkan) {
+	static const VkMemoryPropertyFlags needed =
+		VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+	VkPhysicalDeviceMemoryProperties all;
+	uint32_t types = 0;
+	vulkan->vk.GetPhysicalDeviceMemoryProperties(vulkan->info.physical_device, &all);
+	for (uint32_t i = 0; i < all.memoryTypeCount; i++) {
+		bool is_coherent = (all.memoryTypes[i].propertyFlags & needed) == needed;
+		types |= is_coherent ? UINT32_C(1) << i : 0;
+	}
+	return types;
+}
+
+static int refuse_mapping(struct stile_report *why, const char *call, VkResult result) {
+	int ret = vulkan_refuse(why, call, result);
+	if (result == VK_ERROR_INVALID_EXTERNAL_HANDLE) {
+		report_append(why,
+			": of this mapping the driver cannot make memory. Drivers of hardware take "
+			"a program's own pages and those of files in memory, not a dma-buf's, and "
+			"may take the same ones once only");
+	}
+	return ret;
 }
 
 /* What is mapped becomes the driver's, too. */
@@ -197,7 +222,15 @@ static int allocate_host(struct stile_vulkan *vulkan, struct vulkan_memory *memo
 	VkResult result = vulkan->vk.GetMemoryHostPointerPropertiesEXT(
 		vulkan->info.device, VULKAN_HOST_POINTER, memory->address, &properties);
 	if (result != VK_SUCCESS) {
-		return vulkan_refuse(why, "vkGetMemoryHostPointerPropertiesEXT", result);
+		return refuse_mapping(why, "vkGetMemoryHostPointerPropertiesEXT", result);
+	}
+	uint32_t types = properties.memoryTypeBits & find_coherent_types(vulkan);
+	if (types == 0) {
+		return report_refuse(why, -EOPNOTSUPP, STILE_REASON_DRIVER, 0, 0,
+			properties.memoryTypeBits,
+			"of the memory types that the driver takes this mapping as (0x%x), none is "
+			"visible to the CPU and coherent with it",
+			properties.memoryTypeBits);
 	}
 	VkImportMemoryHostPointerInfoEXT import = {
 		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
@@ -209,13 +242,12 @@ static int allocate_host(struct stile_vulkan *vulkan, struct vulkan_memory *memo
 		.pNext = &import,
 		.allocationSize = bytes,
 	};
-	int ret = choose_type(
-		needs->memoryTypeBits, properties.memoryTypeBits, &allocate.memoryTypeIndex, why);
+	int ret = choose_type(needs->memoryTypeBits, types, &allocate.memoryTypeIndex, why);
 	if (ret < 0) {
 		return ret;
 	}
 	result = vulkan->vk.AllocateMemory(vulkan->info.device, &allocate, NULL, &memory->handle);
-	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkAllocateMemory", result);
+	return result == VK_SUCCESS ? 0 : refuse_mapping(why, "vkAllocateMemory", result);
 }
 
 int vulkan_memory_import_host(struct stile_vulkan *vulkan, struct stile_buffer *buffer,
