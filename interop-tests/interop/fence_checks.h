@@ -20,6 +20,9 @@ void note_log(void *user, enum stile_log_level level, const char *text);
 struct stile_fence *kernels_fence(struct stile_device *device, size_t *leaf);
 bool has_sync_file(struct stile_fence *fence);
 
+/** A fence that ends between two looks at it; one at a time. */
+void make_quick(struct stile_fence *fence);
+
 /** It stays pending, for a while at least. */
 void check_pending(struct stile_fence *fence);
 /** It ends with this status, and is given up. */

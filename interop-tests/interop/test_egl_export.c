@@ -15,10 +15,8 @@
 #include <stile/egl_memory.h>
 #include <stile/swgpu_modifier.h>
 
+#include "interop-tests/interop/egl_fixture.h"
 #include "interop-tests/interop/tries.h"
-#include "interop-tests/support/fake_egl.h"
-#include "interop-tests/support/fake_gpu.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
 
@@ -35,32 +33,7 @@ enum { EXTENT = 64, LUMA = EXTENT * EXTENT };
 static struct fake_egl_traits traits;
 static struct fake_egl_own_image own;
 
-static struct stile_device *device;
-static struct stile_egl *egl;
 static int files[2];
-
-static void start(void) {
-	fake_gpu_begin();
-	fake_egl_create(&traits);
-	const struct stile_egl_info info = fake_egl_describe();
-	why = (struct stile_report){ .size = sizeof(why) };
-	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	if (egl != NULL) {
-		stile_egl_destroy(egl);
-		egl = NULL;
-		fake_egl_destroy();
-		fake_gpu_end();
-	}
-}
-
-static void restart(void) {
-	stop();
-	start();
-}
 
 static int open_memory(off_t bytes) {
 	int fd = memfd_create("export", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -73,7 +46,6 @@ static int open_memory(off_t bytes) {
 /* NV12 of which each plane is in a file of its own. */
 static void set_up(void) {
 	traits = (struct fake_egl_traits){ .extensions = DMA_BUF " " EXPORT };
-	device = gpu_open(NULL);
 	files[0] = open_memory(8 * LUMA);
 	files[1] = open_memory(2 * LUMA);
 	own = (struct fake_egl_own_image){
@@ -84,14 +56,13 @@ static void set_up(void) {
 		.pitches = { EXTENT, 2 * EXTENT },
 		.offsets = { 0, 256 },
 	};
-	start();
+	start(&traits);
 }
 
 static void tear_down(void) {
 	stop();
 	close(files[0]);
 	close(files[1]);
-	stile_device_destroy(device);
 }
 
 static int export_as(EGLImage handle, struct stile_image **image) {
@@ -229,7 +200,7 @@ START_TEST(a_display_that_does_not_export_is_refused_with_the_reason) {
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		traits.lacks = cases[i].lacks;
 		traits.extensions = cases[i].extensions;
-		restart();
+		restart(&traits);
 		expect_refusal(-EOPNOTSUPP, STILE_REASON_DRIVER, cases[i].text);
 	}
 	ck_assert_int_eq(export_as(EGL_NO_IMAGE, &image), -EINVAL);
@@ -259,7 +230,7 @@ START_TEST(any_call_of_the_display_may_fail) {
 	const char *failed;
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		fake_gpu_fail(NULL, n, failures[_i].code);
 		int ret = try_export();
 		failed = fake_gpu_failed();
@@ -283,7 +254,7 @@ END_TEST
 START_TEST(any_call_of_the_system_may_fail) {
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		failing_call = n;
 		failed_call = NULL;
 		int ret = try_export();
@@ -305,7 +276,7 @@ START_TEST(a_lost_context_drops_what_is_kept) {
 	struct stile_image *image, *none;
 	struct stile_egl_image *imported;
 	traits.layouts = listed;
-	restart();
+	restart(&traits);
 	ck_assert_int_eq(export(&image), 0);
 	ck_assert_int_eq(stile_egl_import_image(egl, image, &why, &imported), 0);
 	stile_egl_image_destroy(imported);

@@ -13,10 +13,8 @@
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
 
+#include "interop-tests/interop/egl_fixture.h"
 #include "interop-tests/interop/tries.h"
-#include "interop-tests/support/fake_egl.h"
-#include "interop-tests/support/fake_gpu.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/plain_fence.h"
@@ -40,45 +38,9 @@ static const struct fake_egl_layout layouts[] = {
 /* What a test may change before it starts the display again. */
 static struct fake_egl_traits traits;
 
-static struct stile_device *device;
-static struct stile_egl *egl;
-static int cached_images; /* what the display is asked for */
-
-static void start(void) {
-	fake_gpu_begin();
-	fake_egl_create(&traits);
-	struct stile_egl_info info = fake_egl_describe();
-	info.cached_images = cached_images;
-	why = (struct stile_report){ .size = sizeof(why) };
-	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	if (egl != NULL) {
-		stile_egl_destroy(egl);
-		egl = NULL;
-		fake_egl_destroy();
-		fake_gpu_end();
-	}
-}
-
-/* A new display: what is left of the one before shows. */
-static void restart(void) {
-	stop();
-	start();
-}
-
 static void set_up(void) {
 	traits = (struct fake_egl_traits){ .layouts = layouts };
-	cached_images = 0;
-	device = gpu_open(NULL);
-	start();
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
+	start(&traits);
 }
 
 enum { WIDTH = 68, HEIGHT = 48 };
@@ -167,7 +129,7 @@ START_TEST(the_display_is_told_where_each_plane_is_of_every_format) {
 		}
 	}
 	traits.layouts = all;
-	restart();
+	restart(&traits);
 	for (size_t i = 0; i < n; i++) {
 		const struct stile_image_info wanted = {
 			.size = sizeof(wanted),
@@ -217,7 +179,7 @@ START_TEST(the_display_is_told_what_is_said_of_colours) {
 	static const struct fake_egl_layout listed[] = { { DRM_FORMAT_YUYV, LINEAR, false },
 		{ DRM_FORMAT_ABGR8888, LINEAR, false }, { 0, 0, false } };
 	traits.layouts = listed;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_coloured(cases[_i].fourcc, LINEAR, cases[_i].colour);
 	if (cases[_i].space < 0) {
 		ck_assert_int_eq(stile_egl_check_image(egl, image, &why), -EOPNOTSUPP);
@@ -243,7 +205,7 @@ START_TEST(what_is_not_listed_is_linear_or_nothing) {
 			   *rows = make_image(DRM_FORMAT_ABGR8888, ROWS);
 	struct stile_party party = { .size = sizeof(party) };
 	traits.layouts = unnamed;
-	restart();
+	restart(&traits);
 	check_image(linear);
 	ck_assert_int_eq(stile_egl_check_image(egl, rows, &why), -EOPNOTSUPP);
 	ck_assert_int_eq(why.reason, STILE_REASON_MODIFIER);
@@ -256,7 +218,7 @@ START_TEST(what_is_not_listed_is_linear_or_nothing) {
 	traits.layouts = tiled;
 	traits.overcounts = true;
 	traits.native_fences = true;
-	restart();
+	restart(&traits);
 	check_image(rows);
 	ck_assert_int_eq(stile_egl_check_image(egl, linear, &why), -EOPNOTSUPP);
 	party = (struct stile_party){ .size = sizeof(party) };
@@ -290,21 +252,17 @@ START_TEST(a_display_that_cannot_is_refused_with_the_reason) {
 			"no EGL_EXT_image_dma_buf_import " },
 	};
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR);
-	stop();
+	stile_egl_destroy(egl);
+	fake_egl_destroy();
 	traits.lacks = cases[_i].lacks;
 	traits.version = cases[_i].version;
 	traits.extensions = cases[_i].extensions;
-	fake_gpu_begin();
 	fake_egl_create(&traits);
 	const struct stile_egl_info info = fake_egl_describe();
 	int ret = stile_egl_create(&info, &why, &egl);
 	ck_assert_int_eq(ret, cases[_i].create);
 	ck_assert(ret < 0 || stile_egl_check_image(egl, image, &why) == cases[_i].check);
 	ck_assert_msg(strstr(why.text, cases[_i].text) != NULL, "%s", why.text);
-	stile_egl_destroy(egl);
-	egl = NULL;
-	fake_egl_destroy();
-	fake_gpu_end();
 	stile_image_unref(image);
 }
 END_TEST
@@ -331,8 +289,10 @@ START_TEST(as_many_are_kept_as_are_asked_for) {
 	static const struct { int asked, kept; } cases[] = { { -1, 0 }, { 0, 64 }, { 2, 2 } };
 	enum { IMAGES = 66 };
 	struct stile_image *images[IMAGES];
-	cached_images = cases[_i].asked;
-	restart();
+	struct stile_egl_info info = fake_egl_describe();
+	info.cached_images = cases[_i].asked;
+	stile_egl_destroy(egl);
+	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), 0);
 	for (int i = 0; i < IMAGES; i++) {
 		images[i] = make_image(DRM_FORMAT_ABGR8888, LINEAR);
 		import(images[i]);
@@ -376,7 +336,7 @@ START_TEST(samples_are_in_the_order_of_the_format) {
 	static const uint32_t fourccs[] = { DRM_FORMAT_NV12, DRM_FORMAT_NV21 };
 	struct stile_egl_yuv yuvs[2] = { { .size = sizeof(yuvs[0]) }, { .size = sizeof(yuvs[0]) } };
 	traits.layouts = listed;
-	restart();
+	restart(&traits);
 	for (int i = 0; i < 2; i++) {
 		struct stile_image *image = make_coloured(fourccs[i], LINEAR, colour);
 		ck_assert_int_eq(stile_egl_import_yuv(egl, image, &why, &yuvs[i]), 0);
@@ -480,7 +440,7 @@ START_TEST(any_call_of_the_display_may_fail) {
 	const char *failed;
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		fake_gpu_fail(NULL, n, EGL_BAD_ALLOC);
 		int ret = tries[_i]();
 		failed = fake_gpu_failed();
@@ -498,7 +458,7 @@ END_TEST
 START_TEST(any_call_of_the_system_may_fail) {
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		failing_call = n;
 		failed_call = NULL;
 		int ret = tries[_i]();
@@ -521,7 +481,7 @@ static Suite *make_suite(void) {
 	Suite *suite = suite_create("egl_images");
 	TCase *tcase = ledger_tcase_create("images");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_test(tcase, the_display_is_told_where_each_plane_is_of_every_format);
 	tcase_add_loop_test(tcase, the_display_is_told_what_is_said_of_colours, 0, 6);
 	tcase_add_test(tcase, what_is_not_listed_is_linear_or_nothing);

@@ -13,9 +13,8 @@
 
 #include <stile/egl_memory.h>
 
+#include "interop-tests/interop/egl_fixture.h"
 #include "interop-tests/interop/tries.h"
-#include "interop-tests/support/fake_egl.h"
-#include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
 #include "src/egl/gl.h"
@@ -34,31 +33,6 @@ static const char *const all[] = { MEMORY, "GL_EXT_another", MEMORY_FD, "GL_EXT_
 static struct fake_egl_traits traits;
 static struct stile_opaque_image image;
 
-static struct stile_egl *egl;
-
-static void start(void) {
-	fake_gpu_begin();
-	fake_egl_create(&traits);
-	const struct stile_egl_info info = fake_egl_describe();
-	why = (struct stile_report){ .size = sizeof(why) };
-	ck_assert_int_eq(stile_egl_create(&info, &why, &egl), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	if (egl != NULL) {
-		stile_egl_destroy(egl);
-		egl = NULL;
-		fake_egl_destroy();
-		fake_gpu_end();
-	}
-}
-
-static void restart(void) {
-	stop();
-	start();
-}
-
 static void set_up(void) {
 	traits = (struct fake_egl_traits){ .gl_extensions = all, .uuid = UUID };
 	image = (struct stile_opaque_image){
@@ -74,7 +48,7 @@ static void set_up(void) {
 	ck_assert_int_ge(image.fd, 0);
 	memset(image.device_uuid, UUID, sizeof(image.device_uuid));
 	memset(image.driver_uuid, UUID, sizeof(image.driver_uuid));
-	start();
+	start(&traits);
 }
 
 static void tear_down(void) {
@@ -152,7 +126,7 @@ START_TEST(the_memory_object_is_left_where_the_texture_needs_it) {
 		uint32_t texture;
 		traits.renderer = cases[i].renderer;
 		traits.gl_version = cases[i].version;
-		restart();
+		restart(&traits);
 		ck_assert_msg(import(&texture) == 0, "%s", why.text);
 		ck_assert_msg(fake_gpu_objects() == 1 + cases[i].left, "case %zu", i);
 		fake_egl_delete_texture(texture);
@@ -202,13 +176,13 @@ START_TEST(a_context_that_cannot_is_refused_with_the_reason) {
 		traits.gl_extensions = cases[i].extensions;
 		traits.lacks = cases[i].lacks;
 		traits.is_old = cases[i].is_old;
-		restart();
+		restart(&traits);
 		expect_refusal(-EOPNOTSUPP, STILE_REASON_DRIVER, cases[i].text);
 	}
 	/* Entry points for semaphores are of no use here. */
 	traits = (struct fake_egl_traits){ .gl_extensions = all, .uuid = UUID };
 	traits.lacks = "glWaitSemaphoreEXT";
-	restart();
+	restart(&traits);
 	uint32_t texture;
 	ck_assert_int_eq(import(&texture), 0);
 	fake_egl_delete_texture(texture);
@@ -282,7 +256,7 @@ START_TEST(any_call_of_the_driver_may_fail) {
 	traits.renderer = _i == 2 ? "llvmpipe" : NULL;
 	traits.gl_version = _i == 2 ? "OpenGL ES 3.2 Mesa 22.3.6" : NULL;
 	do {
-		restart();
+		restart(&traits);
 		if (_i == 1) {
 			fake_gpu_close_failed_imports();
 		}
@@ -313,7 +287,7 @@ END_TEST
 START_TEST(any_call_of_the_system_may_fail) {
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		failing_call = n;
 		failed_call = NULL;
 		int ret = try_import();

@@ -12,7 +12,7 @@
 #include <stile/party.h>
 #include <stile/swgpu_modifier.h>
 
-#include "interop-tests/support/fake_egl.h"
+#include "interop-tests/interop/egl_fixture.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
 
@@ -37,14 +37,15 @@ static const struct fake_egl_layout usual[] = {
 };
 
 /* What a test changes before it describes the display. */
-static struct fake_egl_device device;
+static struct fake_egl_device hardware;
 static struct fake_egl_traits traits;
 
 static struct stile_party party; /* of the display, as it was described last */
 
 static void set_up(void) {
-	device = (struct fake_egl_device){ .client = QUERY, .extensions = "" };
-	traits = (struct fake_egl_traits){ .layouts = usual, .device = &device, .vendor = "fake" };
+	hardware = (struct fake_egl_device){ .client = QUERY, .extensions = "" };
+	traits =
+		(struct fake_egl_traits){ .layouts = usual, .device = &hardware, .vendor = "fake" };
 	party = (struct stile_party){ .size = sizeof(party) };
 }
 
@@ -53,18 +54,12 @@ static void tear_down(void) {
 }
 
 static int try_describe(uint32_t usage, struct stile_report *why) {
-	struct stile_egl *egl;
 	stile_party_fini(&party);
 	party = (struct stile_party){ .size = sizeof(party) };
 	*why = (struct stile_report){ .size = sizeof(*why) };
-	fake_gpu_begin();
-	fake_egl_create(&traits);
-	const struct stile_egl_info info = fake_egl_describe();
-	ck_assert_int_eq(stile_egl_create(&info, why, &egl), 0);
+	start(&traits);
 	int ret = stile_egl_get_party(egl, usage, why, &party);
-	stile_egl_destroy(egl);
-	fake_egl_destroy();
-	fake_gpu_end();
+	stop();
 	return ret;
 }
 
@@ -105,21 +100,21 @@ START_TEST(it_is_the_device_of_its_node) {
 		{ NULL, RENDER, ONE, OTHER, NULL },
 	};
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		device.client = cases[i].client;
-		device.extensions = cases[i].extensions;
-		device.render = cases[i].render;
-		device.primary = cases[i].primary;
+		hardware.client = cases[i].client;
+		hardware.extensions = cases[i].extensions;
+		hardware.render = cases[i].render;
+		hardware.primary = cases[i].primary;
 		describe();
 		ck_assert_msg(party.device ==
 				(cases[i].expected == NULL ? 0 : node_of(cases[i].expected)),
 			"case %zu", i);
 	}
-	device.client = QUERY;
-	device.unknown = true;
+	hardware.client = QUERY;
+	hardware.unknown = true;
 	describe();
 	ck_assert_uint_eq(party.device, 0);
 	/* Names of the extensions, and no entry points. */
-	device.unknown = false;
+	hardware.unknown = false;
 	traits.lacks = _i == 0 ? "eglQueryDisplayAttribEXT" : "eglQueryDeviceStringEXT";
 	describe();
 	ck_assert_uint_eq(party.device, 0);
@@ -141,9 +136,9 @@ START_TEST(only_software_without_a_node_takes_files_in_memory) {
 		{ NULL, "swrast", false },
 	};
 	traits.extensions = DMA_BUF " EGL_MESA_query_driver";
-	device.render = ONE;
+	hardware.render = ONE;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		device.extensions = cases[i].extensions;
+		hardware.extensions = cases[i].extensions;
 		traits.driver = cases[i].driver;
 		describe();
 		ck_assert_msg(party.memory ==

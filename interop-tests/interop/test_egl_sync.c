@@ -9,15 +9,13 @@
 #include <unistd.h>
 
 #include <stile/carrier.h>
-#include <stile/device.h>
 #include <stile/egl_sync.h>
 
 #include "interop-tests/interop/egl_calls.h"
+#include "interop-tests/interop/egl_fixture.h"
 #include "interop-tests/interop/fence_checks.h"
 #include "interop-tests/support/failing.h"
-#include "interop-tests/support/fake_egl.h"
 #include "interop-tests/support/fake_sync_file.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
@@ -28,41 +26,8 @@ static const struct fake_egl_traits blocks = { .native_fences = true, .waits_blo
 static const struct fake_egl_traits has_nothing;
 static const struct fake_egl_traits has_semaphores = { .semaphores = true, .uuid = 9 };
 
-static struct stile_device *device;
-static struct stile_egl *egl;
-
-static void start(const struct fake_egl_traits *traits) {
-	fake_gpu_begin();
-	fake_egl_create(traits);
-	struct stile_egl_info info = fake_egl_describe();
-	info.log = note_log;
-	forget_log();
-	ck_assert_int_eq(stile_egl_create(&info, NULL, &egl), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	if (egl != NULL) {
-		stile_egl_destroy(egl);
-		egl = NULL;
-		fake_egl_destroy();
-		fake_gpu_end();
-	}
-}
-
-static void restart(const struct fake_egl_traits *traits) {
-	stop();
-	start(traits);
-}
-
 static void set_up(void) {
-	device = gpu_open(NULL);
 	start(&has_native);
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
 }
 
 /* ---- In -------------------------------------------------------------------------------------- */
@@ -133,30 +98,6 @@ START_TEST(other_fences_are_waited_for_by_the_calling_thread) {
 	check_ends(fence, 1);
 }
 END_TEST
-
-/* A fence that ends between two looks at it. */
-static unsigned looks;
-
-static bool has_ended(struct stile_fence *fence) {
-	(void)fence;
-	return ++looks > 1;
-}
-
-static const char *tell_name(struct stile_fence *fence) {
-	(void)fence;
-	return "quick";
-}
-
-static void make_quick(struct stile_fence *fence) {
-	static const struct stile_fence_ops ops = {
-		.size = sizeof(struct stile_fence_ops),
-		.get_driver_name = tell_name,
-		.get_timeline_name = tell_name,
-		.signaled = has_ended,
-	};
-	looks = 0;
-	ck_assert_int_eq(stile_fence_init(fence, &ops, stile_fence_context_alloc(1), 1), 0);
-}
 
 /* Wrong code: an EGLSync of -1, which stands for the work up to here; a driver asked for what is over. */
 START_TEST(what_ends_on_its_way_in_is_nothing_to_wait_for) {
@@ -739,7 +680,7 @@ static Suite *make_suite(void) {
 	Suite *suite = suite_create("egl_sync");
 	TCase *tcase = ledger_tcase_create("forms");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_test(tcase, gl_waits_for_the_kernels_fence);
 	tcase_add_test(tcase, driver_whose_waits_block_is_asked_once);
 	tcase_add_test(tcase, other_fences_are_waited_for_by_the_calling_thread);

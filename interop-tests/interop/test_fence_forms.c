@@ -13,7 +13,6 @@
 #include <stile/access.h>
 #include <stile/carrier.h>
 #include <stile/check.h>
-#include <stile/device.h>
 #include <stile/egl_sync.h>
 #include <stile/image.h>
 #include <stile/timeline.h>
@@ -21,48 +20,36 @@
 #include <stile/wait.h>
 
 #include "interop-tests/interop/fence_checks.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/fake_egl.h"
 #include "interop-tests/support/fake_sync_file.h"
-#include "interop-tests/support/fake_vulkan.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 
-static struct stile_device *device;
-static struct fake_vulkan *fake, *other;
-static struct stile_vulkan *vulkan, *other_vulkan;
+static struct fake_vulkan *other;
+static struct stile_vulkan *other_vulkan;
 static struct stile_egl *egl;
 
 static void set_up(void) {
-	static const struct fake_vulkan_traits vulkan_traits = {
-		.sync_fd = true, .fence_sync_fd = true, .opaque_fd = true, .uuid = 7
+	const struct fake_egl_traits egl_traits = {
+		.native_fences = true, .semaphores = true, .uuid = has_all.uuid
 	};
-	static const struct fake_egl_traits egl_traits = {
-		.native_fences = true, .semaphores = true, .uuid = 7
-	};
-	device = gpu_open(NULL);
-	fake_gpu_begin();
-	fake = fake_vulkan_create(&vulkan_traits);
+	start(&has_all);
 	fake_egl_create(&egl_traits);
-	struct stile_vulkan_info vulkan_info = fake_vulkan_describe(fake);
 	struct stile_egl_info egl_info = fake_egl_describe();
-	ck_assert_int_eq(stile_vulkan_create(&vulkan_info, NULL, &vulkan), 0);
-	other = fake_vulkan_create(&vulkan_traits);
-	vulkan_info = fake_vulkan_describe(other);
+	other = fake_vulkan_create(&has_all);
+	struct stile_vulkan_info vulkan_info = fake_vulkan_describe(other);
 	ck_assert_int_eq(stile_vulkan_create(&vulkan_info, NULL, &other_vulkan), 0);
 	ck_assert_int_eq(stile_egl_create(&egl_info, NULL, &egl), 0);
 }
 
 static void tear_down(void) {
 	stile_egl_destroy(egl);
-	stile_vulkan_destroy(vulkan);
 	stile_vulkan_destroy(other_vulkan);
 	fake_egl_destroy();
 	fake_vulkan_destroy(other);
-	fake_vulkan_destroy(fake);
-	fake_gpu_end();
-	stile_device_destroy(device);
+	stop();
 }
 
 /* ---- Producers ------------------------------------------------------------------------------- */
@@ -91,10 +78,7 @@ static void gate_close(struct gate *gate, enum producer producer) {
 		fake_egl_hold();
 		ck_assert_int_eq(stile_egl_fence_create(egl, &gate->fence), 0);
 	} else {
-		gate->hold = fake_vulkan_timeline(fake);
-		fake_vulkan_promise(gate->hold, 1);
-		fake_vulkan_submit(
-			fake, &(struct fake_vulkan_submit){ .wait = gate->hold, .wait_value = 1 });
+		gate->hold = hold_queue();
 		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &gate->fence), 0);
 	}
 }

@@ -14,10 +14,9 @@
 #include <stile/party.h>
 
 #include "interop-tests/interop/tries.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/fake_gpu.h"
-#include "interop-tests/support/fake_vulkan.h"
 #include "interop-tests/support/fake_vulkan_memory.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
@@ -40,41 +39,10 @@ static const struct fake_vulkan_layout layouts[] = {
 
 /* What a test may change before it starts the device again. */
 static struct fake_vulkan_memory_traits has;
-static uint32_t extension_count; /* enabled, as fake_vulkan_describe() has them; 0: all */
-
-static struct stile_device *device;
-static struct fake_vulkan *fake;
-static struct stile_vulkan *vulkan;
-
-static void start(void) {
-	static struct fake_vulkan_traits traits;
-	traits = (struct fake_vulkan_traits){ .memory = &has };
-	fake_gpu_begin();
-	fake = fake_vulkan_create(&traits);
-	struct stile_vulkan_info info = fake_vulkan_describe(fake);
-	info.extension_count = extension_count == 0 ? info.extension_count : extension_count;
-	why = (struct stile_report){ .size = sizeof(why) };
-	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	stile_vulkan_destroy(vulkan);
-	vulkan = NULL;
-	if (fake != NULL) {
-		fake_vulkan_destroy(fake);
-		fake = NULL;
-		fake_gpu_end();
-	}
-}
-
-static void restart(void) {
-	stop();
-	start();
-}
+static struct fake_vulkan_traits traits;
 
 static void set_up(void) {
-	extension_count = 0;
+	traits = (struct fake_vulkan_traits){ .memory = &has };
 	has = (struct fake_vulkan_memory_traits){
 		.layouts = layouts,
 		.fd_types = 4, /* 2 */
@@ -84,13 +52,7 @@ static void set_up(void) {
 		.host = IMPORTS,
 		.host_types = 2, /* 1 */
 	};
-	device = gpu_open(NULL);
-	start();
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
+	start(&traits);
 }
 
 /* ---- Buffers --------------------------------------------------------------------------------- */
@@ -323,14 +285,14 @@ static void announce(int refusal) {
 	has.buffer_align = refusal == NO_ROOM ? BYTES + 1
 		: refusal == NO_ROOM_MAPPED   ? 2 * 4096 + 1
 					      : 0;
-	extension_count = refusals[refusal].extension_count;
+	traits.extension_count = refusals[refusal].extension_count;
 }
 
 /* Wrong code: a driver asked for what it does not announce; a sentence or numbers that are not the reason's. */
 START_TEST(what_cannot_be_a_vkbuffer_is_refused_with_the_reason) {
 	const struct refusal *refusal = &refusals[_i];
 	announce(_i);
-	restart();
+	restart(&traits);
 	struct stile_buffer *buffer =
 		_i == NO_WRITES || _i == NO_WRITES_MAPPED ? make_read_only() : make_buffer();
 	struct stile_vulkan_buffer *imported;
@@ -350,7 +312,7 @@ END_TEST
 /* Memory is as large as a buffer may be, and no larger. Wrong code: one byte too few, which the driver complains of. */
 START_TEST(a_buffer_may_need_all_of_its_memory) {
 	has.buffer_align = _i == 0 ? BYTES : 2 * 4096;
-	restart();
+	restart(&traits);
 	struct stile_buffer *buffer = make_buffer();
 	stile_vulkan_buffer_destroy(import(buffer, SOURCE, kinds[_i]));
 	stile_buffer_unref(buffer);
@@ -366,7 +328,7 @@ START_TEST(a_buffer_goes_by_host_pointer_where_no_dma_buf_is_taken) {
 		{ "vkBindBufferMemory", 0 } };
 	has.buffers = cases[_i].call == NULL ? EXPORTS : has.buffers;
 	has.host = cases[_i].host;
-	restart();
+	restart(&traits);
 	struct stile_buffer *buffer = make_buffer();
 	struct stile_vulkan_buffer *imported;
 	if (cases[_i].call != NULL) {
@@ -415,7 +377,7 @@ START_TEST(memory_that_is_not_exported_is_said) {
 		stile_vulkan_export_memory(vulkan, VK_NULL_HANDLE, device, &why, &buffer), -EINVAL);
 	ck_assert_int_eq(why.reason, STILE_REASON_USAGE);
 	has.buffers = IMPORTS;
-	restart();
+	restart(&traits);
 	struct stile_vulkan_own_image own = allocate();
 	ck_assert_int_eq(
 		stile_vulkan_export_memory(vulkan, own.memory, device, &why, &buffer), -EOPNOTSUPP);
@@ -479,7 +441,7 @@ START_TEST(any_call_of_the_driver_may_fail) {
 	const char *failed;
 	unsigned n = 1;
 	do {
-		restart();
+		restart(&traits);
 		if (_i % 2 == 1) {
 			fake_gpu_close_failed_imports();
 		}
@@ -506,7 +468,7 @@ END_TEST
 /* The same of the system's calls. */
 START_TEST(any_call_of_the_system_may_fail) {
 	for (unsigned n = 1;; n++) {
-		restart();
+		restart(&traits);
 		failing_call = n;
 		failed_call = NULL;
 		int ret = tries[_i]();
@@ -532,7 +494,7 @@ static Suite *make_suite(void) {
 	Suite *suite = suite_create("vulkan_buffers");
 	TCase *tcase = ledger_tcase_create("buffers");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_loop_test(tcase, the_driver_is_told_of_all_of_a_buffer, 0, 2);
 	tcase_add_loop_test(tcase, a_vkbuffer_keeps_the_memory_of_its_buffer, 0, 2);
 	tcase_add_test(tcase, the_same_buffer_for_the_same_is_imported_once);

@@ -19,10 +19,9 @@
 #include <stile/vulkan_yuv.h>
 
 #include "interop-tests/interop/tries.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/fake_gpu.h"
-#include "interop-tests/support/fake_vulkan.h"
 #include "interop-tests/support/fake_vulkan_memory.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/modifiers.h"
 #include "interop-tests/support/runner.h"
@@ -79,49 +78,14 @@ static const struct fake_vulkan_layout usual[LAYOUTS + 1] = {
 		32 },
 };
 
-enum { FAMILY = 3 };
-
 /* What a test may change before it starts the device again. */
-static bool has_no_foreign;
 static struct fake_vulkan_layout layouts[LAYOUTS + 1];
 static struct fake_vulkan_memory_traits has;
-
-static struct stile_device *device;
-static struct fake_vulkan *fake;
-static struct stile_vulkan *vulkan;
-
-static void start(void) {
-	static struct fake_vulkan_traits traits;
-	traits = (struct fake_vulkan_traits){ .sync_fd = true, .uuid = 5, .memory = &has };
-	fake_gpu_begin();
-	fake = fake_vulkan_create(&traits);
-	struct stile_vulkan_info info = fake_vulkan_describe(fake);
-	info.queue_family = FAMILY;
-	/* It is the sixth; explicit modifiers come after it. */
-	info.extension_count = has_no_foreign ? 5 : info.extension_count;
-	why = (struct stile_report){ .size = sizeof(why) };
-	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	stile_vulkan_destroy(vulkan);
-	vulkan = NULL;
-	if (fake != NULL) {
-		fake_vulkan_destroy(fake);
-		fake = NULL;
-		fake_gpu_end();
-	}
-}
-
-static void restart(void) {
-	stop();
-	start();
-}
+static struct fake_vulkan_traits traits;
 
 static void set_up(void) {
 	memcpy(layouts, usual, sizeof(layouts));
-	has_no_foreign = false;
+	traits = (struct fake_vulkan_traits){ .sync_fd = true, .uuid = 5, .memory = &has };
 	has = (struct fake_vulkan_memory_traits){
 		.layouts = layouts,
 		.modifiers = true,
@@ -131,13 +95,7 @@ static void set_up(void) {
 		.buffers = SHARES,
 		.host_types = 2, /* 1 */
 	};
-	device = gpu_open(NULL);
-	start();
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
+	start(&traits);
 }
 
 /* ---- Images ---------------------------------------------------------------------------------- */
@@ -236,7 +194,7 @@ static struct stile_image *make_path(const struct path *path) {
 START_TEST(the_driver_is_told_where_each_plane_is) {
 	const struct path *path = &paths[_i];
 	has.modifiers = path->modifiers;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_path(path);
 	struct stile_vulkan_image *imported;
 	ck_assert_msg(stile_vulkan_check_image(vulkan, image, USAGE, &why) == 0, "%s", why.text);
@@ -260,7 +218,7 @@ END_TEST
 /* Wrong code: a refusal of what goes in the driver's own layout; what is left of the first attempt. */
 START_TEST(linear_that_is_not_taken_as_it_is_told_may_be_the_drivers_own) {
 	layouts[RGBA_LINEAR].pitch_align = 4096;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
 	struct stile_vulkan_image *imported;
 	ck_assert_int_eq(stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported), 0);
@@ -278,7 +236,7 @@ END_TEST
 START_TEST(planes_of_which_the_driver_says_too_much_are_imported) {
 	has.modifiers = false;
 	has.says_all = true;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_image(DRM_FORMAT_NV12, LINEAR, _i == 1);
 	struct stile_vulkan_image *imported;
 	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
@@ -334,7 +292,7 @@ START_TEST(an_image_begins_where_the_driver_can_have_it) {
 	has.lead = cases[_i].lead;
 	layouts[RGBA_OWN].dma_buf |=
 		cases[_i].alone ? VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT : 0u;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_at(cases[_i].offset, cases[_i].bytes);
 	struct stile_vulkan_image *imported;
 	int ret = stile_vulkan_import_image(vulkan, image, USAGE, &why, &imported);
@@ -358,9 +316,10 @@ END_TEST
 START_TEST(barriers_take_an_image_and_give_it_back) {
 	const VkImageLayout layout = VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL;
 	const VkAccessFlags access = VK_ACCESS_SHADER_READ_BIT;
-	has_no_foreign = _i == 1;
+	/* FOREIGN is the sixth. */
+	traits.extension_count = _i == 1 ? 5 : 0;
 	has.modifiers = false;
-	restart();
+	restart(&traits);
 	const uint32_t peer = _i == 1 ? VK_QUEUE_FAMILY_EXTERNAL : VK_QUEUE_FAMILY_FOREIGN_EXT;
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
 	struct stile_vulkan_image *imported;
@@ -370,11 +329,13 @@ START_TEST(barriers_take_an_image_and_give_it_back) {
 	ck_assert(taken.image == stile_vulkan_image_get_handle(imported));
 	ck_assert(taken.oldLayout == VK_IMAGE_LAYOUT_GENERAL && taken.newLayout == layout);
 	ck_assert(taken.srcAccessMask == 0 && taken.dstAccessMask == access);
-	ck_assert(taken.srcQueueFamilyIndex == peer && taken.dstQueueFamilyIndex == FAMILY);
+	ck_assert(taken.srcQueueFamilyIndex == peer &&
+		taken.dstQueueFamilyIndex == FAKE_VULKAN_FAMILY);
 	ck_assert(given.image == taken.image);
 	ck_assert(given.oldLayout == layout && given.newLayout == VK_IMAGE_LAYOUT_GENERAL);
 	ck_assert(given.srcAccessMask == access && given.dstAccessMask == 0);
-	ck_assert(given.srcQueueFamilyIndex == FAMILY && given.dstQueueFamilyIndex == peer);
+	ck_assert(given.srcQueueFamilyIndex == FAKE_VULKAN_FAMILY &&
+		given.dstQueueFamilyIndex == peer);
 	/* What nobody needs is taken over from nobody. */
 	const VkImageMemoryBarrier dropped = stile_vulkan_discard(imported, layout, access);
 	ck_assert(dropped.oldLayout == VK_IMAGE_LAYOUT_UNDEFINED && dropped.newLayout == layout);
@@ -500,7 +461,7 @@ static void announce(int refusal) {
 START_TEST(what_the_device_does_not_announce_is_refused_with_the_reason) {
 	const struct refusal *refusal = &refusals[_i];
 	announce(_i);
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_image(refusal->fourcc, refusal->modifier, refusal->apart);
 	struct stile_vulkan_image *imported;
 	ck_assert_int_eq(
@@ -638,7 +599,7 @@ START_TEST(a_mapping_is_memory_that_the_cpu_sees) {
 	has.host_types = 6;
 	has.hidden_types = _i == 0 ? 2 : 0;
 	has.stale_types = _i == 0 ? 0 : 2;
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, LINEAR, false);
 	struct stile_vulkan_image *imported = import_mapped(image);
 	ck_assert_uint_eq(look(imported).memory_type, 2);
@@ -702,7 +663,7 @@ static void announce_mapped(int refusal) {
 START_TEST(what_cannot_be_a_mapping_is_refused_with_the_reason) {
 	const struct mapped_refusal *refusal = &mapped_refusals[_i];
 	announce_mapped(_i);
-	restart();
+	restart(&traits);
 	struct stile_image *image = make_image(DRM_FORMAT_ABGR8888, refusal->modifier, false);
 	struct stile_vulkan_image *imported;
 	ck_assert_int_eq(
@@ -799,7 +760,7 @@ START_TEST(what_cannot_be_exported_is_refused_with_the_reason) {
 	const int layout = _i == 6 ? RGBA_OWN : RGBA_ROWS;
 	layouts[RGBA_ROWS].dma_buf = _i == 5 ? IMPORTS : SHARES;
 	has.modifiers = _i != 6;
-	restart();
+	restart(&traits);
 	struct stile_vulkan_own_image made =
 		fake_vulkan_create_image(fake, &layouts[layout], DRM_FORMAT_ABGR8888, WIDTH, HEIGHT,
 			0, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
@@ -844,7 +805,7 @@ static void announce_all(void) {
 		n += 2;
 	}
 	has.layouts = every;
-	restart();
+	restart(&traits);
 }
 
 static void check_import(uint32_t fourcc, bool apart) {
@@ -1015,7 +976,7 @@ START_TEST(a_conversion_is_one_that_the_device_has) {
 					  .horizontal = STILE_SITING_MIDPOINT };
 	VkSamplerYcbcrConversion conversion, again;
 	layouts[NV12_OWN].features = SAMPLED | places[_i];
-	restart();
+	restart(&traits);
 	ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, DRM_FORMAT_NV12, &unsaid,
 				 VK_FILTER_NEAREST, &why, &conversion),
 		0);
@@ -1067,7 +1028,7 @@ START_TEST(each_colour_has_a_conversion_of_its_own) {
 	VkSamplerYcbcrConversion made[LENGTH(cases)];
 	layouts[NV12_OWN].features |= VK_FORMAT_FEATURE_COSITED_CHROMA_SAMPLES_BIT |
 		VK_FORMAT_FEATURE_SAMPLED_IMAGE_YCBCR_CONVERSION_LINEAR_FILTER_BIT;
-	restart();
+	restart(&traits);
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		ck_assert_int_eq(stile_vulkan_get_ycbcr_conversion(vulkan, cases[i].fourcc,
 					 &cases[i].colour, cases[i].filter, &why, &made[i]),
@@ -1113,7 +1074,7 @@ static const struct stile_party_modifier *find_modifier(
 /* Wrong code: a limit, a plane or an alignment lost; memory that it does not make. */
 START_TEST(a_party_says_what_the_device_announces) {
 	has.node = makedev(226, 129);
-	restart();
+	restart(&traits);
 	struct stile_party party = describe(USAGE);
 	const struct stile_party_modifier *columns =
 		find_modifier(&party, DRM_FORMAT_ABGR8888, COLUMNS);
@@ -1141,7 +1102,7 @@ START_TEST(a_party_says_what_the_device_announces) {
 	layouts[RGBA_COLUMNS].dma_buf = EXPORTS;
 	has.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
 	has.node = 0;
-	restart();
+	restart(&traits);
 	party = describe(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT);
 	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_NV12, LINEAR));
 	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_ABGR8888, COLUMNS));
@@ -1157,18 +1118,18 @@ END_TEST
 /* Wrong code: a layout of the driver's own left out, or promised though planes cannot be bound to it one by one. */
 START_TEST(a_party_has_linear_in_one_way_or_the_other) {
 	layouts[RGBA_LINEAR].dma_buf = EXPORTS;
-	restart();
+	restart(&traits);
 	struct stile_party party = describe(USAGE);
 	ck_assert_ptr_nonnull(find_modifier(&party, DRM_FORMAT_ABGR8888, LINEAR));
 	stile_party_fini(&party);
 	has.modifiers = false;
-	restart();
+	restart(&traits);
 	party = describe(USAGE);
 	ck_assert_uint_eq(find_modifier(&party, DRM_FORMAT_NV12, LINEAR)->plane_count, 2);
 	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_ABGR8888, ROWS));
 	stile_party_fini(&party);
 	layouts[NV12_OWN].features &= ~(VkFlags)VK_FORMAT_FEATURE_DISJOINT_BIT;
-	restart();
+	restart(&traits);
 	party = describe(USAGE);
 	ck_assert_ptr_null(find_modifier(&party, DRM_FORMAT_NV12, LINEAR));
 	stile_party_fini(&party);
@@ -1346,7 +1307,7 @@ static int try_nth(int n) {
 static void begin_nth(int n) {
 	has.modifiers = n >= 2 * PATHS || paths[n / 2].modifiers;
 	has.node = makedev(226, 129);
-	restart();
+	restart(&traits);
 }
 
 /*
@@ -1418,7 +1379,7 @@ END_TEST
 static TCase *add_case(Suite *suite, const char *name) {
 	TCase *tcase = ledger_tcase_create(name);
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	suite_add_tcase(suite, tcase);
 	return tcase;
 }

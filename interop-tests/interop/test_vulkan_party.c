@@ -10,8 +10,7 @@
 
 #include <stile/party.h>
 
-#include "interop-tests/support/fake_gpu.h"
-#include "interop-tests/support/fake_vulkan.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/fake_vulkan_memory.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/runner.h"
@@ -75,17 +74,11 @@ static void tear_down(void) {
 
 static void describe(VkImageUsageFlags usage) {
 	struct stile_report why = { .size = sizeof(why) };
-	struct stile_vulkan *vulkan;
 	stile_party_fini(&party);
 	party = (struct stile_party){ .size = sizeof(party) };
-	fake_gpu_begin();
-	struct fake_vulkan *fake = fake_vulkan_create(&traits);
-	const struct stile_vulkan_info info = fake_vulkan_describe(fake);
-	ck_assert_int_eq(stile_vulkan_create(&info, &why, &vulkan), 0);
+	start(&traits);
 	ck_assert_msg(stile_vulkan_get_party(vulkan, usage, &why, &party) == 0, "%s", why.text);
-	stile_vulkan_destroy(vulkan);
-	fake_vulkan_destroy(fake);
-	fake_gpu_end();
+	stop();
 }
 
 /* How often it has a layout. */

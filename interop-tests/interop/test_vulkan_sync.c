@@ -13,69 +13,25 @@
 #include <unistd.h>
 
 #include <stile/carrier.h>
-#include <stile/device.h>
 #include <stile/timeline.h>
 #include <stile/vulkan_sync.h>
 #include <stile/wait.h>
 
 #include "interop-tests/interop/fence_checks.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/failing.h"
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_sync_file.h"
-#include "interop-tests/support/fake_vulkan.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
 
 #define MS INT64_C(1000000)
 
-static const struct fake_vulkan_traits has_all = {
-	.sync_fd = true,
-	.fence_sync_fd = true,
-	.opaque_fd = true,
-	.uuid = 1,
-};
 static const struct fake_vulkan_traits has_nothing;
 
-static struct stile_device *device;
-static struct fake_vulkan *fake;
-static struct stile_vulkan *vulkan;
-
-/* A device of these traits, and an adapter. */
-static void start(const struct fake_vulkan_traits *traits) {
-	fake_gpu_begin();
-	fake = fake_vulkan_create(traits);
-	struct stile_vulkan_info info = fake_vulkan_describe(fake);
-	info.log = note_log;
-	forget_log();
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-}
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	stile_vulkan_destroy(vulkan);
-	vulkan = NULL;
-	if (fake != NULL) {
-		fake_vulkan_destroy(fake);
-		fake = NULL;
-		fake_gpu_end();
-	}
-}
-
-static void restart(const struct fake_vulkan_traits *traits) {
-	stop();
-	start(traits);
-}
-
 static void set_up(void) {
-	device = gpu_open(NULL);
 	start(&has_all);
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
 }
 
 /* ---- What a test needs ----------------------------------------------------------------------- */
@@ -92,36 +48,6 @@ static struct stile_fence *fence_at(struct stile_timeline *timeline, uint64_t va
 	return fence;
 }
 
-/* Work of the queue that does not end before this semaphore is at 1. */
-static VkSemaphore hold_queue(void) {
-	VkSemaphore hold = fake_vulkan_timeline(fake);
-	/* Somebody has submitted it, or binary semaphores would not be allowed: another queue, say. */
-	fake_vulkan_promise(hold, 1);
-	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = hold, .wait_value = 1 });
-	return hold;
-}
-
-static void let_go(VkSemaphore hold) {
-	fake_vulkan_signal(fake, hold, 1);
-	fake_vulkan_wait_idle(fake);
-	fake_vulkan_destroy_semaphore(fake, hold);
-}
-
-/* The device waits for a program's fence. */
-static struct stile_fence *hold_device(void) {
-	struct stile_vulkan_wait wait = { .size = sizeof(wait) };
-	struct stile_fence *gate = plain_fence_create();
-	ck_assert_int_eq(stile_vulkan_wait_fence(vulkan, gate, NULL, &wait), 0);
-	fake_vulkan_submit(fake,
-		&(struct fake_vulkan_submit){ .wait = wait.semaphore, .wait_value = wait.value });
-	return gate;
-}
-
-static void open_gate(struct stile_fence *gate) {
-	stile_fence_signal(gate);
-	stile_fence_unref(gate);
-}
-
 /* Something that a thread does when the test's own is held up by what is tested. */
 static pthread_t helper;
 
@@ -134,12 +60,6 @@ static void *open_gate_late(void *gate) {
 static void *end_leaf_late(void *leaf) {
 	runner_sleep_ms(5);
 	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
-	return NULL;
-}
-
-static void *let_go_late(void *hold) {
-	fake_gpu_await_blocked();
-	let_go((VkSemaphore)hold);
 	return NULL;
 }
 
@@ -736,14 +656,6 @@ END_TEST
 
 /* ---- Into binary semaphores ------------------------------------------------------------------ */
 
-/* Work behind a binary semaphore, as a present is. */
-static struct stile_fence *work_behind(VkSemaphore semaphore) {
-	struct stile_fence *work;
-	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = semaphore });
-	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &work), 0);
-	return work;
-}
-
 /* Wrong code: a submission, or a thread, for what the driver can take; a dependency lost. */
 START_TEST(kernels_fence_goes_into_a_binary_semaphore) {
 	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
@@ -1250,7 +1162,7 @@ static Suite *make_suite(void) {
 	Suite *suite = suite_create("vulkan_sync");
 	TCase *tcase = ledger_tcase_create("forms");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_test(tcase, fence_of_a_value_ends_when_anybody_signals_it);
 	tcase_add_test(tcase, device_waits_for_its_own_value_by_its_own_semaphore);
 	tcase_add_test(tcase, point_is_unsubmitted_until_it_is_done);
@@ -1291,7 +1203,7 @@ static Suite *make_suite(void) {
 	suite_add_tcase(suite, tcase);
 	tcase = ledger_tcase_create("failures");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_loop_test(tcase, any_call_of_the_driver_may_fail, 0, 3 * TRIES);
 	tcase_add_loop_test(tcase, any_call_of_the_system_may_fail, 0, TRIES);
 	suite_add_tcase(suite, tcase);

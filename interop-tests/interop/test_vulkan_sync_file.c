@@ -14,10 +14,9 @@
 #include <stile/vulkan_sync.h>
 
 #include "interop-tests/interop/fence_checks.h"
+#include "interop-tests/interop/vulkan_fixture.h"
 #include "interop-tests/support/fake_gpu.h"
 #include "interop-tests/support/fake_sync_file.h"
-#include "interop-tests/support/fake_vulkan.h"
-#include "interop-tests/support/gpu_work.h"
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
@@ -25,56 +24,13 @@
 #define SYNC_FD VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT
 #define OPAQUE_FD VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT
 
-static const struct fake_vulkan_traits has_all = {
-	.sync_fd = true,
-	.fence_sync_fd = true,
-	.opaque_fd = true,
-	.uuid = 1,
-};
 static const struct fake_vulkan_traits has_nothing;
 
-static struct stile_device *device;
-static struct fake_vulkan *fake;
-static struct stile_vulkan *vulkan;
-
-/* `extension_count`: of those that fake_vulkan_describe() has. */
-static void start(const struct fake_vulkan_traits *traits, uint32_t extension_count) {
-	fake_gpu_begin();
-	fake = fake_vulkan_create(traits);
-	struct stile_vulkan_info info = fake_vulkan_describe(fake);
-	ck_assert_uint_le(extension_count, info.extension_count);
-	info.extension_count = extension_count;
-	info.log = note_log;
-	forget_log();
-	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &vulkan), 0);
-}
-
-enum { NO_SEMAPHORES = 2, NO_FENCES = 3, ALL = 4 };
-
-/* A complaint ends the test in here: what is gone then, is not stopped again. */
-static void stop(void) {
-	stile_vulkan_destroy(vulkan);
-	vulkan = NULL;
-	if (fake != NULL) {
-		fake_vulkan_destroy(fake);
-		fake = NULL;
-		fake_gpu_end();
-	}
-}
-
-static void restart(const struct fake_vulkan_traits *traits, uint32_t extension_count) {
-	stop();
-	start(traits, extension_count);
-}
+/* Of the extensions that fake_vulkan_describe() has. */
+enum { ALL, NO_SEMAPHORES = 2, NO_FENCES = 3 };
 
 static void set_up(void) {
-	device = gpu_open(NULL);
-	start(&has_all, ALL);
-}
-
-static void tear_down(void) {
-	stop();
-	stile_device_destroy(device);
+	start(&has_all);
 }
 
 /* ---- What a test needs ----------------------------------------------------------------------- */
@@ -91,40 +47,6 @@ static struct stile_vulkan_wait wait_for(
 static void submit_behind(const struct stile_vulkan_wait *wait) {
 	fake_vulkan_submit(fake,
 		&(struct fake_vulkan_submit){ .wait = wait->semaphore, .wait_value = wait->value });
-}
-
-/* The device waits for a program's fence. */
-static struct stile_fence *hold_device(void) {
-	struct stile_fence *gate = plain_fence_create();
-	struct stile_vulkan_wait wait = wait_for(gate, VK_NULL_HANDLE, STILE_PATH_BRIDGE);
-	submit_behind(&wait);
-	return gate;
-}
-
-static void open_gate(struct stile_fence *gate) {
-	stile_fence_signal(gate);
-	stile_fence_unref(gate);
-}
-
-static VkSemaphore held; /* by hold_queue() */
-
-/* Work that does not end before it is let go; somebody has submitted that. */
-static void hold_queue(void) {
-	held = fake_vulkan_timeline(fake);
-	fake_vulkan_promise(held, 1);
-	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = held, .wait_value = 1 });
-}
-
-static void let_go(void) {
-	fake_vulkan_signal(fake, held, 1);
-	fake_vulkan_wait_idle(fake);
-	fake_vulkan_destroy_semaphore(fake, held);
-}
-
-static void *let_go_late(void *unused) {
-	fake_gpu_await_blocked();
-	let_go();
-	return unused;
 }
 
 static struct stile_vulkan_form form_of(VkSemaphore semaphore, VkFence fence) {
@@ -152,13 +74,6 @@ static void export(struct stile_fence *fence, const struct stile_vulkan_form *fo
 	ck_assert_int_eq(path.kind, kind);
 }
 
-static struct stile_fence *work_behind(VkSemaphore semaphore) {
-	struct stile_fence *work;
-	fake_vulkan_submit(fake, &(struct fake_vulkan_submit){ .wait = semaphore });
-	ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &work), 0);
-	return work;
-}
-
 /* ---- In -------------------------------------------------------------------------------------- */
 
 /* By copy. Wrong code: a semaphore that takes the fence from another one, or from who has it. */
@@ -183,31 +98,6 @@ START_TEST(one_sync_file_goes_into_many_semaphores) {
 	check_ends(fence, 1);
 }
 END_TEST
-
-/* A fence that ends between two looks at it. */
-static unsigned looks;
-
-static bool has_ended(struct stile_fence *fence) {
-	(void)fence;
-	return ++looks > 1;
-}
-
-static const char *tell_name(struct stile_fence *fence) {
-	(void)fence;
-	return "quick";
-}
-
-static const struct stile_fence_ops quick_ops = {
-	.size = sizeof(struct stile_fence_ops),
-	.get_driver_name = tell_name,
-	.get_timeline_name = tell_name,
-	.signaled = has_ended,
-};
-
-static void make_quick(struct stile_fence *fence) {
-	looks = 0;
-	ck_assert_int_eq(stile_fence_init(fence, &quick_ops, stile_fence_context_alloc(1), 1), 0);
-}
 
 /*
  * There is no descriptor of what has ended: -1. Wrong code: a thread for it, or a driver asked; a semaphore that is said
@@ -248,7 +138,8 @@ START_TEST(what_a_device_does_not_import_a_thread_tells_it) {
 	};
 	struct fake_vulkan_traits traits = has_all;
 	traits.lacks = cases[_i].lacks;
-	restart(&traits, cases[_i].extension_count);
+	traits.extension_count = cases[_i].extension_count;
+	restart(&traits);
 	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
 	VkFence vk_fence = fake_vulkan_fence(fake, false);
 	struct stile_vulkan_form form = form_of(VK_NULL_HANDLE, vk_fence);
@@ -288,7 +179,7 @@ START_TEST(a_trial_that_found_no_memory_is_made_again) {
 		"vkGetSemaphoreFdKHR" };
 	struct fake_vulkan_traits traits = has_all;
 	traits.loses_exported = _i % 2 == 1;
-	restart(&traits, ALL);
+	restart(&traits);
 	VkSemaphore semaphore = fake_vulkan_binary(fake, SYNC_FD);
 	const struct stile_vulkan_form form = form_of(semaphore, VK_NULL_HANDLE);
 	const enum stile_path_kind kind =
@@ -321,6 +212,11 @@ static int create_sync_file(
 	enum stile_user_fences user_fences, struct stile_path *path, struct stile_fence **out) {
 	*path = (struct stile_path){ .size = sizeof(*path) };
 	return stile_vulkan_fence_create_sync_file(vulkan, device, user_fences, path, out);
+}
+
+static const char *tell_name(struct stile_fence *fence) {
+	(void)fence;
+	return "test";
 }
 
 /* A program's fence that ends a while after somebody waits for it. */
@@ -369,7 +265,7 @@ END_TEST
 
 /* Wrong code: a wait, though no export is to come of it; a refusal that leaves something. */
 START_TEST(where_the_kernel_can_have_none_nothing_is_waited_for) {
-	restart(&has_nothing, ALL);
+	restart(&has_nothing);
 	struct stile_fence *gate = hold_device(), *fence;
 	struct stile_path path;
 	ck_assert_int_eq(create_sync_file(STILE_USER_FENCES_REFUSE, &path, &fence), -EOPNOTSUPP);
@@ -387,12 +283,12 @@ END_TEST
 START_TEST(an_export_that_waits_for_the_queue_is_reported) {
 	struct fake_vulkan_traits traits = has_all;
 	traits.export_blocks = true;
-	restart(&traits, ALL);
+	restart(&traits);
 	struct stile_fence *fence;
 	struct stile_path path;
 	pthread_t helper;
-	hold_queue();
-	ck_assert_int_eq(pthread_create(&helper, NULL, let_go_late, NULL), 0);
+	VkSemaphore hold = hold_queue();
+	ck_assert_int_eq(pthread_create(&helper, NULL, let_go_late, (void *)hold), 0);
 	ck_assert_int_eq(create_sync_file(STILE_USER_FENCES_HOLD, &path, &fence), 0);
 	ck_assert_int_gt(path.blocked_ns, 0);
 	pthread_join(helper, NULL);
@@ -403,7 +299,7 @@ END_TEST
 /* Wrong code: a fence of what was not submitted among those that end; those after it lost. */
 START_TEST(a_submission_that_fails_leaves_the_others) {
 	struct stile_fence *fences[3], *none;
-	hold_queue();
+	VkSemaphore hold = hold_queue();
 	for (int i = 0; i < 3; i++) {
 		fake_gpu_fail("vkQueueSubmit", 1, VK_ERROR_OUT_OF_HOST_MEMORY);
 		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &none), -ENOMEM);
@@ -412,7 +308,7 @@ START_TEST(a_submission_that_fails_leaves_the_others) {
 		ck_assert_int_eq(stile_vulkan_fence_create(vulkan, &fences[i]), 0);
 	}
 	check_pending(fences[0]);
-	let_go();
+	let_go(hold);
 	for (int i = 0; i < 3; i++) {
 		check_ends(fences[i], 1);
 	}
@@ -427,10 +323,10 @@ START_TEST(the_fence_of_another_adapter_is_anybodys) {
 	struct stile_vulkan *other;
 	struct stile_fence *fence;
 	ck_assert_int_eq(stile_vulkan_create(&info, NULL, &other), 0);
-	hold_queue();
+	VkSemaphore hold = hold_queue();
 	ck_assert_int_eq(stile_vulkan_fence_create(other, &fence), 0);
 	wait_for(fence, VK_NULL_HANDLE, STILE_PATH_BRIDGE);
-	let_go();
+	let_go(hold);
 	check_ends(fence, 1);
 	VkSemaphore semaphore = fake_vulkan_timeline(fake);
 	struct stile_timeline *timeline;
@@ -626,7 +522,7 @@ END_TEST
 START_TEST(a_driver_that_shares_no_timelines_shares_binary_semaphores) {
 	struct fake_vulkan_traits traits = has_all;
 	traits.shares_no_timelines = true;
-	restart(&traits, ALL);
+	restart(&traits);
 	VkSemaphore timeline = fake_vulkan_opaque_timeline(fake),
 		    binary = fake_vulkan_binary(fake, OPAQUE_FD);
 	struct stile_vulkan_shared shared = { .size = sizeof(shared) };
@@ -653,13 +549,14 @@ START_TEST(a_driver_that_shares_in_one_direction_is_asked_for_that) {
 	};
 	struct fake_vulkan_traits traits = has_all;
 	traits.lacks = lacks[_i];
+	traits.extension_count = _i == 2 ? NO_SEMAPHORES : ALL;
 	VkSemaphore mine = fake_vulkan_opaque_timeline(fake), theirs;
 	struct stile_vulkan_shared shared = { .size = sizeof(shared) }, own = shared;
 	ck_assert_int_eq(stile_vulkan_export_semaphore(
 				 vulkan, mine, VK_SEMAPHORE_TYPE_TIMELINE, NULL, &shared),
 		0);
 	fake_vulkan_destroy_semaphore(fake, mine);
-	restart(&traits, _i == 2 ? NO_SEMAPHORES : ALL);
+	restart(&traits);
 	mine = fake_vulkan_opaque_timeline(fake);
 	struct stile_report why = { .size = sizeof(why) };
 	int ret =
@@ -686,7 +583,7 @@ static Suite *make_suite(void) {
 	Suite *suite = suite_create("vulkan_sync_file");
 	TCase *tcase = ledger_tcase_create("sync_file");
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, stop);
 	tcase_add_test(tcase, one_sync_file_goes_into_many_semaphores);
 	tcase_add_test(tcase, what_ends_on_its_way_in_is_nothing_to_wait_for);
 	tcase_add_loop_test(tcase, what_a_device_does_not_import_a_thread_tells_it, 0, 3);

@@ -9,7 +9,7 @@
 
 unsigned failing_call;
 const char *failed_call;
-struct stile_report why;
+struct stile_report why = { .size = sizeof(why) };
 
 void try_begin(void) {
 	why = (struct stile_report){ .size = sizeof(why) };

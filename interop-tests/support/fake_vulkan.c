@@ -658,6 +658,8 @@ struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake) {
 		VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
 	};
 	const struct fake_vulkan_memory_traits *memory = fake->traits.memory;
+	const uint32_t all = memory == NULL ? 4 : memory->modifiers ? 7 : 6;
+	const uint32_t enabled = fake->traits.extension_count;
 	return (struct stile_vulkan_info){
 		.size = sizeof(struct stile_vulkan_info),
 		.get_instance_proc_addr = get_instance_proc,
@@ -665,10 +667,9 @@ struct stile_vulkan_info fake_vulkan_describe(struct fake_vulkan *fake) {
 		.physical_device = (VkPhysicalDevice)fake,
 		.device = (VkDevice)fake,
 		.extensions = extensions,
-		.extension_count = memory == NULL ? 4
-			: memory->modifiers       ? 7
-						  : 6,
+		.extension_count = enabled == 0 ? all : enabled,
 		.queue = (VkQueue)fake,
+		.queue_family = FAKE_VULKAN_FAMILY,
 		.features = memory == NULL ? 0 : STILE_VULKAN_YCBCR_CONVERSION,
 	};
 }

@@ -23,7 +23,11 @@ struct fake_vulkan_traits {
 	bool shares_no_timelines;
 	VkExternalSemaphoreFeatureFlags lacks; /* IMPORTABLE or EXPORTABLE, of semaphores */
 	const struct fake_vulkan_memory_traits *memory; /* NULL: it has no images */
+	uint32_t extension_count; /* how many of its extensions are enabled; 0: all */
 };
+
+/** The family of its queue. */
+enum { FAKE_VULKAN_FAMILY = 3 };
 
 struct fake_vulkan;
 
