@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@
 #include "interop-tests/support/ledger.h"
 #include "interop-tests/support/plain_fence.h"
 #include "interop-tests/support/runner.h"
+#include "src/fence.h"
 
 #define MS INT64_C(1000000)
 
@@ -52,14 +55,12 @@ static struct stile_fence *fence_at(struct stile_timeline *timeline, uint64_t va
 static pthread_t helper;
 
 static void *open_gate_late(void *gate) {
-	runner_sleep_ms(20);
+	int64_t hang_ns = runner_clock_ns() + 60000 * MS;
+	while ((fence_state(gate) & STATE_WAITER) == 0) {
+		runner_require(runner_clock_ns() < hang_ns, "nobody sleeps until the gate opens");
+		runner_sleep_ms(1);
+	}
 	open_gate(gate);
-	return NULL;
-}
-
-static void *end_leaf_late(void *leaf) {
-	runner_sleep_ms(5);
-	fake_sync_file_signal(*(size_t *)leaf, 1, 1);
 	return NULL;
 }
 
@@ -1022,6 +1023,25 @@ static int try_import_vk_fence(void) {
 	return try_import(true);
 }
 
+/*
+ * The kernel's fence that ends when the library waits for its descriptor: ld --wrap has it call this. That needs no
+ * other thread, which might be early: what is over is not imported, and an import could not fail.
+ */
+static const size_t *awaited_leaf;
+
+int __real_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+int __wrap_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+
+int __wrap_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+	if (awaited_leaf != NULL) {
+		fake_sync_file_signal(*awaited_leaf, 1, 1);
+	}
+	return __real_ppoll(fds, count, timeout, mask);
+}
+
 static int try_export(bool to_fence) {
 	VkSemaphore semaphore = fake_vulkan_binary(fake, 0);
 	VkFence vk_fence = fake_vulkan_fence(fake, false);
@@ -1029,10 +1049,10 @@ static int try_export(bool to_fence) {
 	size_t leaf;
 	struct stile_fence *fence = kernels_fence(device, &leaf);
 	form.user_fences = STILE_USER_FENCES_WAIT;
-	later(end_leaf_late, &leaf);
+	awaited_leaf = &leaf;
 	int ret = TRY(stile_vulkan_export_fence(vulkan, fence, &form, NULL, NULL));
-	pthread_join(helper, NULL);
 	plain_fence_finish(fence);
+	awaited_leaf = NULL;
 	while (stile_vulkan_is_held(vulkan)) {
 		runner_sleep_ms(1);
 	}
