@@ -16,7 +16,7 @@ struct stile_vulkan_image {
 	struct stile_image *image;   /* borrowed while it is being made */
 	VkFormat format;
 	VkImage handle;
-	struct vulkan_memory memories[STILE_MAX_PLANES]; /* of a disjoint image one a plane */
+	struct vulkan_memory memories[STILE_MAX_PLANES]; /* where the first plane in each is */
 	uint32_t peer; /* the queue family that stands for the others */
 };
 
@@ -226,23 +226,6 @@ static int check_memory(const struct stile_vulkan_image *self, const struct vulk
 	return ret;
 }
 
-/* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
-static int memory_import(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
-	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
-	struct stile_buffer *buffer = stile_image_get_buffer(self->image, i);
-	struct vulkan_memory *memory = &self->memories[i];
-	VkMemoryDedicatedAllocateInfo dedicated = {
-		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
-		.image = self->handle,
-	};
-	int ret = way->handle_type == VULKAN_HOST_POINTER
-		? vulkan_memory_import_host(self->vulkan, buffer, needs, memory, why)
-		: vulkan_memory_import(self->vulkan, buffer, needs,
-			  is_dedicated(way, offset) ? &dedicated : NULL, memory, why);
-	why->plane = i;
-	return ret;
-}
-
 /* Planes of an explicit modifier are of memory, with names of their own. */
 static VkImageAspectFlagBits get_aspect(const struct vulkan_way *way, uint32_t i) {
 	VkImageAspectFlagBits first = way->tiling == VK_IMAGE_TILING_LINEAR
@@ -251,20 +234,75 @@ static VkImageAspectFlagBits get_aspect(const struct vulkan_way *way, uint32_t i
 	return (VkImageAspectFlagBits)(first << i);
 }
 
-/* `only_check`: nothing is imported. */
+/* What has its own memory: the image, or each plane of it. */
+static uint32_t count_bound(const struct stile_vulkan_image *self, const struct vulkan_way *way) {
+	return way->is_disjoint ? stile_image_get_info(self->image)->plane_count : 1;
+}
+
+/* Import the memory of plane i, of which the driver wants what `needs` says, all before the offset included. */
+static int import_dma_buf(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
+	uint64_t offset, const VkMemoryRequirements *needs, struct stile_report *why) {
+	VkMemoryDedicatedAllocateInfo dedicated = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+		.image = self->handle,
+	};
+	return vulkan_memory_import(self->vulkan, stile_image_get_buffer(self->image, i), needs,
+		is_dedicated(way, offset) ? &dedicated : NULL, &self->memories[i], why);
+}
+
+/* The first plane in the buffer of plane i. */
+static uint32_t find_first(const struct stile_vulkan_image *self, uint32_t i) {
+	uint32_t first = 0;
+	while (stile_image_get_buffer(self->image, first) !=
+		stile_image_get_buffer(self->image, i)) {
+		first++;
+	}
+	return first;
+}
+
+/* Of a mapping, all planes in it at once: a driver may take its pages once only. */
+static int import_mapping(struct stile_vulkan_image *self, const struct vulkan_way *way, uint32_t i,
+	const VkMemoryRequirements *needs, struct stile_report *why) {
+	VkMemoryRequirements all = needs[i];
+	for (uint32_t k = i + 1; k < count_bound(self, way); k++) {
+		if (find_first(self, k) == i) {
+			all.size = needs[k].size > all.size ? needs[k].size : all.size;
+			all.memoryTypeBits &= needs[k].memoryTypeBits;
+		}
+	}
+	return vulkan_memory_import_host(self->vulkan, stile_image_get_buffer(self->image, i), &all,
+		&self->memories[i], why);
+}
+
+/* What the driver needs, and whether it is there. */
+static int find_needs(struct stile_vulkan_image *self, const struct vulkan_way *way,
+	const struct placement *placement, VkMemoryRequirements *needs, struct stile_report *why) {
+	int ret = 0;
+	for (uint32_t i = 0; i < count_bound(self, way) && ret == 0; i++) {
+		needs[i] = get_needs(self, way, get_aspect(way, i), placement, i);
+		ret = check_memory(self, way, i, placement->offsets[i], &needs[i], why);
+	}
+	return ret;
+}
+
 static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *way,
-	const struct placement *placement, bool only_check, struct stile_report *why) {
+	const struct placement *placement, const VkMemoryRequirements *needs,
+	struct stile_report *why) {
 	struct stile_vulkan *vulkan = self->vulkan;
-	uint32_t count = way->is_disjoint ? stile_image_get_info(self->image)->plane_count : 1;
+	bool is_mapped = way->handle_type == VULKAN_HOST_POINTER;
+	uint32_t count = count_bound(self, way);
 	VkBindImageMemoryInfo bindings[STILE_MAX_PLANES];
 	VkBindImagePlaneMemoryInfo planes[STILE_MAX_PLANES];
 	for (uint32_t i = 0; i < count; i++) {
-		VkMemoryRequirements needs = get_needs(self, way, get_aspect(way, i), placement, i);
-		int ret = check_memory(self, way, i, placement->offsets[i], &needs, why);
-		if (ret == 0 && !only_check) {
-			ret = memory_import(self, way, i, placement->offsets[i], &needs, why);
+		uint32_t from = is_mapped ? find_first(self, i) : i;
+		int ret = 0;
+		if (is_mapped && from == i) {
+			ret = import_mapping(self, way, i, needs, why);
+		} else if (!is_mapped) {
+			ret = import_dma_buf(self, way, i, placement->offsets[i], &needs[i], why);
 		}
 		if (ret < 0) {
+			why->plane = i;
 			return ret;
 		}
 		planes[i] = (VkBindImagePlaneMemoryInfo){
@@ -275,17 +313,15 @@ static int image_bind(struct stile_vulkan_image *self, const struct vulkan_way *
 			.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_INFO,
 			.pNext = way->is_disjoint ? &planes[i] : NULL,
 			.image = self->handle,
-			.memory = self->memories[i].handle,
+			.memory = self->memories[from].handle,
 			.memoryOffset = placement->offsets[i],
 		};
-	}
-	if (only_check) {
-		return 0;
 	}
 	VkResult result = vulkan->vk.BindImageMemory2(vulkan->info.device, count, bindings);
 	return result == VK_SUCCESS ? 0 : vulkan_refuse(why, "vkBindImageMemory2", result);
 }
 
+/* `only_check`: nothing is imported. */
 static int import_in(struct stile_vulkan_image *self, const struct stile_image_info *info,
 	VkImageUsageFlags usage, struct vulkan_way *way, bool only_check,
 	struct stile_report *why) {
@@ -299,7 +335,11 @@ static int import_in(struct stile_vulkan_image *self, const struct stile_image_i
 	for (uint32_t i = 0; i < info->plane_count && ret == 0 && is_linear; i++) {
 		ret = check_plane(self, info, i, &placement, why);
 	}
-	return ret < 0 ? ret : image_bind(self, way, &placement, only_check, why);
+	VkMemoryRequirements needs[STILE_MAX_PLANES];
+	if (ret == 0) {
+		ret = find_needs(self, way, &placement, needs, why);
+	}
+	return ret < 0 || only_check ? ret : image_bind(self, way, &placement, needs, why);
 }
 
 static void image_drop(struct stile_vulkan_image *self) {

@@ -200,7 +200,7 @@ static int refuse_mapping(struct stile_report *why, const char *call, VkResult r
 		report_append(why,
 			": of this mapping the driver cannot make memory. Drivers of hardware take "
 			"a program's own pages and those of files in memory, not a dma-buf's, and "
-			"may take the same ones once only");
+			"may take the same pages once only");
 	}
 	return ret;
 }
